@@ -1,0 +1,190 @@
+//! The fold: events in, report out. Replaying a run's `events.jsonl` gives the report that the run itself had.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use super::{EVENTS_VERSION, EventKind, PlannedScript, ReplayError, RunEvent};
+use crate::model::{Outcome, OutputSummary, RunReport, RunStatus, ScriptReport, Usage};
+
+/// Bytes of tracebacks that a report keeps in full; past that each is cut to [`SHORT_TRACEBACK`], so that a run of
+/// thousands of failing scripts stays small. The events have them all.
+const TRACEBACK_BUDGET: usize = 4 * 1024 * 1024;
+/// Bytes that are kept of a traceback once the budget is used up: its last lines.
+const SHORT_TRACEBACK: usize = 256;
+
+/// Builds a report event by event.
+#[derive(Debug, Default)]
+pub struct ReportFold {
+    report: Option<RunReport>,
+    traceback_bytes: usize,
+}
+
+impl ReportFold {
+    /// Takes one event into account. Events before `run_started`, and of scripts that aren't planned, are ignored.
+    pub fn apply(&mut self, event: &RunEvent) {
+        if let EventKind::RunStarted { .. } = event.kind {
+            self.report = start(event);
+            return;
+        }
+        let Some(report) = &mut self.report else { return };
+        match &event.kind {
+            EventKind::RunStarted { .. } => {}
+            EventKind::ScriptStarted { index, attempt, .. } => {
+                if let Some(script) = report.scripts.get_mut(*index) {
+                    script.started = Some(event.time);
+                    script.attempts = *attempt;
+                    script.outcome = None;
+                }
+            }
+            EventKind::ScriptFinished { index, attempt, outcome, duration_us, usage, output, traceback, leaked } => {
+                if let Some(script) = report.scripts.get_mut(*index) {
+                    script.attempts = *attempt;
+                    script.outcome = Some(outcome.clone());
+                    script.duration_us = *duration_us;
+                    script.usage = *usage;
+                    script.output = output.clone();
+                    script.leaked.clone_from(leaked);
+                    script.traceback = traceback.as_deref().map(|text| within_budget(text, &mut self.traceback_bytes));
+                }
+            }
+            EventKind::ScriptSkipped { index, reason } => {
+                if let Some(script) = report.scripts.get_mut(*index) {
+                    script.outcome = Some(Outcome::Skipped { reason: reason.clone() });
+                }
+            }
+            EventKind::Warning { message } => report.warnings.push(message.clone()),
+            EventKind::RunFinished { status, duration_us } => {
+                report.status = *status;
+                report.duration_us = *duration_us;
+                report.finished = Some(event.time);
+            }
+            EventKind::Mail { mail } => report.mail = Some(mail.clone()),
+        }
+    }
+
+    /// The report so far; `None` before `run_started`.
+    #[must_use]
+    pub fn report(&self) -> Option<&RunReport> {
+        self.report.as_ref()
+    }
+
+    /// The report; `None` if the run never started.
+    #[must_use]
+    pub fn into_report(self) -> Option<RunReport> {
+        self.report
+    }
+}
+
+fn start(event: &RunEvent) -> Option<RunReport> {
+    let EventKind::RunStarted {
+        run_id,
+        project,
+        project_dir,
+        profile,
+        host,
+        pid,
+        runner,
+        log_file,
+        run_dir,
+        scripts,
+        ..
+    } = &event.kind
+    else {
+        return None;
+    };
+    Some(RunReport {
+        run_id: run_id.clone(),
+        project: project.clone(),
+        project_dir: project_dir.clone(),
+        profile: profile.clone(),
+        host: host.clone(),
+        pid: *pid,
+        version: runner.clone(),
+        started: event.time,
+        finished: None,
+        duration_us: 0,
+        status: RunStatus::Running,
+        scripts: scripts.iter().enumerate().map(|(index, script)| planned(index, script)).collect(),
+        mail: None,
+        warnings: Vec::new(),
+        log_file: log_file.clone(),
+        run_dir: run_dir.clone(),
+    })
+}
+
+fn planned(index: usize, script: &PlannedScript) -> ScriptReport {
+    ScriptReport {
+        index,
+        name: script.name.clone(),
+        script: script.script.clone(),
+        started: None,
+        duration_us: 0,
+        attempts: 0,
+        outcome: None,
+        usage: Usage::default(),
+        output: OutputSummary::default(),
+        traceback: None,
+        leaked: Vec::new(),
+    }
+}
+
+fn within_budget(text: &str, used: &mut usize) -> String {
+    let kept = if *used + text.len() <= TRACEBACK_BUDGET {
+        text
+    } else {
+        let mut from = text.len().saturating_sub(SHORT_TRACEBACK);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        &text[from..]
+    };
+    *used += kept.len();
+    kept.to_owned()
+}
+
+/// Rebuilds the report of a run from its `events.jsonl`. A torn last line is left out: the runner died while writing it.
+///
+/// # Errors
+/// When the file can't be read, has a line that is no event, or was written by a newer version.
+pub fn replay(path: &Path) -> Result<RunReport, ReplayError> {
+    let read = |source| ReplayError::Read { path: path.to_owned(), source };
+    let mut lines = BufReader::new(std::fs::File::open(path).map_err(read)?);
+    let mut fold = ReportFold::default();
+    let mut line = Vec::new();
+    let mut number = 0;
+    loop {
+        line.clear();
+        number += 1;
+        if lines.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let event: RunEvent = match serde_json::from_slice(&line) {
+            Ok(event) => event,
+            Err(source) => return Err(unreadable(path, number, &line, source)),
+        };
+        if let EventKind::RunStarted { version, .. } = event.kind
+            && version > EVENTS_VERSION
+        {
+            return Err(ReplayError::Newer { path: path.to_owned(), found: version });
+        }
+        fold.apply(&event);
+    }
+    fold.into_report().ok_or_else(|| ReplayError::NoStart { path: path.to_owned() })
+}
+
+/// A line that is no event of ours may be one of a newer version; that is worth a better word.
+fn unreadable(path: &Path, line: usize, bytes: &[u8], source: serde_json::Error) -> ReplayError {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    match serde_json::from_slice::<Versioned>(bytes) {
+        Ok(Versioned { version }) if version > EVENTS_VERSION => {
+            ReplayError::Newer { path: path.to_owned(), found: version }
+        }
+        _ => ReplayError::Malformed { path: path.to_owned(), line, source },
+    }
+}

@@ -1,0 +1,10 @@
+//! Everything that happens in a run, as owned, serialisable events; who listens to them; and the fold that makes a
+//! [`RunReport`](crate::model::RunReport) of them.
+
+mod fold;
+mod run_event;
+mod sink;
+
+pub use fold::{ReportFold, replay};
+pub use run_event::{EVENTS_VERSION, EventKind, PlannedScript, ReplayError, RunEvent};
+pub use sink::{EventSink, FanOut, SinkError, Stream};

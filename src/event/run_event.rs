@@ -1,0 +1,185 @@
+//! The events, and their form in `events.jsonl`: one JSON object a line, with `time`, `event` and the event's fields.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::model::{Leaked, MailState, Outcome, OutputSummary, RunId, RunStatus, SkipReason, Usage};
+
+/// Version of the form of `events.jsonl`; it stands in each `run_started`. A larger one is refused politely.
+pub const EVENTS_VERSION: u32 = 1;
+
+/// Why stored events could not be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A line is no event. A torn last line is not an error: the runner died while writing it.
+    #[error("{}:{line}: not an event", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A newer version of the runner wrote it.
+    #[error("{} has events of version {found}; this runner reads up to {EVENTS_VERSION}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version in it.
+        found: u32,
+    },
+    /// It does not begin with the start of a run.
+    #[error("{} does not begin with the start of a run", path.display())]
+    NoStart {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Something that happened, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// When, by the machine's clock.
+    pub time: DateTime<Utc>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl RunEvent {
+    /// An event that happens now.
+    #[must_use]
+    pub fn now(kind: EventKind) -> Self {
+        Self { time: Utc::now(), kind }
+    }
+}
+
+/// A script as the plan has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedScript {
+    /// How reports call it.
+    pub name: String,
+    /// As the project file writes it.
+    pub script: String,
+    /// The file's name, as the log line shows it.
+    pub file_name: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The run begins. Always the first event.
+    RunStarted {
+        /// [`EVENTS_VERSION`].
+        version: u32,
+        /// Which run.
+        run_id: RunId,
+        /// The project's name.
+        project: String,
+        /// The project's folder.
+        project_dir: PathBuf,
+        /// The profile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        /// The machine.
+        host: String,
+        /// The runner's process id.
+        pid: u32,
+        /// The runner's version.
+        runner: String,
+        /// The log file.
+        log_file: PathBuf,
+        /// The run's folder.
+        run_dir: PathBuf,
+        /// What will run, in order; later events name scripts by their place here.
+        scripts: Vec<PlannedScript>,
+    },
+    /// An attempt at a script begins.
+    ScriptStarted {
+        /// The script's place in the plan.
+        index: usize,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Its process id.
+        pid: u32,
+    },
+    /// An attempt at a script ended, or could not begin.
+    ScriptFinished {
+        /// The script's place in the plan.
+        index: usize,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How.
+        outcome: Outcome,
+        /// How long it took, by the monotonic clock, in microseconds.
+        duration_us: u64,
+        /// What it used.
+        usage: Usage,
+        /// What it printed.
+        output: OutputSummary,
+        /// The traceback or last lines of a failure, at most 16 KiB.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traceback: Option<String>,
+        /// Processes that outlived it and were ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        leaked: Vec<Leaked>,
+    },
+    /// A script is not tried.
+    ScriptSkipped {
+        /// The script's place in the plan.
+        index: usize,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// Something beside the scripts went wrong; the run goes on.
+    Warning {
+        /// What, where, and what to do.
+        message: String,
+    },
+    /// All scripts are done with.
+    RunFinished {
+        /// How.
+        status: RunStatus,
+        /// How long it took, by the monotonic clock, in microseconds.
+        duration_us: u64,
+    },
+    /// What became of the mail. May come after `run_finished`.
+    Mail {
+        /// What.
+        mail: MailState,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let event = RunEvent {
+            time: DateTime::from_timestamp(1_732_697_518, 954_000_000).unwrap(),
+            kind: EventKind::ScriptSkipped { index: 2, reason: SkipReason::EarlierFailure { script: "a.py".into() } },
+        };
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            text,
+            r#"{"time":"2024-11-27T08:51:58.954Z","event":"script_skipped","index":2,"reason":{"why":"earlier_failure","script":"a.py"}}"#
+        );
+        assert_eq!(serde_json::from_str::<RunEvent>(&text).unwrap(), event);
+    }
+}

@@ -1,0 +1,188 @@
+//! What is known of a run once (or while) it happens.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, RunId, RunStatus};
+
+/// What a script used of the machine, its descendants that it waited for included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time in user mode, in microseconds; `None` where it can't be told.
+    pub cpu_user_us: Option<u64>,
+    /// Processor time in the kernel, in microseconds; `None` where it can't be told.
+    pub cpu_system_us: Option<u64>,
+    /// The largest memory one of its processes held, in bytes; `None` where the runner's own size would show in it.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// A process that outlived its script, or held its output open, and was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaked {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line, as far as it could be read.
+    pub command: String,
+}
+
+/// What is kept of a script's output.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OutputSummary {
+    /// The file in the run's folder, `None` when nothing was printed.
+    pub file: Option<String>,
+    /// Bytes the script printed, both streams together.
+    pub bytes: u64,
+    /// Bytes that were left out between the kept beginning and the kept end.
+    pub cut: u64,
+}
+
+/// What became of the run's mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MailState {
+    /// The strategy asked for none.
+    NotDue,
+    /// `--no-mail` was given.
+    Off,
+    /// Written to a folder, by `--mail-dir`.
+    Written {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The server took it.
+    Sent {
+        /// Its reply.
+        reply: String,
+    },
+    /// It could not be sent; the finished message stays in the run's folder.
+    Failed {
+        /// Why, and what to do.
+        error: String,
+    },
+}
+
+impl MailState {
+    /// The word that stands in listings and the state database.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotDue => "not_due",
+            Self::Off => "off",
+            Self::Written { .. } => "written",
+            Self::Sent { .. } => "sent",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// What is known of one script of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScriptReport {
+    /// Its place in the run, from 0.
+    pub index: usize,
+    /// How reports call it.
+    pub name: String,
+    /// The script, as the project file writes it.
+    pub script: String,
+    /// When its last attempt began; `None` if it never did.
+    pub started: Option<DateTime<Utc>>,
+    /// How long its last attempt took, by the monotonic clock, in microseconds.
+    pub duration_us: u64,
+    /// How many times it was tried.
+    pub attempts: u32,
+    /// How it ended; `None` while it hasn't.
+    pub outcome: Option<Outcome>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it printed.
+    pub output: OutputSummary,
+    /// The traceback of a failure or, lacking one, the last lines it printed to standard error, else to standard
+    /// output. At most 16 KiB.
+    pub traceback: Option<String>,
+    /// Processes that outlived it.
+    pub leaked: Vec<Leaked>,
+}
+
+impl ScriptReport {
+    /// How long its last attempt took.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(self.duration_us)
+    }
+
+    /// Whether it succeeded.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.outcome.as_ref().is_some_and(Outcome::is_success)
+    }
+
+    /// How long it took, in minutes.
+    #[must_use]
+    pub fn execution_time(&self) -> f64 {
+        self.duration().as_secs_f64() / 60.0
+    }
+}
+
+/// What is known of one run: a fold over its events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Which run.
+    pub run_id: RunId,
+    /// The project's name.
+    pub project: String,
+    /// The project's folder.
+    pub project_dir: PathBuf,
+    /// The profile it ran with.
+    pub profile: Option<String>,
+    /// The machine.
+    pub host: String,
+    /// The runner's process id.
+    pub pid: u32,
+    /// The runner's version.
+    pub version: String,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// When it ended; `None` while it hasn't.
+    pub finished: Option<DateTime<Utc>>,
+    /// How long it took, by the monotonic clock, in microseconds.
+    pub duration_us: u64,
+    /// How it ended.
+    pub status: RunStatus,
+    /// In running order.
+    pub scripts: Vec<ScriptReport>,
+    /// What became of its mail; `None` until that is known.
+    pub mail: Option<MailState>,
+    /// What went wrong beside the scripts: a log that could not be written, a database that could not be opened.
+    pub warnings: Vec<String>,
+    /// The log file.
+    pub log_file: PathBuf,
+    /// The run's folder.
+    pub run_dir: PathBuf,
+}
+
+impl RunReport {
+    /// How long the run took.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(self.duration_us)
+    }
+
+    /// Scripts that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &ScriptReport> {
+        self.scripts.iter().filter(|script| script.outcome.as_ref().is_some_and(Outcome::is_failure))
+    }
+
+    /// How many scripts succeeded, failed, and were skipped.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let succeeded = self.scripts.iter().filter(|script| script.success()).count();
+        let failed = self.failures().count();
+        let skipped =
+            self.scripts.iter().filter(|script| matches!(script.outcome, Some(Outcome::Skipped { .. }))).count();
+        (succeeded, failed, skipped)
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests from outside: real processes, real files, a real mail server.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]

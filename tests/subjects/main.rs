@@ -1,0 +1,3 @@
+//! A script that misbehaves on request.
+
+fn main() {}
