@@ -36,7 +36,7 @@ impl ReportFold {
                     script.outcome = None;
                 }
             }
-            EventKind::ScriptFinished { index, attempt, outcome, duration_us, usage, output, traceback, leaked } => {
+            EventKind::ScriptFinished { index, attempt, outcome, duration_us, usage, output, traceback, last_lines, leaked } => {
                 if let Some(script) = report.scripts.get_mut(*index) {
                     script.attempts = *attempt;
                     script.outcome = Some(outcome.clone());
@@ -124,6 +124,7 @@ fn planned(index: usize, script: &PlannedScript) -> ScriptReport {
         usage: Usage::default(),
         output: OutputSummary::default(),
         traceback: None,
+        last_lines: None,
         leaked: Vec::new(),
     }
 }

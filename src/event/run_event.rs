@@ -132,9 +132,12 @@ pub enum EventKind {
         usage: Usage,
         /// What it printed.
         output: OutputSummary,
-        /// The traceback or last lines of a failure, at most 16 KiB.
+        /// The Python traceback of a failure, at most 16 KiB.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traceback: Option<String>,
+        /// The last lines that a failure printed, at most 16 KiB; only where there is no traceback.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_lines: Option<String>,
         /// Processes that outlived it and were ended.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         leaked: Vec<Leaked>,

@@ -1,1 +1,20 @@
-//! To come.
+//! Effects on processes: starting a script, owning it while it lives, keeping what it prints, ending all of its tree.
+//!
+//! Nothing here prints, decides whether a script should run, or knows of logs, mails and the state database.
+
+mod attempt;
+mod cancel;
+mod capture;
+mod lock;
+mod os;
+mod spawn;
+mod traceback;
+
+pub use attempt::{AttemptEnd, AttemptObserver, AttemptRequest, Buffers, Limits, run_attempt};
+pub use cancel::Cancel;
+pub use capture::Capture;
+pub use lock::{Holder, LockError, ProjectLock};
+#[cfg(target_os = "linux")]
+pub use os::guardian;
+pub use os::default_spawner;
+pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, SpawnError, Spawned};

@@ -100,9 +100,11 @@ pub struct ScriptReport {
     pub usage: Usage,
     /// What it printed.
     pub output: OutputSummary,
-    /// The traceback of a failure or, lacking one, the last lines it printed to standard error, else to standard
-    /// output. At most 16 KiB.
+    /// The Python traceback of a failure, at most 16 KiB.
     pub traceback: Option<String>,
+    /// Of a failure without a traceback: the last lines it printed to standard error, else to standard output, at most
+    /// 16 KiB.
+    pub last_lines: Option<String>,
     /// Processes that outlived it.
     pub leaked: Vec<Leaked>,
 }
@@ -112,6 +114,12 @@ impl ScriptReport {
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_micros(self.duration_us)
+    }
+
+    /// What a failure left to read: the traceback or, lacking one, the last lines.
+    #[must_use]
+    pub fn last_words(&self) -> Option<&str> {
+        self.traceback.as_deref().or(self.last_lines.as_deref())
     }
 
     /// Whether it succeeded.

@@ -1,0 +1,394 @@
+//! One attempt at a script, from start to end: the only place where a script is waited for.
+//!
+//! One loop owns the child: it takes output as it comes, and waits for whatever happens first of the exit, the timeout,
+//! an interruption, the end of the grace. Nothing is polled. The exit of the script doesn't end the loop: descendants
+//! may still hold the pipes. They are given the leak deadline, then they are named and ended.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, Spawned};
+use crate::event::Stream;
+use crate::model::{Leaked, Outcome, OutputSummary, Usage};
+
+/// Bytes read at once; only what is written to is really taken from the system.
+const CHUNK: usize = 256 * 1024;
+/// How long after the exit descendants are looked for the first time.
+const FIRST_LEAK_CHECK: Duration = Duration::from_millis(5);
+/// How often the end of a very long output is saved while it is still being written.
+const CHECKPOINT: Duration = Duration::from_secs(1);
+/// How long killed processes are waited for before they are given up: the system may be unable to end a process that is
+/// stuck in a driver, and a process that was handed the pipe without being a descendant isn't ours to kill.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The script's `timeout`.
+    pub timeout: Option<Duration>,
+    /// Its `kill_grace`.
+    pub kill_grace: Duration,
+    /// How long its descendants may outlive it.
+    pub leak_timeout: Duration,
+}
+
+/// What to attempt.
+pub struct AttemptRequest<'a> {
+    /// Who starts and owns the process.
+    pub spawner: &'a dyn Spawn,
+    /// The command.
+    pub command: &'a SpawnCommand,
+    /// How long things may take.
+    pub limits: Limits,
+    /// Exit codes that count as success.
+    pub success_codes: &'a [u32],
+    /// Interrupts it.
+    pub cancel: &'a Cancel,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct AttemptEnd {
+    /// How.
+    pub outcome: Outcome,
+    /// How long the script ran, from its start to its own exit, by the monotonic clock.
+    pub duration: Duration,
+    /// What it used.
+    pub usage: Usage,
+    /// What is kept of its output.
+    pub output: OutputSummary,
+    /// The traceback, of a failure only.
+    pub traceback: Option<String>,
+    /// The last lines it printed, of a failure only.
+    pub last_lines: Option<String>,
+    /// Descendants that outlived it.
+    pub leaked: Vec<Leaked>,
+    /// What went wrong beside the script itself.
+    pub warnings: Vec<String>,
+}
+
+/// Why the script's end was asked for.
+enum Cause {
+    Timeout,
+    Interrupted(String),
+}
+
+/// Listens to what happens during an attempt.
+pub trait AttemptObserver {
+    /// The process runs.
+    fn started(&mut self, pid: u32);
+    /// It printed something.
+    fn output(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+/// Memory that attempts read into, one after the other.
+pub struct Buffers {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        // Zeroed memory costs nothing until it is written to.
+        Self { stdout: vec![0; CHUNK], stderr: vec![0; CHUNK] }
+    }
+}
+
+/// Runs one attempt to its end. Takes as long as the script and, at most, its grace and the leak deadline.
+pub async fn run_attempt(
+    request: AttemptRequest<'_>,
+    capture: Capture,
+    buffers: &mut Buffers,
+    observer: &mut (dyn AttemptObserver + Send),
+) -> AttemptEnd {
+    let begin = Instant::now();
+    let spawned = match request.spawner.spawn(request.command).await {
+        Ok(spawned) => spawned,
+        Err(error) => return could_not_start(error.message, begin.elapsed()),
+    };
+    observer.started(spawned.pid);
+    let mut running = Running::new(&request, begin, spawned, capture);
+    running.live(buffers, observer).await;
+    running.end()
+}
+
+fn could_not_start(error: String, duration: Duration) -> AttemptEnd {
+    AttemptEnd {
+        outcome: Outcome::CouldNotStart { error },
+        duration,
+        usage: Usage::default(),
+        output: OutputSummary::default(),
+        traceback: None,
+        last_lines: None,
+        leaked: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// One output stream until it is closed.
+struct Pipe(Option<Box<dyn AsyncRead + Send + Unpin>>);
+
+impl Pipe {
+    /// Reads a piece, 0 bytes when the stream is closed; waits for ever after that. Safe to drop and call again.
+    async fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(reader) = &mut self.0 else { return std::future::pending().await };
+        match reader.read(buffer).await {
+            Ok(read) if read > 0 => read,
+            _ => {
+                self.0 = None;
+                0
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// What the loop waits for.
+enum Happening {
+    Output(Stream, usize),
+    Exited(std::io::Result<Exit>),
+    Cancelled(String),
+    Due,
+}
+
+/// When the things are due that nobody else brings about.
+#[derive(Default)]
+struct Alarms {
+    timeout: Option<Instant>,
+    kill: Option<Instant>,
+    leak_check: Option<Instant>,
+    give_up: Option<Instant>,
+    checkpoint: Option<Instant>,
+}
+
+impl Alarms {
+    fn next(&self) -> Option<Instant> {
+        [self.timeout, self.kill, self.leak_check, self.give_up, self.checkpoint].into_iter().flatten().min()
+    }
+}
+
+/// Takes an alarm that is due.
+fn ring(alarm: &mut Option<Instant>, now: Instant) -> bool {
+    alarm.take_if(|at| *at <= now).is_some()
+}
+
+struct Running<'a> {
+    request: &'a AttemptRequest<'a>,
+    begin: Instant,
+    handle: Box<dyn ChildHandle>,
+    stdout: Pipe,
+    stderr: Pipe,
+    capture: Capture,
+    alarms: Alarms,
+    /// How the script itself exited, and after how long.
+    exit: Option<(Exit, Duration)>,
+    /// Why it was asked to end.
+    cause: Option<Cause>,
+    /// Whether descendants of the exited script may be alive.
+    left_behind: bool,
+    killed: bool,
+    lost: bool,
+    leaked: Vec<Leaked>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Running<'a> {
+    fn new(request: &'a AttemptRequest<'a>, begin: Instant, spawned: Spawned, capture: Capture) -> Self {
+        let timeout = request.limits.timeout.and_then(|timeout| begin.checked_add(timeout));
+        Self {
+            request,
+            begin,
+            handle: spawned.handle,
+            stdout: Pipe(Some(spawned.stdout)),
+            stderr: Pipe(Some(spawned.stderr)),
+            capture,
+            alarms: Alarms { timeout, ..Alarms::default() },
+            exit: None,
+            cause: None,
+            left_behind: false,
+            killed: false,
+            lost: false,
+            leaked: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Whether all of it is over: the script has exited, nothing is left of it, nothing more can be printed.
+    fn is_over(&self) -> bool {
+        self.lost || self.exit.is_some() && !self.left_behind && !self.stdout.is_open() && !self.stderr.is_open()
+    }
+
+    async fn live(&mut self, buffers: &mut Buffers, observer: &mut (dyn AttemptObserver + Send)) {
+        let cancelled = self.request.cancel.cancelled();
+        tokio::pin!(cancelled);
+        while !self.is_over() {
+            let may_be_asked = self.cause.is_none() && self.exit.is_none();
+            let happening = tokio::select! {
+                biased;
+                by = &mut cancelled, if may_be_asked => Happening::Cancelled(by),
+                read = self.stdout.read(&mut buffers.stdout) => Happening::Output(Stream::Stdout, read),
+                read = self.stderr.read(&mut buffers.stderr) => Happening::Output(Stream::Stderr, read),
+                exit = self.handle.exited(), if self.exit.is_none() => Happening::Exited(exit),
+                () = sleep_until(self.alarms.next()) => Happening::Due,
+            };
+            match happening {
+                Happening::Output(stream, read) => {
+                    let buffer = if stream == Stream::Stdout { &buffers.stdout } else { &buffers.stderr };
+                    self.take(stream, &buffer[..read], observer);
+                }
+                Happening::Exited(exit) => self.exited(exit),
+                Happening::Cancelled(by) => self.ask(Cause::Interrupted(by)).await,
+                Happening::Due => {}
+            }
+            // Looked at after whatever happened: a flood of output mustn't keep an alarm from being heard.
+            self.hear_alarms().await;
+        }
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8], observer: &mut (dyn AttemptObserver + Send)) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.capture.push(stream, bytes);
+        observer.output(stream, bytes);
+        if self.alarms.checkpoint.is_none() && self.capture.needs_checkpoint() {
+            self.alarms.checkpoint = Instant::now().checked_add(CHECKPOINT);
+        }
+    }
+
+    fn exited(&mut self, exit: std::io::Result<Exit>) {
+        match exit {
+            Ok(exit) => {
+                let now = Instant::now();
+                self.exit = Some((exit, now - self.begin));
+                self.alarms.timeout = None;
+                self.left_behind = exit.left_behind;
+                if !self.killed {
+                    self.alarms.leak_check = Some(now + FIRST_LEAK_CHECK.min(self.request.limits.leak_timeout));
+                }
+            }
+            Err(error) => {
+                self.lost = true;
+                self.warnings.push(format!("lost sight of the script's process: {error}"));
+            }
+        }
+    }
+
+    async fn ask(&mut self, cause: Cause) {
+        self.alarms.timeout = None;
+        self.cause = Some(cause);
+        match self.handle.ask() {
+            Ok(Asked::Yes) => self.alarms.kill = Instant::now().checked_add(self.request.limits.kill_grace),
+            Ok(Asked::NotPossible) | Err(_) => self.kill().await,
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.killed = true;
+        if let Err(error) = self.handle.kill().await {
+            self.warnings.push(format!("cannot end all of the script's processes: {error}"));
+        }
+        self.left_behind = false;
+        self.alarms = Alarms { give_up: Instant::now().checked_add(KILL_PATIENCE), ..Alarms::default() };
+    }
+
+    async fn hear_alarms(&mut self) {
+        let now = Instant::now();
+        if self.alarms.next().is_none_or(|at| at > now) {
+            return;
+        }
+        if ring(&mut self.alarms.checkpoint, now) {
+            self.capture.checkpoint();
+        }
+        if ring(&mut self.alarms.timeout, now) {
+            self.ask(Cause::Timeout).await;
+        }
+        if ring(&mut self.alarms.kill, now) {
+            self.kill().await;
+        }
+        if ring(&mut self.alarms.leak_check, now) {
+            self.check_leak(now).await;
+        }
+        if ring(&mut self.alarms.give_up, now) {
+            self.give_up();
+        }
+    }
+
+    /// Looks whether descendants of the exited script are still there, sooner at first, since most are just about to
+    /// end; past the deadline they are named and killed.
+    async fn check_leak(&mut self, now: Instant) {
+        let Some((_, exited_after)) = self.exit else { return };
+        let survivors = self.handle.survivors().await;
+        self.left_behind = !survivors.is_empty();
+        // Once it was asked to end, its descendants have the same grace as the script itself.
+        let leak_deadline = self.begin + exited_after + self.request.limits.leak_timeout;
+        let deadline = self.alarms.kill.unwrap_or(leak_deadline);
+        if now < deadline {
+            let waited = now - (self.begin + exited_after);
+            self.alarms.leak_check = Some((now + waited).min(deadline));
+            return;
+        }
+        if self.left_behind {
+            self.leaked = survivors;
+        }
+        if self.left_behind || self.stdout.is_open() || self.stderr.is_open() {
+            self.kill().await;
+        }
+    }
+
+    /// Killed processes have had time enough.
+    fn give_up(&mut self) {
+        if self.exit.is_none() {
+            self.lost = true;
+            self.warnings.push("a killed process has not ended: the system is holding it".into());
+        } else {
+            self.warnings.push("a process that isn't a descendant of the script holds its output open".into());
+        }
+        self.stdout = Pipe(None);
+        self.stderr = Pipe(None);
+    }
+
+    fn end(mut self) -> AttemptEnd {
+        let (exit, duration) = match self.exit {
+            Some((exit, duration)) => (Some(exit), duration),
+            None => (None, self.begin.elapsed()),
+        };
+        let outcome = match (self.cause.take(), exit.map(|exit| exit.status)) {
+            (Some(Cause::Timeout), _) => Outcome::Timeout {
+                seconds: self.request.limits.timeout.unwrap_or_default().as_secs_f64(),
+                killed: self.killed,
+            },
+            (Some(Cause::Interrupted(by)), _) => Outcome::Interrupted { by },
+            (None, Some(ExitStatus::Code(code))) if self.request.success_codes.contains(&code) => Outcome::Success { code },
+            (None, Some(ExitStatus::Code(code))) => Outcome::ExitCode { code },
+            (None, Some(ExitStatus::Signal { signal, core_dumped })) => Outcome::Signal { signal, core_dumped },
+            (None, None) => Outcome::Interrupted { by: "the runner lost sight of the process".into() },
+        };
+        let failed = outcome.is_failure();
+        let traceback = if failed { self.capture.traceback() } else { None };
+        let last_lines = if failed { self.capture.last_lines() } else { None };
+        let (output, error) = self.capture.finish();
+        self.warnings.extend(error);
+        AttemptEnd {
+            outcome,
+            duration,
+            usage: exit.map(|exit| exit.usage).unwrap_or_default(),
+            output,
+            traceback,
+            last_lines,
+            leaked: self.leaked,
+            warnings: self.warnings,
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,203 @@
+//! The runner's side of the guardian.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::pipe::PipeFlags;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+
+use super::wire::{self, Reply};
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, SpawnError, Spawned};
+use crate::model::{Leaked, Usage};
+
+/// The argument by which an executable is told to become a guardian: its `main` then calls [`serve`] and nothing else.
+pub const ARGUMENT: &str = "__guardian";
+
+/// Serves a runner as its guardian until it is gone. The main function of the process that [`Guardian::start`] starts.
+///
+/// # Errors
+/// When this process wasn't started by [`Guardian::start`].
+pub fn serve() -> io::Result<()> {
+    super::serve::serve()
+}
+
+/// A guardian process: starts scripts, tells how they end, and ends what is left of them when this is dropped or the
+/// process that holds it dies.
+#[derive(Debug)]
+pub struct Guardian {
+    orders: Mutex<Option<UnixStream>>,
+    process: Mutex<Child>,
+}
+
+impl Guardian {
+    /// Starts `executable` with [`ARGUMENT`].
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(executable: &Path) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let process = Command::new(executable)
+            .arg0("runner-guardian")
+            .arg(ARGUMENT)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/")
+            // Out of the reach of the terminal's Ctrl-C: it has to outlive the scripts.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { orders: Mutex::new(Some(ours)), process: Mutex::new(process) })
+    }
+
+    fn order(&self, command: &SpawnCommand, fds: [OwnedFd; 3]) -> io::Result<()> {
+        let bytes = wire::encode(command)?;
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(socket) = orders.as_ref() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let fds = [fds[0].as_fd(), fds[1].as_fd(), fds[2].as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+        let sent = rustix::net::sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        io::Write::write_all(&mut &*socket, &bytes[sent..])
+    }
+
+    async fn start_script(&self, command: &SpawnCommand) -> io::Result<Spawned> {
+        let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        self.order(command, [stdout_end, stderr_end, theirs.into()])?;
+        ours.set_nonblocking(true)?;
+        let mut handle = Guarded {
+            socket: tokio::net::UnixStream::from_std(ours)?,
+            inbox: Vec::new(),
+            exit: None,
+        };
+        match handle.reply().await? {
+            Reply::Started { pid } => Ok(Spawned {
+                pid,
+                stdout: Box::new(Receiver::from_owned_fd(stdout)?),
+                stderr: Box::new(Receiver::from_owned_fd(stderr)?),
+                handle: Box::new(handle),
+            }),
+            Reply::Failed { errno } => Err(io::Error::from_raw_os_error(errno)),
+            other => Err(io::Error::other(format!("the guardian answered an order with {other:?}"))),
+        }
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = self.process.lock().unwrap_or_else(PoisonError::into_inner).wait();
+    }
+}
+
+impl Spawn for Guardian {
+    fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
+        Box::pin(async move {
+            self.start_script(command).await.map_err(|error| SpawnError::explain(command, &error))
+        })
+    }
+}
+
+/// A script that the guardian owns.
+struct Guarded {
+    socket: tokio::net::UnixStream,
+    inbox: Vec<u8>,
+    /// The exit, if it was told while something else was waited for.
+    exit: Option<Exit>,
+}
+
+impl Guarded {
+    /// The next thing the guardian tells. May be dropped and called again.
+    async fn reply(&mut self) -> io::Result<Reply> {
+        loop {
+            if let Some(end) = self.inbox.iter().position(|&byte| byte == b'\n') {
+                let reply = serde_json::from_slice(&self.inbox[..end])?;
+                self.inbox.drain(..=end);
+                return Ok(reply);
+            }
+            if self.socket.read_buf(&mut self.inbox).await? == 0 {
+                return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the guardian process has ended"));
+            }
+        }
+    }
+
+    /// The next reply that isn't the exit, which is kept.
+    async fn reply_but_exit(&mut self) -> io::Result<Reply> {
+        loop {
+            match self.reply().await? {
+                exited @ Reply::Exited { .. } => self.exit = exit_of(&exited),
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// One byte always fits: the guardian reads every byte it is sent.
+    fn tell(&self, byte: u8) -> io::Result<()> {
+        rustix::io::write(&self.socket, &[byte])?;
+        Ok(())
+    }
+}
+
+fn exit_of(reply: &Reply) -> Option<Exit> {
+    let Reply::Exited { code, signal, core, user_us, system_us, peak_bytes, left_behind } = *reply else { return None };
+    let status = match (code, signal) {
+        (Some(code), _) => ExitStatus::Code(code),
+        (None, Some(signal)) => ExitStatus::Signal { signal, core_dumped: core },
+        (None, None) => return None,
+    };
+    let usage = Usage {
+        cpu_user_us: Some(user_us),
+        cpu_system_us: Some(system_us),
+        peak_memory_bytes: Some(peak_bytes),
+    };
+    Some(Exit { status, usage, left_behind })
+}
+
+impl ChildHandle for Guarded {
+    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>> {
+        Box::pin(async move {
+            loop {
+                if let Some(exit) = self.exit.take() {
+                    return Ok(exit);
+                }
+                self.exit = exit_of(&self.reply().await?);
+            }
+        })
+    }
+
+    fn ask(&mut self) -> io::Result<Asked> {
+        self.tell(wire::ASK).map(|()| Asked::Yes)
+    }
+
+    fn kill(&mut self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            self.tell(wire::KILL)?;
+            match self.reply_but_exit().await? {
+                Reply::Killed { left: 0 } => Ok(()),
+                Reply::Killed { left } => Err(io::Error::other(format!("{left} of them could not be ended"))),
+                other => Err(io::Error::other(format!("the guardian answered with {other:?}"))),
+            }
+        })
+    }
+
+    fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
+        Box::pin(async move {
+            if self.tell(wire::LIST).is_err() {
+                return Vec::new();
+            }
+            match self.reply_but_exit().await {
+                Ok(Reply::Survivors { processes }) => processes,
+                _ => Vec::new(),
+            }
+        })
+    }
+}

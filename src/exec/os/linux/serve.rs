@@ -1,0 +1,283 @@
+//! The guardian's own side: one thread, few pages, no runtime.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::procfs;
+use super::tree::{self, Family};
+use super::wire::{self, Reply};
+use crate::exec::SpawnCommand;
+use crate::exec::os::unix_calls as calls;
+use crate::model::Leaked;
+
+/// Serves orders from the socket that is this process's standard input, until its other end is closed; then ends every
+/// script that is left, with all of its descendants.
+///
+/// # Errors
+/// When the process can't become a guardian: its standard input is no socket, or the system knows no subreapers.
+pub(super) fn serve() -> io::Result<()> {
+    let main = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    rustix::process::set_child_subreaper(Some(Pid::INIT))?;
+    calls::outlive_requests_to_end()?;
+    let mut guardian = Guardian { me: pid_of(std::process::id()), wards: Vec::new() };
+    while guardian.serve_once(&main)? {}
+    guardian.end_everything();
+    Ok(())
+}
+
+/// One script.
+struct Ward {
+    socket: UnixStream,
+    pidfd: OwnedFd,
+    leader: i32,
+    marker: String,
+    exited: bool,
+    /// It has exited and left nothing behind.
+    clean: bool,
+}
+
+struct Guardian {
+    me: i32,
+    wards: Vec<Ward>,
+}
+
+fn pid_of(pid: u32) -> i32 {
+    i32::try_from(pid).unwrap_or(i32::MAX)
+}
+
+impl Guardian {
+    /// Waits until something happens and sees to it; false when the runner is gone.
+    fn serve_once(&mut self, main: &UnixStream) -> io::Result<bool> {
+        let mut fds = Vec::with_capacity(1 + 2 * self.wards.len());
+        fds.push(PollFd::new(main, PollFlags::IN));
+        for ward in &self.wards {
+            fds.push(PollFd::new(&ward.socket, PollFlags::IN));
+            // A pidfd stays readable for ever once its process has ended: not asked for again.
+            fds.push(PollFd::new(&ward.pidfd, if ward.exited { PollFlags::empty() } else { PollFlags::IN }));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        // From the last to the first, since a ward may be dropped.
+        for at in (0..self.wards.len()).rev() {
+            if ready[2 + 2 * at] && !self.wards[at].exited {
+                self.see_exit(at);
+            }
+            if ready[1 + 2 * at] && !self.hear(at) {
+                self.dismiss(at);
+            }
+        }
+        Ok(!ready[0] || self.take_order(main))
+    }
+
+    /// Starts the script of an order; false when the runner is gone.
+    fn take_order(&mut self, main: &UnixStream) -> bool {
+        let Ok(Some((bytes, [stdout, stderr, socket]))) = receive(main) else { return false };
+        let mut socket = UnixStream::from(socket);
+        let started = match wire::decode(&bytes) {
+            Some(command) => start(&command, stdout, stderr).map(|pid| (pid, command.marker)),
+            None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
+        };
+        match started {
+            Ok((pid, marker)) => match Pid::from_raw(pid).map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
+                Some(Ok(pidfd)) => {
+                    say(&mut socket, &Reply::Started { pid: u32::try_from(pid).unwrap_or_default() });
+                    self.wards.push(Ward { socket, pidfd, leader: pid, marker, exited: false, clean: false });
+                }
+                _ => {
+                    tree::signal(pid, Signal::KILL);
+                    say(&mut socket, &Reply::Failed { errno: libc::ENOSYS });
+                }
+            },
+            Err(error) => say(&mut socket, &Reply::Failed { errno: error.raw_os_error().unwrap_or(libc::EIO) }),
+        }
+        true
+    }
+
+    fn see_exit(&mut self, at: usize) {
+        let ward = &mut self.wards[at];
+        let Some(wait) = calls::wait4(ward.leader) else { return };
+        ward.exited = true;
+        let left_behind = self.leaves_behind(at);
+        self.wards[at].clean = !left_behind;
+        let reply = Reply::Exited {
+            code: wait.code,
+            signal: wait.signal,
+            core: wait.core_dumped,
+            user_us: wait.user_us,
+            system_us: wait.system_us,
+            peak_bytes: wait.peak_bytes,
+            left_behind,
+        };
+        say(&mut self.wards[at].socket, &reply);
+    }
+
+    /// Does what the runner says of one script; false when it has closed that script's socket.
+    fn hear(&mut self, at: usize) -> bool {
+        let mut byte = [0];
+        match (&self.wards[at].socket).read(&mut byte) {
+            Ok(1) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            _ => return false,
+        }
+        match byte[0] {
+            wire::ASK => {
+                for pid in self.members(at) {
+                    tree::signal(pid, Signal::TERM);
+                }
+            }
+            wire::KILL => {
+                let left = self.kill(at);
+                say(&mut self.wards[at].socket, &Reply::Killed { left });
+            }
+            wire::LIST => {
+                reap_orphans(&self.leaders());
+                let processes = self
+                    .members(at)
+                    .into_iter()
+                    .map(|pid| Leaked { pid: u32::try_from(pid).unwrap_or_default(), command: procfs::command_line(pid) })
+                    .collect();
+                say(&mut self.wards[at].socket, &Reply::Survivors { processes });
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// The runner is done with a script; whatever of it still lives is ended.
+    fn dismiss(&mut self, at: usize) {
+        if !self.wards[at].clean {
+            self.kill(at);
+        }
+        let ward = self.wards.swap_remove(at);
+        if !ward.exited {
+            let _ = calls::wait4(ward.leader);
+        }
+    }
+
+    fn kill(&mut self, at: usize) -> usize {
+        // The leader, once killed, is left for `see_exit` to reap: its end has to be told.
+        let leaders = self.leaders();
+        tree::kill_all(|| self.members(at), || reap_orphans(&leaders))
+    }
+
+    fn end_everything(&mut self) {
+        let me = self.me;
+        let everyone = move || {
+            let all = procfs::processes();
+            let family = Family { leader: me, marker: String::new(), alone: true };
+            tree::members(&all, me, &HashSet::new(), &family)
+        };
+        tree::kill_all(everyone, || reap_orphans(&HashSet::new()));
+    }
+
+    /// Whether an exited script may have descendants that live. The usual answer, no, is found with two system calls.
+    fn leaves_behind(&self, at: usize) -> bool {
+        if group_lives(self.wards[at].leader) {
+            return true;
+        }
+        let leaders = self.leaders();
+        let orphans = || children().iter().any(|pid| !leaders.contains(pid));
+        orphans() && {
+            reap_orphans(&leaders);
+            orphans()
+        }
+    }
+
+    fn leaders(&self) -> HashSet<i32> {
+        self.wards.iter().filter(|ward| !ward.exited).map(|ward| ward.leader).collect()
+    }
+
+    fn members(&self, at: usize) -> Vec<i32> {
+        let ward = &self.wards[at];
+        let others: HashSet<i32> = self.wards.iter().map(|w| w.leader).filter(|&pid| pid != ward.leader).collect();
+        let family = Family { leader: ward.leader, marker: ward.marker.clone(), alone: others.is_empty() };
+        tree::members(&procfs::processes(), self.me, &others, &family)
+    }
+}
+
+fn start(command: &SpawnCommand, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<i32> {
+    // Everything here keeps to what the standard library can do with posix_spawn, which doesn't copy page tables.
+    let child = Command::new(&command.program)
+        .args(&command.args)
+        .env_clear()
+        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&command.working_dir)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(0)
+        .spawn()?;
+    Ok(pid_of(child.id()))
+}
+
+/// Whether a process of this group is left.
+fn group_lives(leader: i32) -> bool {
+    Pid::from_raw(leader).is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+}
+
+/// The children of this process: scripts and adopted orphans.
+fn children() -> Vec<i32> {
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Reaps every child that has ended, but for the running scripts themselves.
+fn reap_orphans(leaders: &HashSet<i32>) {
+    for pid in children() {
+        if !leaders.contains(&pid) {
+            let _ = calls::wait4(pid);
+        }
+    }
+}
+
+/// A runner that has gone is noticed by its main socket, not here.
+fn say(socket: &mut UnixStream, reply: &Reply) {
+    if let Ok(mut line) = serde_json::to_vec(reply) {
+        line.push(b'\n');
+        let _ = socket.write_all(&line);
+    }
+}
+
+/// An order and its descriptors; `None` when the runner has closed the socket.
+fn receive(main: &UnixStream) -> io::Result<Option<(Vec<u8>, [OwnedFd; 3])>> {
+    let mut length = [0; 4];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        main,
+        &mut [io::IoSliceMut::new(&mut length)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let mut fds: Vec<OwnedFd> = Vec::with_capacity(3);
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    let mut stream: &UnixStream = main;
+    stream.read_exact(&mut length[received.bytes..])?;
+    let mut bytes = vec![0; usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX)];
+    stream.read_exact(&mut bytes)?;
+    let truncated = received.flags.contains(ReturnFlags::CTRUNC);
+    match <[OwnedFd; 3]>::try_from(fds) {
+        Ok(fds) if !truncated => Ok(Some((bytes, fds))),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "an order came without its descriptors")),
+    }
+}

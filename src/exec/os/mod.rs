@@ -1,0 +1,26 @@
+//! Who owns processes on each system. Everything that differs between systems in this room is below here.
+
+#[cfg(unix)]
+mod direct_unix;
+#[cfg(target_os = "linux")]
+mod unix_calls;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use direct_unix::DirectSpawner;
+#[cfg(target_os = "linux")]
+pub use linux::guardian;
+#[cfg(windows)]
+use windows::JobSpawner as DirectSpawner;
+
+/// The spawner that changes nothing process-wide: what the library uses unless it is told otherwise.
+///
+/// On Unix each script gets a process group, and its memory isn't measured; on Windows it gets a job object that is
+/// ended with the runner.
+#[must_use]
+pub fn default_spawner() -> std::sync::Arc<dyn super::Spawn> {
+    std::sync::Arc::new(DirectSpawner::default())
+}

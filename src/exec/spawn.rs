@@ -1,0 +1,134 @@
+//! The seam between the runner and whoever owns the scripts' processes.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use thiserror::Error;
+use tokio::io::AsyncRead;
+
+use crate::model::{Leaked, Usage};
+
+/// A boxed future, so that the seam can stand behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A command, complete: nothing is inherited and nothing is looked up.
+#[derive(Debug, Clone)]
+pub struct SpawnCommand {
+    /// The program, absolute.
+    pub program: PathBuf,
+    /// Its arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The working directory.
+    pub working_dir: PathBuf,
+    /// A `NAME=value` of [`SpawnCommand::env`] that no other running script has: by it a descendant that left its
+    /// process group and lost its parent is recognised.
+    pub marker: String,
+}
+
+/// A script could not be started.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct SpawnError {
+    /// What the system said, in a sentence that names the path and the remedy.
+    pub message: String,
+}
+
+/// How a process exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// With a code: 0 to 255 on Unix, any 32-bit number on Windows.
+    Code(u32),
+    /// By a signal (Unix).
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// Whether a core file was written.
+        core_dumped: bool,
+    },
+}
+
+/// What is known once a process has exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// How.
+    pub status: ExitStatus,
+    /// What it used.
+    pub usage: Usage,
+    /// Whether descendants of it may still be alive.
+    pub left_behind: bool,
+}
+
+/// Whether a process could be asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It was.
+    Yes,
+    /// The system has no way to ask this process.
+    NotPossible,
+}
+
+/// A started script.
+pub struct Spawned {
+    /// Its process id.
+    pub pid: u32,
+    /// Reads what it writes to standard output.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// Reads what it writes to standard error.
+    pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// Waits for it and ends it.
+    pub handle: Box<dyn ChildHandle>,
+}
+
+/// Owns the processes of scripts.
+pub trait Spawn: Send + Sync {
+    /// Starts a command in a process group, or job, of its own, with an empty standard input and both output streams
+    /// piped.
+    fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>>;
+}
+
+/// One started script and its descendants. Dropping it kills what is left of them.
+pub trait ChildHandle: Send {
+    /// Waits for the script itself (not for its descendants). May be dropped and called again.
+    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>>;
+
+    /// Asks the script and its descendants to end.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn ask(&mut self) -> io::Result<Asked>;
+
+    /// Kills the script and its descendants, and returns when they are gone or have been given two seconds. Fails when
+    /// some are still there.
+    fn kill(&mut self) -> BoxFuture<'_, io::Result<()>>;
+
+    /// The descendants that are alive although the script has exited.
+    fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>>;
+}
+
+impl SpawnError {
+    /// Puts the system's error into a sentence that says what to do.
+    pub(crate) fn explain(command: &SpawnCommand, error: &io::Error) -> Self {
+        let program = command.program.display();
+        let message = if !command.working_dir.is_dir() {
+            format!("the working directory {} does not exist", command.working_dir.display())
+        } else {
+            match error.kind() {
+                io::ErrorKind::NotFound if command.program.exists() => {
+                    format!("{program}: the program that its first line (#!) or its format names does not exist")
+                }
+                io::ErrorKind::NotFound => format!("{program} does not exist any more"),
+                io::ErrorKind::PermissionDenied => format!("{program} may not be executed by this account: {error}"),
+                io::ErrorKind::ArgumentListTooLong => {
+                    format!("{program}: arguments and environment together are longer than the system allows")
+                }
+                _ => format!("{program}: {error}"),
+            }
+        };
+        Self { message }
+    }
+}
