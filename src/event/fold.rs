@@ -36,7 +36,17 @@ impl ReportFold {
                     script.outcome = None;
                 }
             }
-            EventKind::ScriptFinished { index, attempt, outcome, duration_us, usage, output, traceback, last_lines, leaked } => {
+            EventKind::ScriptFinished {
+                index,
+                attempt,
+                outcome,
+                duration_us,
+                usage,
+                output,
+                traceback,
+                last_lines,
+                leaked,
+            } => {
                 if let Some(script) = report.scripts.get_mut(*index) {
                     script.attempts = *attempt;
                     script.outcome = Some(outcome.clone());
@@ -44,7 +54,11 @@ impl ReportFold {
                     script.usage = *usage;
                     script.output = output.clone();
                     script.leaked.clone_from(leaked);
-                    script.traceback = traceback.as_deref().map(|text| within_budget(text, &mut self.traceback_bytes));
+                    let mut kept = |text: &Option<String>| {
+                        text.as_deref().map(|text| within_budget(text, &mut self.traceback_bytes))
+                    };
+                    script.traceback = kept(traceback);
+                    script.last_lines = kept(last_lines);
                 }
             }
             EventKind::ScriptSkipped { index, reason } => {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, Spawned};
+use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Spawn, Spawned};
 use crate::event::Stream;
 use crate::model::{Leaked, Outcome, OutputSummary, Usage};
+use crate::plan::{Limits, SpawnCommand};
 
 /// Bytes read at once; only what is written to is really taken from the system.
 const CHUNK: usize = 256 * 1024;
@@ -21,17 +22,6 @@ const CHECKPOINT: Duration = Duration::from_secs(1);
 /// How long killed processes are waited for before they are given up: the system may be unable to end a process that is
 /// stuck in a driver, and a process that was handed the pipe without being a descendant isn't ours to kill.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long things may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The script's `timeout`.
-    pub timeout: Option<Duration>,
-    /// Its `kill_grace`.
-    pub kill_grace: Duration,
-    /// How long its descendants may outlive it.
-    pub leak_timeout: Duration,
-}
 
 /// What to attempt.
 pub struct AttemptRequest<'a> {
@@ -363,7 +353,9 @@ impl<'a> Running<'a> {
                 killed: self.killed,
             },
             (Some(Cause::Interrupted(by)), _) => Outcome::Interrupted { by },
-            (None, Some(ExitStatus::Code(code))) if self.request.success_codes.contains(&code) => Outcome::Success { code },
+            (None, Some(ExitStatus::Code(code))) if self.request.success_codes.contains(&code) => {
+                Outcome::Success { code }
+            }
             (None, Some(ExitStatus::Code(code))) => Outcome::ExitCode { code },
             (None, Some(ExitStatus::Signal { signal, core_dumped })) => Outcome::Signal { signal, core_dumped },
             (None, None) => Outcome::Interrupted { by: "the runner lost sight of the process".into() },

@@ -183,11 +183,8 @@ impl Capture {
                 let _ = std::fs::remove_file(self.tail_path());
             }
         }
-        let summary = OutputSummary {
-            file: self.file.is_some().then(|| self.file_name.clone()),
-            bytes: self.total,
-            cut,
-        };
+        let summary =
+            OutputSummary { file: self.file.is_some().then(|| self.file_name.clone()), bytes: self.total, cut };
         let error = self.error.take().map(|error| {
             format!("cannot keep the output in {}: {error}; the script ran on without it", self.file_path.display())
         });

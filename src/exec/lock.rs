@@ -102,12 +102,7 @@ mod tests {
     use super::*;
 
     fn holder() -> Holder {
-        Holder {
-            pid: std::process::id(),
-            host: "here".into(),
-            since: Utc::now(),
-            run_id: RunId::random(),
-        }
+        Holder { pid: std::process::id(), host: "here".into(), since: Utc::now(), run_id: RunId::random() }
     }
 
     #[test]

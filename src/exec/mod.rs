@@ -10,11 +10,11 @@ mod os;
 mod spawn;
 mod traceback;
 
-pub use attempt::{AttemptEnd, AttemptObserver, AttemptRequest, Buffers, Limits, run_attempt};
+pub use attempt::{AttemptEnd, AttemptObserver, AttemptRequest, Buffers, run_attempt};
 pub use cancel::Cancel;
 pub use capture::Capture;
 pub use lock::{Holder, LockError, ProjectLock};
+pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
-pub use os::default_spawner;
-pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, SpawnError, Spawned};
+pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};

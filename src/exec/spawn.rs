@@ -1,34 +1,17 @@
 //! The seam between the runner and whoever owns the scripts' processes.
 
-use std::ffi::OsString;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 
 use thiserror::Error;
 use tokio::io::AsyncRead;
 
 use crate::model::{Leaked, Usage};
+use crate::plan::SpawnCommand;
 
 /// A boxed future, so that the seam can stand behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// A command, complete: nothing is inherited and nothing is looked up.
-#[derive(Debug, Clone)]
-pub struct SpawnCommand {
-    /// The program, absolute.
-    pub program: PathBuf,
-    /// Its arguments, without the program's name.
-    pub args: Vec<OsString>,
-    /// The whole environment.
-    pub env: Vec<(OsString, OsString)>,
-    /// The working directory.
-    pub working_dir: PathBuf,
-    /// A `NAME=value` of [`SpawnCommand::env`] that no other running script has: by it a descendant that left its
-    /// process group and lost its parent is recognised.
-    pub marker: String,
-}
 
 /// A script could not be started.
 #[derive(Debug, Error)]

@@ -1,1 +1,13 @@
-//! To come.
+//! From a checked project and a request to what exactly will be run. Pure: reads no file, starts nothing.
+
+mod build;
+mod command;
+mod environment;
+mod render;
+mod select;
+
+pub use build::{RunPlan, Step, build};
+pub use command::{Limits, SpawnCommand};
+pub use environment::{CONTEXT_VARIABLES, RunContext, base_environment, is_secret_setting};
+pub use render::render;
+pub use select::{SelectError, Selection};

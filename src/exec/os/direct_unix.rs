@@ -10,8 +10,9 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
-use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, SpawnError, Spawned};
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
+use crate::plan::SpawnCommand;
 
 /// How long a killed process group is waited for.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -105,7 +106,10 @@ impl ChildHandle for Group {
             #[cfg(target_os = "linux")]
             let members = super::linux::group_members(self.group.as_raw_nonzero().get());
             #[cfg(not(target_os = "linux"))]
-            let members = vec![Leaked { pid: self.group.as_raw_nonzero().get().unsigned_abs(), command: "a process of the script's group".into() }];
+            let members = vec![Leaked {
+                pid: self.group.as_raw_nonzero().get().unsigned_abs(),
+                command: "a process of the script's group".into(),
+            }];
             members
         })
     }

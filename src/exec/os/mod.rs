@@ -3,9 +3,9 @@
 #[cfg(unix)]
 mod direct_unix;
 #[cfg(target_os = "linux")]
-mod unix_calls;
-#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod unix_calls;
 #[cfg(windows)]
 mod windows;
 

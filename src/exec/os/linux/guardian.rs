@@ -14,8 +14,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::wire::{self, Reply};
-use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnCommand, SpawnError, Spawned};
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
+use crate::plan::SpawnCommand;
 
 /// The argument by which an executable is told to become a guardian: its `main` then calls [`serve`] and nothing else.
 pub const ARGUMENT: &str = "__guardian";
@@ -74,11 +75,7 @@ impl Guardian {
         let (ours, theirs) = UnixStream::pair()?;
         self.order(command, [stdout_end, stderr_end, theirs.into()])?;
         ours.set_nonblocking(true)?;
-        let mut handle = Guarded {
-            socket: tokio::net::UnixStream::from_std(ours)?,
-            inbox: Vec::new(),
-            exit: None,
-        };
+        let mut handle = Guarded { socket: tokio::net::UnixStream::from_std(ours)?, inbox: Vec::new(), exit: None };
         match handle.reply().await? {
             Reply::Started { pid } => Ok(Spawned {
                 pid,
@@ -101,9 +98,7 @@ impl Drop for Guardian {
 
 impl Spawn for Guardian {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
-        Box::pin(async move {
-            self.start_script(command).await.map_err(|error| SpawnError::explain(command, &error))
-        })
+        Box::pin(async move { self.start_script(command).await.map_err(|error| SpawnError::explain(command, &error)) })
     }
 }
 
@@ -154,11 +149,8 @@ fn exit_of(reply: &Reply) -> Option<Exit> {
         (None, Some(signal)) => ExitStatus::Signal { signal, core_dumped: core },
         (None, None) => return None,
     };
-    let usage = Usage {
-        cpu_user_us: Some(user_us),
-        cpu_system_us: Some(system_us),
-        peak_memory_bytes: Some(peak_bytes),
-    };
+    let usage =
+        Usage { cpu_user_us: Some(user_us), cpu_system_us: Some(system_us), peak_memory_bytes: Some(peak_bytes) };
     Some(Exit { status, usage, left_behind })
 }
 

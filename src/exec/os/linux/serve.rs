@@ -14,9 +14,9 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use super::procfs;
 use super::tree::{self, Family};
 use super::wire::{self, Reply};
-use crate::exec::SpawnCommand;
 use crate::exec::os::unix_calls as calls;
 use crate::model::Leaked;
+use crate::plan::SpawnCommand;
 
 /// Serves orders from the socket that is this process's standard input, until its other end is closed; then ends every
 /// script that is left, with all of its descendants.
@@ -91,16 +91,18 @@ impl Guardian {
             None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
         };
         match started {
-            Ok((pid, marker)) => match Pid::from_raw(pid).map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
-                Some(Ok(pidfd)) => {
-                    say(&mut socket, &Reply::Started { pid: u32::try_from(pid).unwrap_or_default() });
-                    self.wards.push(Ward { socket, pidfd, leader: pid, marker, exited: false, clean: false });
+            Ok((pid, marker)) => {
+                match Pid::from_raw(pid).map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
+                    Some(Ok(pidfd)) => {
+                        say(&mut socket, &Reply::Started { pid: u32::try_from(pid).unwrap_or_default() });
+                        self.wards.push(Ward { socket, pidfd, leader: pid, marker, exited: false, clean: false });
+                    }
+                    _ => {
+                        tree::signal(pid, Signal::KILL);
+                        say(&mut socket, &Reply::Failed { errno: libc::ENOSYS });
+                    }
                 }
-                _ => {
-                    tree::signal(pid, Signal::KILL);
-                    say(&mut socket, &Reply::Failed { errno: libc::ENOSYS });
-                }
-            },
+            }
             Err(error) => say(&mut socket, &Reply::Failed { errno: error.raw_os_error().unwrap_or(libc::EIO) }),
         }
         true
@@ -147,7 +149,10 @@ impl Guardian {
                 let processes = self
                     .members(at)
                     .into_iter()
-                    .map(|pid| Leaked { pid: u32::try_from(pid).unwrap_or_default(), command: procfs::command_line(pid) })
+                    .map(|pid| Leaked {
+                        pid: u32::try_from(pid).unwrap_or_default(),
+                        command: procfs::command_line(pid),
+                    })
                     .collect();
                 say(&mut self.wards[at].socket, &Reply::Survivors { processes });
             }
@@ -256,12 +261,8 @@ fn receive(main: &UnixStream) -> io::Result<Option<(Vec<u8>, [OwnedFd; 3])>> {
     let mut length = [0; 4];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::net::recvmsg(
-        main,
-        &mut [io::IoSliceMut::new(&mut length)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
+    let received =
+        rustix::net::recvmsg(main, &mut [io::IoSliceMut::new(&mut length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     if received.bytes == 0 {
         return Ok(None);
     }

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exec::SpawnCommand;
 use crate::model::Leaked;
+use crate::plan::SpawnCommand;
 
 /// The runner asks the script and its descendants to end (SIGTERM).
 pub(super) const ASK: u8 = b'T';

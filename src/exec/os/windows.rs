@@ -1,0 +1,315 @@
+//! Windows: each script in a job object of its own, whose only handle this process holds. When the handle is closed,
+//! also by this process's death, the system ends every process in the job.
+//!
+//! A script is started suspended and resumed once it is in its job, so that no descendant can be born outside of it.
+#![allow(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::mem::size_of;
+use std::os::windows::ffi::OsStringExt;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+use windows_sys::Win32::Foundation::{FILETIME, HANDLE, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP};
+use windows_sys::Win32::System::Diagnostics::ToolHelp::{
+    CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
+};
+use windows_sys::Win32::System::JobObjects::{
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation,
+    JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject,
+    TerminateJobObject,
+};
+use windows_sys::Win32::System::Threading::{
+    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, GetProcessTimes, OpenProcess, OpenThread,
+    PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW, ResumeThread, THREAD_SUSPEND_RESUME,
+};
+
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
+use crate::model::{Leaked, Usage};
+use crate::plan::SpawnCommand;
+
+/// How long terminated processes are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The exit code that terminated processes get.
+const TERMINATED: u32 = 1;
+
+/// Starts scripts in job objects.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct JobSpawner;
+
+impl Spawn for JobSpawner {
+    fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
+        Box::pin(async move { start(command).map_err(|error| SpawnError::explain(command, &error)) })
+    }
+}
+
+fn start(command: &SpawnCommand) -> io::Result<Spawned> {
+    let job = Job::new()?;
+    let shares_console = has_console();
+    let window = if shares_console { 0 } else { CREATE_NO_WINDOW };
+    let (program, args) = without_cmd(&command.program, &command.args);
+    let mut child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&command.working_dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .creation_flags(CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP | window)
+        .kill_on_drop(true)
+        .spawn()?;
+    let missing = || io::Error::other("the process has no pipe");
+    let stdout = child.stdout.take().ok_or_else(missing)?;
+    let stderr = child.stderr.take().ok_or_else(missing)?;
+    let pid = child.id().ok_or_else(missing)?;
+    job.assign(child.raw_handle().ok_or_else(missing)? as HANDLE)?;
+    let times = open_process(pid);
+    resume(pid)?;
+    let handle = Box::new(InJob { child, job, pid, shares_console, process: times });
+    Ok(Spawned { pid, stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
+}
+
+/// `cmd /d /c script.cmd ARGS` as `script.cmd ARGS`: the standard library then starts cmd itself and quotes the arguments
+/// for it, or refuses those that can't be quoted. Written out, cmd would take `&` and `%` in them for its own.
+fn without_cmd<'a>(program: &'a Path, args: &'a [OsString]) -> (&'a OsStr, &'a [OsString]) {
+    let is = |text: &OsStr, word: &str| text.eq_ignore_ascii_case(word);
+    let cmd = program.file_stem().is_some_and(|stem| is(stem, "cmd"));
+    if cmd
+        && let Some(at) = args.iter().position(|arg| is(arg, "/c"))
+        && args[..at].iter().all(|flag| is(flag, "/d") || is(flag, "/s"))
+        && let Some(script) = args.get(at + 1)
+        && Path::new(script).extension().is_some_and(|extension| is(extension, "cmd") || is(extension, "bat"))
+    {
+        return (script, &args[at + 2..]);
+    }
+    (program.as_os_str(), args)
+}
+
+fn has_console() -> bool {
+    // SAFETY: no arguments; 0 means that there is no console.
+    unsafe { GetConsoleCP() != 0 }
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
+    if handle.is_null() || handle == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the system has just made this handle for us alone.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+fn open_process(pid: u32) -> Option<OwnedHandle> {
+    // SAFETY: no pointers.
+    owned(unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, pid) }).ok()
+}
+
+/// Resumes the only thread of a process that was started suspended.
+fn resume(pid: u32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    let snapshot = owned(unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0) })?;
+    let mut entry = THREADENTRY32 { dwSize: size_of::<THREADENTRY32>() as u32, ..Default::default() };
+    // SAFETY: `entry` is live and says its size.
+    let mut more = unsafe { Thread32First(snapshot.as_raw_handle(), &raw mut entry) };
+    while more != 0 {
+        if entry.th32OwnerProcessID == pid {
+            // SAFETY: no pointers.
+            let thread = owned(unsafe { OpenThread(THREAD_SUSPEND_RESUME, 0, entry.th32ThreadID) })?;
+            // SAFETY: the handle is live.
+            let before = unsafe { ResumeThread(thread.as_raw_handle()) };
+            return if before == u32::MAX { Err(io::Error::last_os_error()) } else { Ok(()) };
+        }
+        // SAFETY: as above.
+        more = unsafe { Thread32Next(snapshot.as_raw_handle(), &raw mut entry) };
+    }
+    Err(io::Error::other("the started process has no thread"))
+}
+
+/// A job object (Microsoft, "Job Objects").
+struct Job(OwnedHandle);
+
+impl Job {
+    fn new() -> io::Result<Self> {
+        // SAFETY: null means: default security, no name.
+        let job = Self(owned(unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) })?);
+        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        // SAFETY: the structure belongs to the class and lives through the call.
+        check(unsafe {
+            SetInformationJobObject(
+                job.raw(),
+                JobObjectExtendedLimitInformation,
+                (&raw const limits).cast(),
+                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
+            )
+        })?;
+        Ok(job)
+    }
+
+    fn raw(&self) -> HANDLE {
+        self.0.as_raw_handle()
+    }
+
+    fn assign(&self, process: HANDLE) -> io::Result<()> {
+        // SAFETY: both handles are live.
+        check(unsafe { AssignProcessToJobObject(self.raw(), process) })
+    }
+
+    fn terminate(&self) -> io::Result<()> {
+        // SAFETY: the handle is live.
+        check(unsafe { TerminateJobObject(self.raw(), TERMINATED) })
+    }
+
+    fn query<T: Default>(&self, class: i32) -> Option<T> {
+        let mut information = T::default();
+        // SAFETY: callers name the structure that belongs to the class; it lives through the call.
+        let result = unsafe {
+            QueryInformationJobObject(
+                self.raw(),
+                class,
+                (&raw mut information).cast(),
+                size_of::<T>() as u32,
+                std::ptr::null_mut(),
+            )
+        };
+        (result != 0).then_some(information)
+    }
+
+    /// Processes in the job that haven't ended.
+    fn living(&self) -> Vec<u32> {
+        #[repr(C)]
+        struct List {
+            assigned: u32,
+            listed: u32,
+            pids: [usize; 1024],
+        }
+        impl Default for List {
+            fn default() -> Self {
+                Self { assigned: 0, listed: 0, pids: [0; 1024] }
+            }
+        }
+        let list: List = self.query(JobObjectBasicProcessIdList).unwrap_or_default();
+        list.pids.iter().take(list.listed as usize).filter_map(|&pid| u32::try_from(pid).ok()).collect()
+    }
+
+    fn usage(&self, process: Option<&OwnedHandle>) -> Usage {
+        let accounting: JOBOBJECT_BASIC_ACCOUNTING_INFORMATION =
+            self.query(JobObjectBasicAccountingInformation).unwrap_or_default();
+        let limits: JOBOBJECT_EXTENDED_LIMIT_INFORMATION =
+            self.query(JobObjectExtendedLimitInformation).unwrap_or_default();
+        // The system counts in units of 100 ns. Where the job's account is empty the process's own is taken.
+        let micros = |time: i64| u64::try_from(time / 10).ok();
+        let (user, system) = match (accounting.TotalUserTime, accounting.TotalKernelTime) {
+            (0, 0) => process.and_then(process_times).unwrap_or((0, 0)),
+            times => times,
+        };
+        Usage {
+            cpu_user_us: micros(user),
+            cpu_system_us: micros(system),
+            peak_memory_bytes: Some(limits.PeakProcessMemoryUsed as u64).filter(|&bytes| bytes > 0),
+        }
+    }
+}
+
+/// User and kernel time of a process, in units of 100 ns.
+fn process_times(process: &OwnedHandle) -> Option<(i64, i64)> {
+    let mut times = [FILETIME::default(); 4];
+    let [created, exited, kernel, user] = &mut times;
+    // SAFETY: the handle and the four structures are live.
+    let result = unsafe { GetProcessTimes(process.as_raw_handle(), created, exited, kernel, user) };
+    let ticks = |time: &FILETIME| (i64::from(time.dwHighDateTime) << 32) | i64::from(time.dwLowDateTime);
+    (result != 0).then(|| (ticks(user), ticks(kernel)))
+}
+
+/// The program that a process runs; the command lines of other processes can't be read.
+fn program_of(pid: u32) -> String {
+    let name = open_process(pid).and_then(|process| {
+        let mut buffer = [0_u16; 1024];
+        let mut length = buffer.len() as u32;
+        // SAFETY: the buffer is live and `length` says its size.
+        let result =
+            unsafe { QueryFullProcessImageNameW(process.as_raw_handle(), 0, buffer.as_mut_ptr(), &raw mut length) };
+        (result != 0).then(|| PathBuf::from(OsString::from_wide(&buffer[..length as usize])))
+    });
+    name.map_or_else(|| "[unknown]".to_owned(), |path| path.display().to_string())
+}
+
+struct InJob {
+    child: Child,
+    job: Job,
+    pid: u32,
+    shares_console: bool,
+    process: Option<OwnedHandle>,
+}
+
+impl ChildHandle for InJob {
+    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>> {
+        Box::pin(async move {
+            let status = self.child.wait().await?;
+            let code = status.code().unwrap_or_default().cast_unsigned();
+            let usage = self.job.usage(self.process.as_ref());
+            let left_behind = self.job.living().iter().any(|&pid| pid != self.pid);
+            Ok(Exit { status: ExitStatus::Code(code), usage, left_behind })
+        })
+    }
+
+    fn ask(&mut self) -> io::Result<Asked> {
+        if !self.shares_console {
+            return Ok(Asked::NotPossible);
+        }
+        // SAFETY: no pointers; the child is the leader of its console process group.
+        check(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid) })?;
+        Ok(Asked::Yes)
+    }
+
+    fn kill(&mut self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            let begin = Instant::now();
+            let mut pause = Duration::from_millis(1);
+            self.job.terminate()?;
+            while !self.job.living().is_empty() {
+                if begin.elapsed() > PATIENCE {
+                    return Err(io::Error::other("some of them could not be ended"));
+                }
+                // The system ends them in its own time and has no way to tell when a job is empty but a completion port.
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+            Ok(())
+        })
+    }
+
+    fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
+        Box::pin(async move {
+            let living = self.job.living();
+            let others = living.into_iter().filter(|&pid| pid != self.pid);
+            others.map(|pid| Leaked { pid, command: program_of(pid) }).collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batch_files_are_started_without_a_cmd_in_front() {
+        let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
+        let cmd = Path::new(r"C:\Windows\System32\cmd.exe");
+        let batch = args(&["/d", "/C", r"C:\p\a.cmd", "x & y"]);
+        assert_eq!(without_cmd(cmd, &batch), (OsStr::new(r"C:\p\a.cmd"), &batch[3..]));
+        for other in [args(&["/d", "/c", "dir"]), args(&["/q", "/c", "a.cmd"]), args(&["/k", "a.cmd"])] {
+            assert_eq!(without_cmd(cmd, &other), (cmd.as_os_str(), &other[..]));
+        }
+    }
+}

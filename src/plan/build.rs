@@ -1,0 +1,95 @@
+//! The plan of a run.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::environment::{self, RunContext};
+use super::{Limits, SelectError, Selection, SpawnCommand};
+use crate::event::PlannedScript;
+use crate::model::{OnFailure, Project, Script};
+
+/// How long descendants may outlive their script before they are ended.
+const LEAK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What will be run, in order.
+#[derive(Debug, Clone)]
+pub struct RunPlan<'a> {
+    /// The steps.
+    pub steps: Vec<Step<'a>>,
+    /// What every script's environment begins with.
+    base_environment: Vec<(OsString, OsString)>,
+}
+
+/// One script of a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The script.
+    pub script: &'a Script,
+}
+
+/// Plans a run of `project`. `process` is the runner's environment.
+///
+/// # Errors
+/// When the selection names a script that the project doesn't have.
+pub fn build<'a>(
+    project: &'a Project,
+    selection: &Selection,
+    process: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<RunPlan<'a>, SelectError> {
+    let taken = selection.apply(&project.name, &project.scripts)?;
+    let steps =
+        project.scripts.iter().zip(taken).filter(|(_, taken)| *taken).map(|(script, _)| Step { script }).collect();
+    Ok(RunPlan { steps, base_environment: environment::base_environment(project, process) })
+}
+
+impl RunPlan<'_> {
+    /// The complete command of one attempt at a step.
+    #[must_use]
+    pub fn command(&self, step: &Step<'_>, context: &RunContext<'_>) -> SpawnCommand {
+        SpawnCommand {
+            program: step.script.settings.interpreter.path.clone(),
+            args: step.arguments(),
+            env: environment::script_environment(&self.base_environment, step.script, context),
+            working_dir: step.script.settings.working_dir.clone(),
+            marker: format!("{}={}", environment::CONTEXT_VARIABLES[0], context.run_id),
+        }
+    }
+
+    /// The steps as the run's first event lists them.
+    #[must_use]
+    pub fn planned(&self) -> Vec<PlannedScript> {
+        self.steps
+            .iter()
+            .map(|step| PlannedScript {
+                name: step.script.name.clone(),
+                script: step.script.path.display().to_string(),
+                file_name: step.script.file_name.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Step<'_> {
+    /// The arguments: those of the interpreter, the script, those of the script.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let settings = &self.script.settings;
+        let mut args: Vec<OsString> = settings.interpreter.args.iter().map(OsString::from).collect();
+        args.push(self.script.file.clone().into_os_string());
+        args.extend(settings.args.iter().map(OsString::from));
+        args
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let settings = &self.script.settings;
+        Limits { timeout: settings.timeout, kill_grace: settings.kill_grace, leak_timeout: LEAK_TIMEOUT }
+    }
+
+    /// Whether the rest is skipped when it fails.
+    #[must_use]
+    pub fn stops_on_failure(&self) -> bool {
+        self.script.settings.on_failure == OnFailure::Stop
+    }
+}

@@ -1,0 +1,98 @@
+//! What environment a script gets.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use secrecy::ExposeSecret;
+
+use crate::model::{Project, RunId, Script};
+
+/// Variables by which the runner tells a script where it is. Those that the runner itself was started with, because it
+/// runs inside another run, are not handed on.
+pub const CONTEXT_VARIABLES: [&str; 4] = ["RUNNER_RUN_ID", "RUNNER_PROJECT", "RUNNER_ATTEMPT", "RUNNER_SETTINGS"];
+/// Beginning of the names of further context variables.
+const CONTEXT_PREFIX: &str = "RUNNER_PARAM_";
+/// Settings of the runner that a script has no business with.
+const SECRETS: [&str; 2] = ["PASSWORD_MAIL", "MAIL_CLIENT_SECRET"];
+/// Set unless they are set already: without them Python writes in the system's code page on Windows, and keeps back what
+/// it prints until it has 8 KiB.
+const DEFAULTS: [(&str, &str); 2] = [("PYTHONIOENCODING", "utf-8"), ("PYTHONUNBUFFERED", "1")];
+
+/// Where in which run a script is.
+#[derive(Debug, Clone)]
+pub struct RunContext<'a> {
+    /// The run.
+    pub run_id: &'a RunId,
+    /// The project's name.
+    pub project: &'a str,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+}
+
+/// Whether a variable is a secret of the runner's own.
+#[must_use]
+pub fn is_secret_setting(name: &OsStr) -> bool {
+    SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+/// Names are compared as the system does it: on Windows `Path` and `PATH` are one.
+fn key(name: &OsStr) -> OsString {
+    if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() }
+}
+
+/// An environment: by [`key`], the name as written and the value.
+type Variables = BTreeMap<OsString, (OsString, OsString)>;
+
+fn set(variables: &mut Variables, name: &OsStr, value: &OsStr) {
+    variables.insert(key(name), (name.to_owned(), value.to_owned()));
+}
+
+/// What all scripts of a project get: the runner's environment and, where that has none, the values of the `.env` files,
+/// without the runner's secrets and without the context of another run.
+pub fn base_environment(
+    project: &Project,
+    process: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let mut variables = Variables::new();
+    for (name, value) in DEFAULTS {
+        set(&mut variables, OsStr::new(name), OsStr::new(value));
+    }
+    for (name, value) in &project.dotenv {
+        set(&mut variables, OsStr::new(name), OsStr::new(value.expose_secret()));
+    }
+    for (name, value) in process {
+        set(&mut variables, &name, &value);
+    }
+    variables.retain(|name, _| !is_secret_setting(name) && !is_context(name));
+    variables.into_values().collect()
+}
+
+fn is_context(name: &OsStr) -> bool {
+    CONTEXT_VARIABLES.iter().any(|context| name.eq_ignore_ascii_case(context))
+        || name.to_str().is_some_and(|name| name.to_ascii_uppercase().starts_with(CONTEXT_PREFIX))
+}
+
+/// What one attempt at one script gets: the project's base, over it the script's `env_file`, over that its `env`, over
+/// all of it the context.
+pub(super) fn script_environment(
+    base: &[(OsString, OsString)],
+    script: &Script,
+    context: &RunContext<'_>,
+) -> Vec<(OsString, OsString)> {
+    let own = script.settings.env_file.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
+    let own = own.chain(script.settings.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let attempt = context.attempt.to_string();
+    let context = [
+        (CONTEXT_VARIABLES[0], context.run_id.as_str()),
+        (CONTEXT_VARIABLES[1], context.project),
+        (CONTEXT_VARIABLES[2], attempt.as_str()),
+    ];
+    let mut added = Variables::new();
+    for (name, value) in own.chain(context) {
+        set(&mut added, OsStr::new(name), OsStr::new(value));
+    }
+    let kept = base.iter().filter(|(name, _)| !added.contains_key(&key(name))).cloned();
+    let mut all: Vec<_> = kept.collect();
+    all.extend(added.into_values());
+    all
+}

@@ -1,0 +1,77 @@
+//! Which of a project's scripts a run takes: all, `--only` some, or `--from` one on.
+
+use thiserror::Error;
+
+use crate::model::Script;
+
+/// Which scripts to take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these, in the project's order; empty means all.
+    pub only: Vec<String>,
+    /// From this one on.
+    pub from: Option<String>,
+}
+
+/// A script was asked for that the project doesn't have.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{project} has no script `{wanted}`")]
+pub struct SelectError {
+    /// The project.
+    pub project: String,
+    /// What was asked for.
+    pub wanted: String,
+    /// What there is.
+    pub names: Vec<String>,
+}
+
+impl SelectError {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let near = self
+            .names
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, &self.wanted).total_cmp(&strsim::jaro_winkler(b, &self.wanted)));
+        match near {
+            Some(near) if strsim::jaro_winkler(near, &self.wanted) > 0.8 => format!("did you mean `{near}`?"),
+            _ => format!("its scripts are {}", self.names.join(", ")),
+        }
+    }
+}
+
+impl Selection {
+    /// For each script, whether it is taken. A script is named by its `name`, by its path as written, by its file's name,
+    /// or by its place, from 1.
+    ///
+    /// # Errors
+    /// When something is asked for that matches none.
+    pub fn apply(&self, project: &str, scripts: &[Script]) -> Result<Vec<bool>, SelectError> {
+        let places = |wanted: &str| {
+            let found: Vec<usize> = (0..scripts.len()).filter(|&at| is_called(&scripts[at], at, wanted)).collect();
+            if found.is_empty() {
+                let names = scripts.iter().map(|script| script.name.clone()).collect();
+                return Err(SelectError { project: project.to_owned(), wanted: wanted.to_owned(), names });
+            }
+            Ok(found)
+        };
+        let mut taken = vec![self.only.is_empty(); scripts.len()];
+        for wanted in &self.only {
+            for at in places(wanted)? {
+                taken[at] = true;
+            }
+        }
+        if let Some(from) = &self.from {
+            let first = places(from)?[0];
+            taken[..first].fill(false);
+        }
+        Ok(taken)
+    }
+}
+
+fn is_called(script: &Script, at: usize, wanted: &str) -> bool {
+    script.name == wanted
+        || script.file_name == wanted
+        || script.path.to_str() == Some(wanted)
+        || wanted.parse() == Ok(at + 1)
+}
