@@ -95,7 +95,7 @@ pub(super) fn peak_memory(command: &mut Command) -> Result<Peaks> {
     let mut helper = None;
     for tick in 0_u64.. {
         peaks.runner = peaks.runner.max(high_water_mark(child.id()).unwrap_or(0));
-        if helper.is_none() && tick % 16 == 0 {
+        if helper.is_none() && tick.is_multiple_of(16) {
             helper = child_of(child.id(), &executable);
         }
         // Not the largest reading: between fork and exec the child still has the memory of its parent.
