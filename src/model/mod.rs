@@ -1,5 +1,6 @@
 //! Plain data: what a project, a run and its ends are. No input or output happens here.
 
+mod clock;
 mod duration;
 mod ids;
 mod outcome;
@@ -8,6 +9,7 @@ mod project;
 mod report;
 mod size;
 
+pub use clock::{Clock, SystemClock};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};

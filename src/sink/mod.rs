@@ -1,1 +1,14 @@
-//! To come.
+//! Who consumes a run's events and leaves something behind: the project's log, the run's `events.jsonl`, the JSON
+//! lines of `--json`; and the sweeping of run folders that have grown old.
+//!
+//! A sink is never allowed to fail a run: what it can't do it returns, and the others go on.
+
+mod events_file;
+mod json;
+mod log;
+mod retention;
+
+pub use events_file::EventsFile;
+pub use json::JsonSink;
+pub use log::{LogLine, LogSink, parse_line};
+pub use retention::{SweepError, Swept, sweep, which_to_delete};
