@@ -162,16 +162,26 @@ fn within_budget(text: &str, used: &mut usize) -> String {
 /// # Errors
 /// When the file can't be read, has a line that is no event, or was written by a newer version.
 pub fn replay(path: &Path) -> Result<RunReport, ReplayError> {
+    let mut fold = ReportFold::default();
+    read_events(path, |event| fold.apply(&event))?;
+    fold.into_report().ok_or_else(|| ReplayError::NoStart { path: path.to_owned() })
+}
+
+/// Hands each event of an `events.jsonl` to `visit`, in order, one in memory at a time. A torn last line is left out.
+///
+/// # Errors
+/// When the file can't be read, has a line that is no event, or was written by a newer version; `visit` has had the
+/// events before that.
+pub fn read_events(path: &Path, mut visit: impl FnMut(RunEvent)) -> Result<(), ReplayError> {
     let read = |source| ReplayError::Read { path: path.to_owned(), source };
     let mut lines = BufReader::new(std::fs::File::open(path).map_err(read)?);
-    let mut fold = ReportFold::default();
     let mut line = Vec::new();
     let mut number = 0;
     loop {
         line.clear();
         number += 1;
         if lines.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
-            break;
+            return Ok(());
         }
         if line.trim_ascii().is_empty() {
             continue;
@@ -185,9 +195,8 @@ pub fn replay(path: &Path) -> Result<RunReport, ReplayError> {
         {
             return Err(ReplayError::Newer { path: path.to_owned(), found: version });
         }
-        fold.apply(&event);
+        visit(event);
     }
-    fold.into_report().ok_or_else(|| ReplayError::NoStart { path: path.to_owned() })
 }
 
 /// A line that is no event of ours may be one of a newer version; that is worth a better word.

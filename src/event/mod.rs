@@ -5,6 +5,6 @@ mod fold;
 mod run_event;
 mod sink;
 
-pub use fold::{ReportFold, replay};
+pub use fold::{ReportFold, read_events, replay};
 pub use run_event::{EVENTS_VERSION, EventKind, PlannedScript, ReplayError, RunEvent};
 pub use sink::{EventSink, FanOut, SinkError, Stream};

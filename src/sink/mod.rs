@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Who consumes a run's events and leaves something behind: the project's log, the run's `events.jsonl`, the JSON
 //! lines of `--json`; and the sweeping of run folders that have grown old.
 //!
@@ -12,3 +13,7 @@ pub use events_file::EventsFile;
 pub use json::JsonSink;
 pub use log::{LogLine, LogSink, parse_line};
 pub use retention::{SweepError, Swept, sweep, which_to_delete};
+=======
+//! To come.
+pub mod history;
+>>>>>>> store

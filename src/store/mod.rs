@@ -1,1 +1,28 @@
-//! To come.
+//! The state database: an index over the runs' `events.jsonl`, which stay the truth. It answers what the run folders
+//! could only answer slowly: which projects there are, how their runs went, how long a script usually takes.
+//!
+//! It stores and finds; it decides nothing about runs, never executes anything, and prints nothing. Whatever is in it
+//! can be had again from the run folders ([`import_project`]). WAL, which it uses, needs a local disk.
+
+mod batch;
+mod error;
+mod import;
+mod location;
+mod open;
+mod query;
+mod schema;
+mod write;
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use batch::Batch;
+pub use error::StoreError;
+pub use import::{ImportReport, ImportWarning, closing_events, import_project};
+pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
+pub use open::{DATABASE_FILE, OpenOptions, Store};
+pub use query::{Counts, FindRunError, ProjectRow, RunFilter, RunRow};
+pub use schema::SCHEMA_VERSION;
+pub use write::Durability;

@@ -1,0 +1,461 @@
+//! The runner: wires the rooms together for one run of one project.
+//!
+//! Plan, lock, then one script after the other, each thing that happens becoming an event that all sinks get. What a
+//! sink can't do becomes a warning of the run and never its failure.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold, RunEvent, Stream};
+use crate::exec::{
+    self, AttemptEnd, AttemptObserver, AttemptRequest, Buffers, Cancel, Capture, Holder, LockError, ProjectLock, Spawn,
+};
+use crate::mail::{self, MailMode, MailSettings, MailSettingsError};
+use crate::model::{
+    Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock,
+};
+use crate::plan::{self, RunContext, RunPlan, SelectError, Selection, Step};
+use crate::sink::{self, EventsFile, HistorySink, LogSink};
+
+/// How long the mail may delay the end of a run.
+const MAIL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What becomes of the run's mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MailDelivery {
+    /// It is sent, by the settings in the environment and the `.env` files.
+    #[default]
+    Send,
+    /// It is written to this folder, made if need be, and nothing is sent.
+    Folder(PathBuf),
+    /// There is none.
+    Off,
+}
+
+/// Where the run is recorded beside its own folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum History {
+    /// In the state database of the folder that `RUNNER_STATE_DIR` names, else of the usual one.
+    #[default]
+    Usual,
+    /// In the state database of this folder.
+    Dir(PathBuf),
+    /// Nowhere. Its folder can be imported later.
+    Off,
+}
+
+/// How to run a project.
+pub struct RunOptions {
+    /// Which of its scripts.
+    pub selection: Selection,
+    /// What becomes of the mail.
+    pub mail: MailDelivery,
+    /// Where the run is recorded.
+    pub history: History,
+    /// Who owns the scripts' processes. The default starts them as children of this process.
+    pub spawner: Arc<dyn Spawn>,
+    /// Interrupts the run.
+    pub cancel: Cancel,
+    /// Further listeners to the run's events.
+    pub sinks: Vec<Box<dyn EventSink>>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            mail: MailDelivery::default(),
+            history: History::default(),
+            spawner: exec::default_spawner(),
+            cancel: Cancel::default(),
+            sinks: Vec::new(),
+        }
+    }
+}
+
+/// Why a project was not run. Nothing of it was started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A script was asked for that the project doesn't have.
+    #[error("{0}; {hint}", hint = .0.hint())]
+    Select(#[from] SelectError),
+    /// A mail may be due, and there is no way to send one.
+    #[error("{0}")]
+    Mail(#[from] MailSettingsError),
+    /// Another run of the project is under way.
+    #[error("{project}: {source}; nothing was run")]
+    AlreadyRunning {
+        /// The project's name.
+        project: String,
+        /// Who runs it.
+        source: LockError,
+    },
+    /// The run could leave nothing behind.
+    #[error("{project}: cannot {verb} {}: {source}; make the folder writable for this account", path.display())]
+    NothingCanBeWritten {
+        /// The project's name.
+        project: String,
+        /// What was tried.
+        verb: &'static str,
+        /// With which folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system gave no thread, or no means to wait.
+    #[error("cannot start working: {0}")]
+    System(std::io::Error),
+}
+
+/// What one script came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScriptResult {
+    /// The script, as the project file writes it.
+    pub script: String,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// How long it took, in minutes.
+    pub execution_time: f64,
+    /// The traceback of a failure, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunOutput {
+    /// A result for each script that was tried, in running order.
+    pub results: Vec<ScriptResult>,
+    /// All that is known of the run.
+    pub report: RunReport,
+}
+
+impl RunOutput {
+    fn of(report: RunReport) -> Self {
+        let tried = report.scripts.iter().filter(|script| script.attempts > 0);
+        let results = tried.map(|script| ScriptResult {
+            script: script.script.clone(),
+            success: script.success(),
+            execution_time: script.execution_time(),
+            traceback: script.traceback.clone(),
+        });
+        Self { results: results.collect(), report }
+    }
+}
+
+/// Runs a project.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    project: Project,
+}
+
+impl Runner {
+    /// A runner of `project`.
+    #[must_use]
+    pub fn new(project: Project) -> Self {
+        Self { project }
+    }
+
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Runs the project to its end, and blocks until then. May be called from anywhere, also from inside an
+    /// asynchronous runtime (whose thread it then blocks; see [`Runner::run_async`]).
+    ///
+    /// Nothing process-wide is changed: no signal handlers, no environment, no logger.
+    ///
+    /// # Errors
+    /// When nothing was run. Scripts that fail are no error: they are in the report.
+    pub fn run(&self, options: RunOptions) -> Result<RunOutput, RunError> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("project-runner".into());
+            let running = thread.spawn_scoped(scope, || run_here(&self.project, options)).map_err(RunError::System)?;
+            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Runs the project to its end without blocking the calling task. Works in any runtime. Dropping the future
+    /// interrupts the run.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub async fn run_async(self, options: RunOptions) -> Result<RunOutput, RunError> {
+        struct InterruptOnDrop(Cancel);
+        impl Drop for InterruptOnDrop {
+            fn drop(&mut self) {
+                self.0.cancel("the caller gave up");
+            }
+        }
+        let _interrupt = InterruptOnDrop(options.cancel.clone());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let work = move || {
+            let _ = sender.send(run_here(&self.project, options));
+        };
+        std::thread::Builder::new().name("project-runner".into()).spawn(work).map_err(RunError::System)?;
+        match receiver.await {
+            Ok(result) => result,
+            Err(_) => Err(RunError::System(std::io::Error::other("the run's thread has panicked"))),
+        }
+    }
+}
+
+fn run_here(project: &Project, options: RunOptions) -> Result<RunOutput, RunError> {
+    let plan = plan::build(project, &options.selection, std::env::vars_os())?;
+    let mail = mail_mode(project, &options.mail)?;
+    let run_id = RunId::random();
+    let host = hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned());
+    let _lock = lock(project, &run_id, &host)?;
+    let run_dir = project.runs_dir().join(run_id.as_str());
+    std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
+    let run = Run { project, plan: &plan, run_id, host, run_dir, mail };
+    runtime.block_on(run.execute(options))
+}
+
+fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
+    RunError::NothingCanBeWritten { project: project.name.clone(), verb, path, source }
+}
+
+/// How the mail will go out, checked before anything is run.
+fn mail_mode(project: &Project, delivery: &MailDelivery) -> Result<MailMode, MailSettingsError> {
+    Ok(match delivery {
+        MailDelivery::Off => MailMode::Off,
+        MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
+        MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
+        MailDelivery::Send => {
+            MailMode::Smtp(MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok())?)
+        }
+    })
+}
+
+fn lock(project: &Project, run_id: &RunId, host: &str) -> Result<ProjectLock, RunError> {
+    let logs = project.logs_dir();
+    std::fs::create_dir_all(&logs).map_err(|source| cannot(project, "make the folder", logs.clone(), source))?;
+    let holder = Holder { pid: std::process::id(), host: host.to_owned(), since: Utc::now(), run_id: run_id.clone() };
+    ProjectLock::acquire(&logs, &holder).map_err(|error| match error {
+        LockError::Io { path, source } => cannot(project, "lock", path, source),
+        held => RunError::AlreadyRunning { project: project.name.clone(), source: held },
+    })
+}
+
+/// Hands events to the sinks and folds them into the report.
+struct Recorder<'a> {
+    sinks: FanOut<'a>,
+    fold: ReportFold,
+    /// Warnings that were given: the same trouble at every script is told once.
+    warned: HashSet<String>,
+}
+
+impl Recorder<'_> {
+    fn record(&mut self, kind: EventKind) {
+        let event = RunEvent::now(kind);
+        self.fold.apply(&event);
+        for error in self.sinks.event(&event) {
+            self.warn(error.sentence());
+        }
+    }
+
+    fn warn(&mut self, message: String) {
+        if !self.warned.insert(message.clone()) {
+            return;
+        }
+        tracing::warn!("{message}");
+        let event = RunEvent::now(EventKind::Warning { message });
+        self.fold.apply(&event);
+        // What a sink says of the warning is the same trouble again.
+        let _ = self.sinks.event(&event);
+    }
+}
+
+/// Tells the recorder of one attempt.
+struct Observer<'r, 'a> {
+    recorder: &'r mut Recorder<'a>,
+    index: usize,
+    attempt: u32,
+}
+
+impl AttemptObserver for Observer<'_, '_> {
+    fn started(&mut self, pid: u32) {
+        self.recorder.record(EventKind::ScriptStarted { index: self.index, attempt: self.attempt, pid });
+    }
+
+    fn output(&mut self, stream: Stream, bytes: &[u8]) {
+        self.recorder.sinks.output(stream, bytes);
+    }
+}
+
+/// One run under way.
+struct Run<'a> {
+    project: &'a Project,
+    plan: &'a RunPlan<'a>,
+    run_id: RunId,
+    host: String,
+    run_dir: PathBuf,
+    mail: MailMode,
+}
+
+impl Run<'_> {
+    async fn execute(self, options: RunOptions) -> Result<RunOutput, RunError> {
+        let begin = Instant::now();
+        let (history, recorded) = self.history(&options.history);
+        let mut recorder = self.recorder(recorded, options.sinks)?;
+        recorder.record(self.started());
+        let mut buffers = Buffers::default();
+        let mut stopped: Option<SkipReason> = None;
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            if stopped.is_none() && options.cancel.cancelled_by().is_some() {
+                stopped = Some(SkipReason::RunInterrupted);
+            }
+            if let Some(reason) = &stopped {
+                recorder.record(EventKind::ScriptSkipped { index, reason: reason.clone() });
+                continue;
+            }
+            let failed = self.script(index, step, &options, &mut buffers, &mut recorder).await;
+            if failed && step.stops_on_failure() {
+                stopped = Some(SkipReason::EarlierFailure { script: step.script.name.clone() });
+            }
+        }
+        let status = match (&options.cancel.cancelled_by(), recorder.fold.report()) {
+            (Some(_), _) => RunStatus::Interrupted,
+            (None, Some(report)) if report.failures().next().is_some() => RunStatus::Failure,
+            (None, _) => RunStatus::Success,
+        };
+        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()) });
+        self.after(&mut recorder, history);
+        let report = recorder.fold.into_report();
+        report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
+    }
+
+    fn history(&self, choice: &History) -> (Option<HistorySink>, Option<Box<dyn EventSink>>) {
+        let _ = choice;
+        (None, None)
+    }
+
+    fn recorder(&self, history: Option<Box<dyn EventSink>>, listeners: Vec<Box<dyn EventSink>>) -> Result<Recorder<'static>, RunError> {
+        let events = EventsFile::open(&self.run_dir).map_err(|error| {
+            let source = std::io::Error::other(error.sentence());
+            cannot(self.project, "write in", self.run_dir.clone(), source)
+        })?;
+        let log = LogSink::new(
+            self.project.log_file(),
+            self.project.log_rotation,
+            self.project.logs_backup_count,
+            self.project.include_traceback,
+            self.host.clone(),
+            self.run_id.clone(),
+            Arc::new(SystemClock),
+        );
+        let mut sinks = FanOut::default();
+        sinks.add(Box::new(events));
+        sinks.add(Box::new(log));
+        for sink in history.into_iter().chain(listeners) {
+            sinks.add(sink);
+        }
+        Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new() })
+    }
+
+    fn started(&self) -> EventKind {
+        EventKind::RunStarted {
+            version: EVENTS_VERSION,
+            run_id: self.run_id.clone(),
+            project: self.project.name.clone(),
+            project_dir: self.project.root.clone(),
+            profile: self.project.profile.clone(),
+            host: self.host.clone(),
+            pid: std::process::id(),
+            runner: env!("CARGO_PKG_VERSION").to_owned(),
+            log_file: self.project.log_file(),
+            run_dir: self.run_dir.clone(),
+            scripts: self.plan.planned(),
+        }
+    }
+
+    /// Runs one script; true if it failed.
+    async fn script(
+        &self,
+        index: usize,
+        step: &Step<'_>,
+        options: &RunOptions,
+        buffers: &mut Buffers,
+        recorder: &mut Recorder<'_>,
+    ) -> bool {
+        let attempt = 1;
+        let context = RunContext { run_id: &self.run_id, project: &self.project.name, attempt };
+        let command = self.plan.command(step, &context);
+        let request = AttemptRequest {
+            spawner: options.spawner.as_ref(),
+            command: &command,
+            limits: step.limits(),
+            success_codes: &step.script.settings.success_codes,
+            cancel: &options.cancel,
+        };
+        let capture = Capture::new(&self.run_dir, output_name(index, &step.script.file_name), &self.project.output);
+        let mut observer = Observer { recorder, index, attempt };
+        let end = exec::run_attempt(request, capture, buffers, &mut observer).await;
+        let AttemptEnd { outcome, duration, usage, output, traceback, last_lines, leaked, warnings } = end;
+        for warning in warnings {
+            recorder.warn(format!("{}: {warning}", step.script.name));
+        }
+        let failed = outcome.is_failure();
+        recorder.record(EventKind::ScriptFinished {
+            index,
+            attempt,
+            outcome,
+            duration_us: micros(duration),
+            usage,
+            output,
+            last_lines: last_lines.filter(|_| traceback.is_none()),
+            traceback,
+            leaked,
+        });
+        failed
+    }
+
+    /// The mail, then the sweeping.
+    fn after(&self, recorder: &mut Recorder<'_>, history: Option<HistorySink>) {
+        let _ = history;
+        let Some(report) = recorder.fold.report() else { return };
+        let mail = mail::deliver(
+            report,
+            self.project.email_strategy,
+            &self.project.recipients,
+            &self.mail,
+            MAIL_DEADLINE,
+        );
+        if let MailState::Failed { error } = &mail {
+            let message = format!("the mail was not sent: {error}");
+            recorder.record(EventKind::Mail { mail: mail.clone() });
+            recorder.warn(message);
+        } else {
+            recorder.record(EventKind::Mail { mail });
+        }
+        let swept = sink::sweep(&self.project.runs_dir(), &self.project.output, SystemClock.now().into(), &self.run_id);
+        for error in swept.errors {
+            recorder.warn(format!("{error}: {}", error.source));
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// `001-main.py.out`: sorted as they ran, and told apart when a script stands in a project twice.
+fn output_name(index: usize, file_name: &str) -> String {
+    let safe: String = file_name
+        .chars()
+        .map(|c| if c.is_control() || "<>:\"/\\|?*".contains(c) { '_' } else { c })
+        .take(80)
+        .collect();
+    format!("{:03}-{safe}.out", index + 1)
+}

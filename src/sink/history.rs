@@ -1,0 +1,228 @@
+//! Records runs in the state database while they happen, on a thread of its own: the run never waits for the database,
+//! except at its end, until that is safely committed.
+//!
+//! One [`HistoryWriter`] serves all runs of a process. It opens the database when the first run begins, beside the first
+//! script, and commits what has arrived together. A database that can't be used fails no run: what the thread gets is
+//! discarded, the end of each run says so, and a later import reads the run folders.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::event::{EventKind, EventSink, RunEvent, SinkError};
+use crate::model::RunId;
+use crate::store::{Batch, Durability, OpenOptions, Store, StoreError};
+
+/// How long events wait for others to be committed with.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// What becomes of the open database when the writer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEnd {
+    /// It is closed, which syncs the disk: for processes that live on.
+    Close,
+    /// It is left to the end of the process, which must be near; see [`Store::leave_open`].
+    LeaveOpen,
+}
+
+/// The thread that records runs, and the way to it. Dropping it commits what is left and ends the thread.
+#[derive(Debug)]
+pub struct HistoryWriter {
+    /// `None` once it is being dropped, or if there is no thread.
+    sender: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+    not_started: Option<String>,
+}
+
+/// Hands the events of one run to the [`HistoryWriter`].
+#[derive(Debug)]
+pub struct HistorySink {
+    sender: Option<Sender<Message>>,
+    run_id: Option<RunId>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Rows(Box<Batch>),
+    Finish(SyncSender<Result<(), String>>),
+    End,
+}
+
+impl HistoryWriter {
+    /// Starts the thread. The database in `state_dir` is not touched before the first run begins.
+    #[must_use]
+    pub fn start(state_dir: PathBuf, options: OpenOptions, at_end: AtEnd) -> Self {
+        let (sender, receiver) = channel();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let worker = Worker { state_dir, options, store: None, pending: Batch::default(), broken: None };
+            match runtime {
+                Ok(runtime) => worker.work(&runtime, &receiver, at_end),
+                Err(error) => refuse(&receiver, &error.to_string()),
+            }
+        };
+        match std::thread::Builder::new().name("history".to_owned()).spawn(work) {
+            Ok(thread) => Self { sender: Some(sender), thread: Some(thread), not_started: None },
+            Err(error) => Self { sender: None, thread: None, not_started: Some(error.to_string()) },
+        }
+    }
+
+    /// A sink for one run's events.
+    #[must_use]
+    pub fn sink(&self) -> HistorySink {
+        HistorySink { sender: self.sender.clone(), run_id: None }
+    }
+
+    /// Waits until everything that the sinks got so far is committed such that it survives a loss of power. Called
+    /// once a run, after its last event.
+    ///
+    /// # Errors
+    /// When the database can't be used. The run's folder has everything, and a later import records it.
+    pub fn finish(&self) -> Result<(), SinkError> {
+        let what = "the run is not in the history yet (it will be read from its folder later)";
+        let (reply, answer) = sync_channel(1);
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(Message::Finish(reply)).is_ok());
+        if !sent {
+            let why = self.not_started.clone().unwrap_or_else(|| "the thread that records it ended".to_owned());
+            return Err(SinkError::new(what, why));
+        }
+        match answer.recv() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(SinkError::new(what, why)),
+            Err(_) => Err(SinkError::new(what, "the thread that records it ended")),
+        }
+    }
+}
+
+impl Drop for HistoryWriter {
+    fn drop(&mut self) {
+        // A message, since a sink that is still around would keep the channel open.
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(Message::End);
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl EventSink for HistorySink {
+    fn on_event(&mut self, event: &RunEvent) -> Result<(), SinkError> {
+        if let EventKind::RunStarted { run_id, .. } = &event.kind {
+            self.run_id = Some(run_id.clone());
+        }
+        if let (Some(run_id), Some(sender)) = (&self.run_id, &self.sender) {
+            let mut rows = Batch::default();
+            rows.apply(run_id, event);
+            // A thread that is gone is told of at the run's end, once.
+            let _ = sender.send(Message::Rows(Box::new(rows)));
+        }
+        Ok(())
+    }
+}
+
+/// Without a runtime nothing can be recorded; whoever finishes is told so.
+fn refuse(receiver: &Receiver<Message>, why: &str) {
+    for message in receiver {
+        match message {
+            Message::Rows(_) => {}
+            Message::Finish(reply) => drop(reply.send(Err(why.to_owned()))),
+            Message::End => break,
+        }
+    }
+}
+
+/// The thread's state.
+struct Worker {
+    state_dir: PathBuf,
+    options: OpenOptions,
+    store: Option<Store>,
+    pending: Batch,
+    /// Why the database can't be used. From then on everything is discarded: rows without those before them would
+    /// tell a wrong story.
+    broken: Option<String>,
+}
+
+impl Worker {
+    fn work(mut self, runtime: &tokio::runtime::Runtime, receiver: &Receiver<Message>, at_end: AtEnd) {
+        let mut commit_at: Option<Instant> = None;
+        loop {
+            let message = match commit_at {
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match message {
+                Ok(Message::Rows(rows)) => {
+                    if self.broken.is_some() {
+                        continue;
+                    }
+                    self.pending.append(*rows);
+                    if commit_at.is_none() {
+                        commit_at = Some(Instant::now() + GATHER);
+                        if let Err(error) = runtime.block_on(self.open()) {
+                            self.note(&error);
+                        }
+                    }
+                }
+                Ok(Message::Finish(reply)) => {
+                    commit_at = None;
+                    let _ = reply.send(runtime.block_on(self.commit(Durability::PowerLoss)));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    commit_at = None;
+                    // What a run's end can't wait for, as a slow mail server, must not keep the end from the disk.
+                    let durability = if self.pending.has_ends() { Durability::PowerLoss } else { Durability::Process };
+                    let _ = runtime.block_on(self.commit(durability));
+                }
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let _ = runtime.block_on(self.commit(Durability::PowerLoss));
+        match (self.store.take(), at_end) {
+            (Some(store), AtEnd::LeaveOpen) => store.leave_open(),
+            (Some(store), AtEnd::Close) => drop(runtime.block_on(store.close())),
+            (None, _) => {}
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), StoreError> {
+        if self.store.is_none() && self.broken.is_none() {
+            let mut store = Store::open_with(&self.state_dir, self.options).await?;
+            store.shrink_log().await;
+            self.store = Some(store);
+        }
+        Ok(())
+    }
+
+    /// Commits what is pending. If the database is locked, it stays pending for the next commit.
+    async fn commit(&mut self, durability: Durability) -> Result<(), String> {
+        if let Some(why) = &self.broken {
+            return Err(why.clone());
+        }
+        let result = match self.open().await {
+            Err(error) => Err(error),
+            Ok(()) => match &mut self.store {
+                Some(store) => store.write(&self.pending, durability).await,
+                None => Ok(()),
+            },
+        };
+        match result {
+            Ok(()) => {
+                self.pending = Batch::default();
+                Ok(())
+            }
+            Err(error) => {
+                self.note(&error);
+                Err(error.sentence())
+            }
+        }
+    }
+
+    fn note(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::Locked { .. }) {
+            self.broken = Some(error.sentence());
+            self.pending = Batch::default();
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Questions to the database, answered in typed rows.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use thiserror::Error;
+
+use super::batch::micros;
+use super::{Store, StoreError};
+use crate::model::{MailState, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage};
+
+/// So many of a script's last successes tell how long it usually takes.
+const USUAL_OF_LAST: i64 = 10;
+
+/// How many candidates an ambiguous run id lists.
+const CANDIDATES: i64 = 10;
+
+/// A project that ran at least once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectRow {
+    /// The folder's name.
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Its latest run.
+    pub last_run: Option<RunRow>,
+}
+
+/// How many of a run's scripts ended how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// All of them.
+    pub scripts: u64,
+    /// Those that succeeded.
+    pub succeeded: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that were not tried.
+    pub skipped: u64,
+}
+
+/// One run, without its scripts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRow {
+    /// Which run.
+    pub run_id: RunId,
+    /// The project's name.
+    pub project: String,
+    /// The project's folder.
+    pub project_dir: PathBuf,
+    /// The profile it ran with.
+    pub profile: Option<String>,
+    /// The machine.
+    pub host: String,
+    /// The runner's process id.
+    pub pid: u32,
+    /// The runner's version.
+    pub version: String,
+    /// When it began, to the microsecond.
+    pub started: DateTime<Utc>,
+    /// When it ended; `None` while it hasn't.
+    pub finished: Option<DateTime<Utc>>,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// How it ended.
+    pub status: RunStatus,
+    /// The run's folder.
+    pub run_dir: PathBuf,
+    /// The log file.
+    pub log_file: PathBuf,
+    /// What became of its mail.
+    pub mail: Option<MailState>,
+    /// How its scripts ended, so far.
+    pub counts: Counts,
+}
+
+/// Which runs are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Those of these project folders only.
+    pub projects: Option<Vec<PathBuf>>,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Those that began before.
+    pub before: Option<DateTime<Utc>>,
+}
+
+/// Why a run is not found.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FindRunError {
+    /// The text is no beginning of a run id.
+    #[error("`{text}` is not a run id (up to 13 hexadecimal digits)")]
+    NotAnId {
+        /// The text.
+        text: String,
+    },
+    /// No run's id begins so.
+    #[error("no run begins with `{text}`")]
+    Unknown {
+        /// The text.
+        text: String,
+    },
+    /// Several runs' ids begin so.
+    #[error("several runs begin with `{text}`: {}", list(candidates))]
+    Ambiguous {
+        /// The text.
+        text: String,
+        /// The latest of them.
+        candidates: Vec<RunRow>,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn list(candidates: &[RunRow]) -> String {
+    let one = |run: &RunRow| format!("{} ({})", run.run_id, run.project);
+    candidates.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// A run with its project. While it has no end its scripts are counted, which is quick for the few that run.
+macro_rules! select_runs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.*, p.path,
+                iif(r.status = 'running',
+                    (SELECT count(*) FROM scripts s WHERE s.run_id = r.run_id AND s.outcome_kind = 'success'),
+                    r.succeeded) AS succeeded_now,
+                iif(r.status = 'running',
+                    (SELECT count(*) FROM scripts s WHERE s.run_id = r.run_id AND s.outcome_kind = 'skipped'),
+                    r.skipped) AS skipped_now,
+                iif(r.status = 'running',
+                    (SELECT count(*) FROM scripts s
+                     WHERE s.run_id = r.run_id AND s.outcome_kind NOT IN ('success', 'skipped')),
+                    r.failed) AS failed_now
+            FROM runs r JOIN projects p ON p.id = r.project_id ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Every project that ran, by name.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn projects(&mut self) -> Result<Vec<ProjectRow>, StoreError> {
+        let last = select_runs!(
+            "WHERE r.run_id IN (
+                SELECT (SELECT run_id FROM runs WHERE project_id = projects.id ORDER BY started DESC LIMIT 1)
+                FROM projects)"
+        );
+        let runs = sqlx::query(last).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+        let mut last_runs = HashMap::new();
+        for row in &runs {
+            let run = self.run_row(row)?;
+            last_runs.insert(run.project_dir.clone(), run);
+        }
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT name, path FROM projects ORDER BY name, path")
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        let project = |(name, path): (String, String)| {
+            let path = PathBuf::from(path);
+            ProjectRow { name, last_run: last_runs.remove(&path), path }
+        };
+        Ok(rows.into_iter().map(project).collect())
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        let limit = filter.limit.map_or(-1, i64::from);
+        let before = filter.before.map_or(i64::MAX, micros);
+        let rows = match &filter.projects {
+            None => {
+                sqlx::query(select_runs!("WHERE r.started < ?1 ORDER BY r.started DESC, r.run_id LIMIT ?2"))
+                    .bind(before)
+                    .bind(limit)
+                    .fetch_all(&mut self.connection)
+                    .await
+            }
+            Some(projects) => {
+                let paths: Vec<_> = projects.iter().map(|path| path.to_string_lossy()).collect();
+                sqlx::query(select_runs!(
+                    "WHERE r.started < ?1
+                        AND r.project_id IN (SELECT id FROM projects WHERE path IN (SELECT value FROM json_each(?3)))
+                    ORDER BY r.started DESC, r.run_id LIMIT ?2"
+                ))
+                .bind(before)
+                .bind(limit)
+                .bind(serde_json::to_string(&paths).unwrap_or_default())
+                .fetch_all(&mut self.connection)
+                .await
+            }
+        };
+        rows.map_err(|error| self.error(error))?.iter().map(|row| self.run_row(row)).collect()
+    }
+
+    /// The one run whose id begins with `prefix`.
+    ///
+    /// # Errors
+    /// When there is none, or more than one, or the database can't be read.
+    pub async fn run(&mut self, prefix: &str) -> Result<RunRow, FindRunError> {
+        let text = prefix.to_ascii_lowercase();
+        if !RunId::is_prefix(&text) {
+            return Err(FindRunError::NotAnId { text: prefix.to_owned() });
+        }
+        // `g` comes after every hexadecimal digit.
+        let rows =
+            sqlx::query(select_runs!("WHERE r.run_id >= ?1 AND r.run_id < ?1 || 'g' ORDER BY r.started DESC LIMIT ?2"))
+                .bind(&text)
+                .bind(CANDIDATES)
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(|error| self.error(error))?;
+        let mut runs = rows.iter().map(|row| self.run_row(row)).collect::<Result<Vec<_>, _>>()?;
+        match runs.len() {
+            0 => Err(FindRunError::Unknown { text }),
+            1 => Ok(runs.remove(0)),
+            _ => Err(FindRunError::Ambiguous { text, candidates: runs }),
+        }
+    }
+
+    /// A run's scripts, in running order. Their tracebacks are cut to the last 4 KiB.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn scripts_of(&mut self, run_id: &RunId) -> Result<Vec<ScriptReport>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM scripts WHERE run_id = ?1 ORDER BY idx")
+            .bind(run_id.as_str())
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        rows.iter().map(|row| self.script_row(row)).collect()
+    }
+
+    /// All that the database knows of a run.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn report(&mut self, run: RunRow) -> Result<RunReport, StoreError> {
+        let scripts = self.scripts_of(&run.run_id).await?;
+        let warnings = sqlx::query_scalar("SELECT message FROM warnings WHERE run_id = ?1 ORDER BY time, message")
+            .bind(run.run_id.as_str())
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        Ok(RunReport {
+            run_id: run.run_id,
+            project: run.project,
+            project_dir: run.project_dir,
+            profile: run.profile,
+            host: run.host,
+            pid: run.pid,
+            version: run.version,
+            started: run.started,
+            finished: run.finished,
+            duration_us: run.duration_us,
+            status: run.status,
+            scripts,
+            mail: run.mail,
+            warnings,
+            log_file: run.log_file,
+            run_dir: run.run_dir,
+        })
+    }
+
+    /// How long each script of a project usually takes: the median of its last ten successes, by the script as the
+    /// project file writes it.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn usual_durations(&mut self, project_dir: &Path) -> Result<HashMap<String, Duration>, StoreError> {
+        // Steps from script to script along the index, and takes the newest of each: old successes cost nothing.
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "WITH RECURSIVE
+                project(id) AS (SELECT id FROM projects WHERE path = ?1),
+                names(script) AS (
+                    SELECT (SELECT min(script) FROM scripts
+                            WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project))
+                    UNION ALL
+                    SELECT (SELECT min(script) FROM scripts
+                            WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
+                                AND script > names.script)
+                    FROM names WHERE names.script IS NOT NULL
+                )
+            SELECT names.script, value FROM names, json_each((
+                SELECT json_group_array(duration_us) FROM (
+                    SELECT duration_us FROM scripts
+                    WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
+                        AND script = names.script
+                    ORDER BY started DESC LIMIT ?2)))
+            WHERE names.script IS NOT NULL",
+        )
+        .bind(project_dir.to_string_lossy())
+        .bind(USUAL_OF_LAST)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.error(error))?;
+        let mut durations: HashMap<String, Vec<u64>> = HashMap::new();
+        for (script, micros) in rows {
+            durations.entry(script).or_default().push(micros.try_into().unwrap_or(0));
+        }
+        Ok(durations.into_iter().map(|(script, all)| (script, Duration::from_micros(median(all)))).collect())
+    }
+
+    fn run_row(&self, row: &SqliteRow) -> Result<RunRow, StoreError> {
+        let get = Columns { store: self, row };
+        let run_id: String = get.value("run_id")?;
+        let status: String = get.value("status")?;
+        Ok(RunRow {
+            run_id: RunId::parse(&run_id).ok_or_else(|| get.bad("run_id", &run_id))?,
+            project: get.value("project")?,
+            project_dir: get.value::<String>("path")?.into(),
+            profile: get.value("profile")?,
+            host: get.value("host")?,
+            pid: get.value("pid")?,
+            version: get.value("version")?,
+            started: get.time("started")?.ok_or_else(|| get.bad("started", "NULL"))?,
+            finished: get.time("finished")?,
+            duration_us: get.count("duration_us")?.unwrap_or(0),
+            status: RunStatus::from_name(&status).ok_or_else(|| get.bad("status", &status))?,
+            run_dir: get.value::<String>("run_dir")?.into(),
+            log_file: get.value::<String>("log_file")?.into(),
+            mail: get.json("mail_detail")?,
+            counts: Counts {
+                scripts: get.count("scripts")?.unwrap_or(0),
+                succeeded: get.count("succeeded_now")?.unwrap_or(0),
+                failed: get.count("failed_now")?.unwrap_or(0),
+                skipped: get.count("skipped_now")?.unwrap_or(0),
+            },
+        })
+    }
+
+    fn script_row(&self, row: &SqliteRow) -> Result<ScriptReport, StoreError> {
+        let get = Columns { store: self, row };
+        Ok(ScriptReport {
+            index: get.count("idx")?.and_then(|index| usize::try_from(index).ok()).unwrap_or(0),
+            name: get.value("name")?,
+            script: get.value("script")?,
+            started: get.time("started")?,
+            duration_us: get.count("duration_us")?.unwrap_or(0),
+            attempts: get.value("attempts")?,
+            outcome: get.json("outcome")?,
+            usage: Usage {
+                cpu_user_us: get.count("cpu_user_us")?,
+                cpu_system_us: get.count("cpu_system_us")?,
+                peak_memory_bytes: get.count("peak_memory_bytes")?,
+            },
+            output: get.json("output")?.unwrap_or_else(OutputSummary::default),
+            traceback: get.value("traceback")?,
+            leaked: get.json("leaked")?.unwrap_or_default(),
+        })
+    }
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    let middle = values.len() / 2;
+    match values.get(middle) {
+        None => 0,
+        Some(&upper) if values.len() % 2 == 1 => upper,
+        Some(&upper) => values.get(middle - 1).map_or(upper, |&lower| lower.midpoint(upper)),
+    }
+}
+
+/// Reads columns of a row, with errors that name them.
+struct Columns<'a> {
+    store: &'a Store,
+    row: &'a SqliteRow,
+}
+
+impl<'a> Columns<'a> {
+    fn value<T>(&self, column: &'static str) -> Result<T, StoreError>
+    where
+        T: sqlx::Decode<'a, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    {
+        self.row.try_get(column).map_err(|error| self.store.error(error))
+    }
+
+    fn count(&self, column: &'static str) -> Result<Option<u64>, StoreError> {
+        Ok(self.value::<Option<i64>>(column)?.and_then(|value| value.try_into().ok()))
+    }
+
+    fn time(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        match self.value::<Option<i64>>(column)? {
+            None => Ok(None),
+            Some(micros) => {
+                DateTime::from_timestamp_micros(micros).map(Some).ok_or_else(|| self.bad(column, &micros.to_string()))
+            }
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+        match self.value::<Option<String>>(column)? {
+            None => Ok(None),
+            Some(text) => serde_json::from_str(&text).map(Some).map_err(|error| self.bad(column, &error.to_string())),
+        }
+    }
+
+    fn bad(&self, column: &str, what: &str) -> StoreError {
+        StoreError::BadValue {
+            path: self.store.path.clone(),
+            what: format!("unexpected value in column {column}: {what}"),
+        }
+    }
+}

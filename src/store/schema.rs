@@ -1,0 +1,87 @@
+//! The database's schema, as a list of migrations. The n-th brings a database of version n-1 to version n; a migration
+//! that was released is never changed. Times are microseconds since 1970 in UTC, durations microseconds, `run_id` the 13
+//! digits; `outcome`, `output`, `leaked` and `mail_detail` are the JSON of the events.
+
+/// The version of the schema that this runner writes.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Marks the file as ours ("prun"), so that no other program's database is taken for it.
+pub(super) const APPLICATION_ID: i64 = 0x7072_756e;
+
+pub(super) const MIGRATIONS: [&str; 1] = [V1];
+
+/// `scripts.outcome_kind` is NULL while a script has no end. The runs' counts are those of an ended run.
+const V1: &str = "
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    last_seen INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE runs (
+    run_id TEXT NOT NULL PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES projects (id),
+    project TEXT NOT NULL,
+    profile TEXT,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    finished INTEGER,
+    duration_us INTEGER NOT NULL DEFAULT 0,
+    status TEXT NOT NULL DEFAULT 'running',
+    run_dir TEXT NOT NULL,
+    log_file TEXT NOT NULL,
+    mail_state TEXT,
+    mail_detail TEXT,
+    scripts INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX runs_of_project ON runs (project_id, started DESC);
+CREATE INDEX runs_by_start ON runs (started DESC);
+
+CREATE TABLE scripts (
+    run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    idx INTEGER NOT NULL,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    script TEXT NOT NULL,
+    started INTEGER,
+    duration_us INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    outcome_kind TEXT,
+    outcome TEXT,
+    cpu_user_us INTEGER,
+    cpu_system_us INTEGER,
+    peak_memory_bytes INTEGER,
+    output TEXT,
+    traceback TEXT,
+    leaked TEXT,
+    PRIMARY KEY (run_id, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX successes_of_script ON scripts (project_id, script, started DESC, duration_us)
+    WHERE outcome_kind = 'success';
+
+CREATE TABLE attempts (
+    run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    idx INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    outcome_kind TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    duration_us INTEGER NOT NULL,
+    cpu_user_us INTEGER,
+    cpu_system_us INTEGER,
+    peak_memory_bytes INTEGER,
+    PRIMARY KEY (run_id, idx, attempt)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE warnings (
+    run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    time INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (run_id, time, message)
+) STRICT, WITHOUT ROWID;
+";
