@@ -65,7 +65,7 @@ impl LogError {
                 "check that the folder can be written and the disk isn't full; the result stands in the run's events"
             }
             Self::Lock { .. } => {
-                "lines are appended without it and the log isn't archived; end the process that holds it"
+                "lines are appended without it and the log isn't archived; make the folder writable, or end what holds it"
             }
             Self::Archive { .. } => "close the program that holds it; appending goes on, and the next run tries again",
             Self::Delete { .. } => "delete it by hand, or close the program that holds it",

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -367,6 +367,7 @@ fn a_folder_called_like_an_archive_is_left_alone() {
 
 const LINES_EACH: usize = 2000;
 const SMALL: u64 = 32 * 1024;
+const HALFWAY: &str = "\nhalfway\n";
 const LOG_VARIABLE: &str = "TEST_LOG_OF_MANY_WRITERS";
 
 /// Not a test by itself: the process that [`many_processes`] starts several of.
@@ -377,8 +378,24 @@ fn writer_process() {
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
     let mut file = LogFile::new(log.into(), LogRotation::Size(SMALL), 0);
     for number in 0..LINES_EACH {
+        if number == LINES_EACH / 2 {
+            // One write, and before it a newline, since the harness prints on the same stream.
+            io::stdout().write_all(HALFWAY.as_bytes()).unwrap();
+            io::stdout().flush().unwrap();
+        }
         file.append(&sample_line(std::process::id(), number), &SystemClock).unwrap();
     }
+}
+
+fn writer(log: &Path, stdout: Stdio) -> Child {
+    let this_test = concat!(module_path!(), "::writer_process").split_once("::").unwrap().1;
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", this_test, "--nocapture", "--test-threads=1"])
+        .env(LOG_VARIABLE, log)
+        .stdin(Stdio::piped())
+        .stdout(stdout)
+        .spawn()
+        .unwrap()
 }
 
 fn sample_line(pid: u32, number: usize) -> String {
@@ -388,21 +405,10 @@ fn sample_line(pid: u32, number: usize) -> String {
 fn many_processes(count: usize) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("x.log");
-    let this_test = concat!(module_path!(), "::writer_process").split_once("::").unwrap().1;
-    let mut children: Vec<_> = (0..count)
-        .map(|_| {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", this_test, "--nocapture", "--test-threads=1"])
-                .env(LOG_VARIABLE, &log)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
+    let mut children: Vec<_> = (0..count).map(|_| writer(&log, Stdio::null())).collect();
     let starting_gun: Vec<_> = children.iter_mut().map(|child| child.stdin.take()).collect();
     drop(starting_gun);
-    let pids: Vec<_> = children.iter().map(std::process::Child::id).collect();
+    let pids: Vec<_> = children.iter().map(Child::id).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
@@ -432,6 +438,27 @@ fn two_processes_lose_no_line() {
 #[test]
 fn eight_processes_lose_no_line() {
     many_processes(8);
+}
+
+#[test]
+fn a_writer_that_is_killed_leaves_whole_lines_and_no_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("x.log");
+    let mut child = writer(&log, Stdio::piped());
+    drop(child.stdin.take());
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(output.any(|line| line.unwrap() == HALFWAY.trim()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // It would say so if it had had to do without the lock.
+    LogFile::new(log.clone(), NEVER, 0).append(&sample_line(child.id(), 0), &SystemClock).unwrap();
+    let all: Vec<_> = files(&log).iter().flat_map(|file| lines(file)).collect();
+    let (last, before) = all.split_last().unwrap();
+    assert_eq!(*last, sample_line(child.id(), 0));
+    assert!(before.len() >= LINES_EACH / 2);
+    // The kernel may be stopped in the middle of one write, never of two.
+    let whole = before.iter().enumerate().filter(|(number, line)| **line == sample_line(child.id(), *number)).count();
+    assert!(whole + 1 >= before.len(), "{whole} of {}", before.len());
 }
 
 /// Run it by hand: what a line costs, lock, open, look at the first record, write and close.
