@@ -16,15 +16,13 @@ use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold, Run
 use crate::exec::{
     self, AttemptEnd, AttemptObserver, AttemptRequest, Buffers, Cancel, Capture, Holder, LockError, ProjectLock, Spawn,
 };
-use crate::mail::{self, MailMode, MailSettings, MailSettingsError};
+use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext};
 use crate::model::{
     Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock,
 };
 use crate::plan::{self, RunContext, RunPlan, SelectError, Selection, Step};
-use crate::sink::{self, EventsFile, HistorySink, LogSink};
-
-/// How long the mail may delay the end of a run.
-const MAIL_DEADLINE: Duration = Duration::from_secs(30);
+use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
+use crate::store;
 
 /// What becomes of the run's mail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,13 +37,15 @@ pub enum MailDelivery {
 }
 
 /// Where the run is recorded beside its own folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum History {
     /// In the state database of the folder that `RUNNER_STATE_DIR` names, else of the usual one.
     #[default]
     Usual,
     /// In the state database of this folder.
     Dir(PathBuf),
+    /// By a writer that several runs of this process share.
+    Shared(Arc<HistoryWriter>),
     /// Nowhere. Its folder can be imported later.
     Off,
 }
@@ -179,9 +179,18 @@ impl Runner {
     pub fn run(&self, options: RunOptions) -> Result<RunOutput, RunError> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("project-runner".into());
-            let running = thread.spawn_scoped(scope, || run_here(&self.project, options)).map_err(RunError::System)?;
+            let running = thread.spawn_scoped(scope, || run_here(&self.project, options, None)).map_err(RunError::System)?;
             running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Runs the project on this thread, which no runtime may have, and lets a sink listen that borrows.
+    pub(crate) fn run_with<'a>(
+        &'a self,
+        options: RunOptions,
+        listener: Box<dyn EventSink + 'a>,
+    ) -> Result<RunOutput, RunError> {
+        run_here(&self.project, options, Some(listener))
     }
 
     /// Runs the project to its end without blocking the calling task. Works in any runtime. Dropping the future
@@ -199,7 +208,7 @@ impl Runner {
         let _interrupt = InterruptOnDrop(options.cancel.clone());
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let work = move || {
-            let _ = sender.send(run_here(&self.project, options));
+            let _ = sender.send(run_here(&self.project, options, None));
         };
         std::thread::Builder::new().name("project-runner".into()).spawn(work).map_err(RunError::System)?;
         match receiver.await {
@@ -209,7 +218,11 @@ impl Runner {
     }
 }
 
-fn run_here(project: &Project, options: RunOptions) -> Result<RunOutput, RunError> {
+fn run_here<'a>(
+    project: &'a Project,
+    options: RunOptions,
+    listener: Option<Box<dyn EventSink + 'a>>,
+) -> Result<RunOutput, RunError> {
     let plan = plan::build(project, &options.selection, std::env::vars_os())?;
     let mail = mail_mode(project, &options.mail)?;
     let run_id = RunId::random();
@@ -219,7 +232,7 @@ fn run_here(project: &Project, options: RunOptions) -> Result<RunOutput, RunErro
     std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let run = Run { project, plan: &plan, run_id, host, run_dir, mail };
-    runtime.block_on(run.execute(options))
+    runtime.block_on(run.execute(options, listener))
 }
 
 fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
@@ -236,6 +249,19 @@ fn mail_mode(project: &Project, delivery: &MailDelivery) -> Result<MailMode, Mai
             MailMode::Smtp(MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok())?)
         }
     })
+}
+
+/// Who records the run in the state database; `Err` says why nobody does.
+fn history_writer(choice: &History) -> Result<Option<Arc<HistoryWriter>>, String> {
+    let flag = match choice {
+        History::Off => return Ok(None),
+        History::Shared(writer) => return Ok(Some(Arc::clone(writer))),
+        History::Dir(dir) => Some(dir.as_path()),
+        History::Usual => None,
+    };
+    let dir = store::state_dir(flag, &store::Surroundings::of_process())
+        .map_err(|error| format!("{error}; {}", error.hint()))?;
+    Ok(Some(Arc::new(HistoryWriter::start(dir, store::OpenOptions::default(), AtEnd::Close))))
 }
 
 fn lock(project: &Project, run_id: &RunId, host: &str) -> Result<ProjectLock, RunError> {
@@ -305,11 +331,19 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn execute(self, options: RunOptions) -> Result<RunOutput, RunError> {
+    async fn execute(
+        self,
+        options: RunOptions,
+        listener: Option<Box<dyn EventSink + '_>>,
+    ) -> Result<RunOutput, RunError> {
         let begin = Instant::now();
-        let (history, recorded) = self.history(&options.history);
-        let mut recorder = self.recorder(recorded, options.sinks)?;
+        let history = history_writer(&options.history);
+        let (history, trouble) = history.map_or_else(|why| (None, Some(why)), |writer| (writer, None));
+        let mut recorder = self.recorder(history.as_deref(), options.sinks.into_iter().chain(listener))?;
         recorder.record(self.started());
+        if let Some(why) = trouble {
+            recorder.warn(why);
+        }
         let mut buffers = Buffers::default();
         let mut stopped: Option<SkipReason> = None;
         for (index, step) in self.plan.steps.iter().enumerate() {
@@ -331,17 +365,16 @@ impl Run<'_> {
             (None, _) => RunStatus::Success,
         };
         recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()) });
-        self.after(&mut recorder, history);
+        self.after(&mut recorder, history.as_deref());
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
     }
 
-    fn history(&self, choice: &History) -> (Option<HistorySink>, Option<Box<dyn EventSink>>) {
-        let _ = choice;
-        (None, None)
-    }
-
-    fn recorder(&self, history: Option<Box<dyn EventSink>>, listeners: Vec<Box<dyn EventSink>>) -> Result<Recorder<'static>, RunError> {
+    fn recorder<'s>(
+        &self,
+        history: Option<&HistoryWriter>,
+        listeners: impl Iterator<Item = Box<dyn EventSink + 's>>,
+    ) -> Result<Recorder<'s>, RunError> {
         let events = EventsFile::open(&self.run_dir).map_err(|error| {
             let source = std::io::Error::other(error.sentence());
             cannot(self.project, "write in", self.run_dir.clone(), source)
@@ -358,7 +391,10 @@ impl Run<'_> {
         let mut sinks = FanOut::default();
         sinks.add(Box::new(events));
         sinks.add(Box::new(log));
-        for sink in history.into_iter().chain(listeners) {
+        if let Some(history) = history {
+            sinks.add(Box::new(history.sink()));
+        }
+        for sink in listeners {
             sinks.add(sink);
         }
         Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new() })
@@ -421,28 +457,43 @@ impl Run<'_> {
         failed
     }
 
-    /// The mail, then the sweeping.
-    fn after(&self, recorder: &mut Recorder<'_>, history: Option<HistorySink>) {
-        let _ = history;
+    /// What comes after the scripts: the run's end is made safe, the mail goes out, old run folders are swept.
+    fn after(&self, recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {
         let Some(report) = recorder.fold.report() else { return };
-        let mail = mail::deliver(
-            report,
-            self.project.email_strategy,
-            &self.project.recipients,
-            &self.mail,
-            MAIL_DEADLINE,
-        );
-        if let MailState::Failed { error } = &mail {
-            let message = format!("the mail was not sent: {error}");
-            recorder.record(EventKind::Mail { mail: mail.clone() });
-            recorder.warn(message);
-        } else {
-            recorder.record(EventKind::Mail { mail });
+        if mail::is_due(self.project.email_strategy, report) && !matches!(self.mail, MailMode::Off) {
+            // Delivery may take its time; what is known must not wait for it.
+            commit(recorder, history);
         }
-        let swept = sink::sweep(&self.project.runs_dir(), &self.project.output, SystemClock.now().into(), &self.run_id);
-        for error in swept.errors {
+        let mail = recorder.fold.report().map(|report| {
+            let delivery = Delivery {
+                strategy: self.project.email_strategy,
+                from: self.sender.clone(),
+                recipients: &self.project.recipients,
+                mode: &self.mail,
+                context: &RenderContext::default(),
+                deadline: Delivery::DEADLINE,
+            };
+            mail::deliver(report, &delivery)
+        });
+        if let Some(mail) = mail {
+            let failed = match &mail {
+                MailState::Failed { error } => Some(format!("the mail was not sent: {error}")),
+                _ => None,
+            };
+            recorder.record(EventKind::Mail { mail });
+            failed.into_iter().for_each(|message| recorder.warn(message));
+        }
+        let now = SystemClock.now().into();
+        for error in sink::sweep(&self.project.runs_dir(), &self.project.output, now, &self.run_id).errors {
             recorder.warn(format!("{error}: {}", error.source));
         }
+        commit(recorder, history);
+    }
+}
+
+fn commit(recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {
+    if let Some(Err(error)) = history.map(HistoryWriter::finish) {
+        recorder.warn(error.sentence());
     }
 }
 

@@ -142,6 +142,7 @@ enum Happening {
     Output(Stream, usize),
     Exited(std::io::Result<Exit>),
     Cancelled(String),
+    KillNow,
     Due,
 }
 
@@ -214,12 +215,14 @@ impl<'a> Running<'a> {
 
     async fn live(&mut self, buffers: &mut Buffers, observer: &mut (dyn AttemptObserver + Send)) {
         let cancelled = self.request.cancel.cancelled();
-        tokio::pin!(cancelled);
+        let kill_now = self.request.cancel.killed();
+        tokio::pin!(cancelled, kill_now);
         while !self.is_over() {
             let may_be_asked = self.cause.is_none() && self.exit.is_none();
             let happening = tokio::select! {
                 biased;
                 by = &mut cancelled, if may_be_asked => Happening::Cancelled(by),
+                () = &mut kill_now, if !self.killed => Happening::KillNow,
                 read = self.stdout.read(&mut buffers.stdout) => Happening::Output(Stream::Stdout, read),
                 read = self.stderr.read(&mut buffers.stderr) => Happening::Output(Stream::Stderr, read),
                 exit = self.handle.exited(), if self.exit.is_none() => Happening::Exited(exit),
@@ -232,6 +235,7 @@ impl<'a> Running<'a> {
                 }
                 Happening::Exited(exit) => self.exited(exit),
                 Happening::Cancelled(by) => self.ask(Cause::Interrupted(by)).await,
+                Happening::KillNow => self.kill().await,
                 Happening::Due => {}
             }
             // Looked at after whatever happened: a flood of output mustn't keep an alarm from being heard.

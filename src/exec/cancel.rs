@@ -6,11 +6,12 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub struct Cancel {
     by: watch::Sender<Option<String>>,
+    now: watch::Sender<bool>,
 }
 
 impl Default for Cancel {
     fn default() -> Self {
-        Self { by: watch::Sender::new(None) }
+        Self { by: watch::Sender::new(None), now: watch::Sender::new(false) }
     }
 }
 
@@ -39,6 +40,19 @@ impl Cancel {
             Ok(by) => by.clone().unwrap_or_default(),
             // Not reached: `self` holds the sender.
             Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Has what is still ending after [`Cancel::cancel`] killed at once, without its grace.
+    pub fn kill_now(&self) {
+        self.now.send_replace(true);
+    }
+
+    /// Waits until [`Cancel::kill_now`] is called.
+    pub(super) async fn killed(&self) {
+        if self.now.subscribe().wait_for(|now| *now).await.is_err() {
+            // Not reached: `self` holds the sender.
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -1,0 +1,191 @@
+//! The arguments, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+
+const EXAMPLES: &str = "\
+Examples:
+  runner run                              run the project of this folder
+  runner run reports load --jobs 2        run two projects side by side
+  runner run reports --only monthly.py    run one of its scripts
+  runner run reports --dry-run            show what would be run
+  runner check reports --explain          show each setting and where it comes from
+  runner history reports                  what its last runs came to
+  runner show 39be3                       all about the run whose id begins so
+
+Exit codes:
+  0 everything succeeded      1 a script failed        2 usage or configuration
+  3 already running           4 the runner could not work        130 interrupted
+  Of several projects the first of 130, 4, 2, 1, 3, 0 that occurred.";
+
+/// Runs folders of scripts unattended, and tells how they went.
+///
+/// A folder with an exec_config.json is a project. The runner runs its scripts in order, times each, records success or
+/// failure in a log and a history, and mails a summary.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    /// Folder of the state database [default: RUNNER_STATE_DIR, else the machine's or the account's]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run projects
+    Run(RunArgs),
+    /// Check project files, without running anything
+    Check(CheckArgs),
+    /// List the projects that have been run
+    List(ListArgs),
+    /// List past runs, newest first
+    History(HistoryArgs),
+    /// Show all that is known of one run
+    Show(ShowArgs),
+    /// Print what the scripts of a run printed
+    Logs(LogsArgs),
+    /// Print the JSON Schema of exec_config.json
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write a page for each verb into this folder instead
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner run                                   run the project of this folder
+  runner run ~/jobs/*                          run every project below a folder
+  runner run reports --from load.py            go on from one of its scripts
+  runner run reports --mail-dir /tmp/mails     write the mail to a file instead of sending it")]
+pub(super) struct RunArgs {
+    /// Project folders [default: this folder]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) projects: Vec<PathBuf>,
+
+    /// Run so many projects side by side
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: u16,
+
+    /// Run only this script (its name, file or place); may be repeated
+    #[arg(long, value_name = "SCRIPT")]
+    pub(super) only: Vec<String>,
+
+    /// Run from this script on
+    #[arg(long, value_name = "SCRIPT")]
+    pub(super) from: Option<String>,
+
+    /// Show what would be run, and run nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Write mails as .eml files into this folder, and send nothing
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "no_mail")]
+    pub(super) mail_dir: Option<PathBuf>,
+
+    /// Neither send nor write mails
+    #[arg(long)]
+    pub(super) no_mail: bool,
+
+    /// Read exec_config.NAME.json over exec_config.json
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+
+    /// Print events as JSON lines
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Print only what went wrong
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    /// Print what the scripts print, too
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Project folders [default: this folder]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) projects: Vec<PathBuf>,
+
+    /// Read exec_config.NAME.json over exec_config.json
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+
+    /// Show each value and where it comes from
+    #[arg(long)]
+    pub(super) explain: bool,
+
+    /// Print one JSON object a line: the problems or, with --explain, the values
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// A project folder [default: all projects]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) project: Option<PathBuf>,
+
+    /// Show at most so many runs
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20")]
+    pub(super) limit: u32,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The run's id, or its beginning
+    pub(super) run: String,
+
+    /// Print it as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// The run's id, or its beginning
+    pub(super) run: String,
+
+    /// Only this script (its name, file or place)
+    pub(super) script: Option<String>,
+
+    /// Go on printing until the run ends
+    #[arg(short, long)]
+    pub(super) follow: bool,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The whole command line, for completions, manual pages and the reference.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

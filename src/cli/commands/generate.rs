@@ -1,0 +1,67 @@
+//! What is generated from the types: the schema, completions, manual pages.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Command;
+
+use crate::cli::args::command;
+use crate::cli::output::Output;
+use crate::cli::ExitCode;
+use crate::config;
+
+pub(in crate::cli) fn schema(output: &Output) -> ExitCode {
+    match serde_json::to_string_pretty(&config::schema()) {
+        Ok(text) => output.line(text),
+        Err(error) => return cannot(output, "the schema", &error),
+    }
+    ExitCode::Success
+}
+
+pub(in crate::cli) fn completions(shell: clap_complete::Shell, output: &Output) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "runner", &mut script);
+    written(output, "the completions", output.bytes(&script))
+}
+
+pub(in crate::cli) fn man(dir: Option<&Path>, output: &Output) -> ExitCode {
+    let mut command = command();
+    command.build();
+    let Some(dir) = dir else {
+        let mut page = Vec::new();
+        return match clap_mangen::Man::new(command).render(&mut page) {
+            Ok(()) => written(output, "the manual page", output.bytes(&page)),
+            Err(error) => cannot(output, "the manual page", &error),
+        };
+    };
+    let written = std::fs::create_dir_all(dir).and_then(|()| {
+        write_page(dir, &command, "runner")?;
+        command
+            .get_subcommands()
+            .filter(|verb| verb.get_name() != "help")
+            .try_for_each(|verb| write_page(dir, verb, &format!("runner-{}", verb.get_name())))
+    });
+    match written {
+        Ok(()) => ExitCode::Success,
+        Err(error) => cannot(output, &format!("manual pages in {}", dir.display()), &error),
+    }
+}
+
+fn write_page(dir: &Path, command: &Command, name: &str) -> std::io::Result<()> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).title(name.to_owned()).render(&mut page)?;
+    std::fs::File::create(dir.join(format!("{name}.1")))?.write_all(&page)
+}
+
+/// A reader that has gone away has seen enough.
+fn written(output: &Output, what: &str, result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => cannot(output, what, &error),
+        _ => ExitCode::Success,
+    }
+}
+
+fn cannot(output: &Output, what: &str, error: &dyn std::fmt::Display) -> ExitCode {
+    output.error(format!("cannot write {what}: {error}"));
+    ExitCode::CannotWork
+}

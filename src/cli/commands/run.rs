@@ -1,0 +1,204 @@
+//! `runner run`: runs projects, several of them side by side if asked to.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::check;
+use super::StateDir;
+use crate::cli::ExitCode;
+use crate::cli::args::RunArgs;
+use crate::cli::output::{self, Output, styled};
+use crate::cli::progress::{Detail, Progress};
+use crate::cli::signals;
+use crate::config::Environment;
+use crate::event::EventSink;
+use crate::exec::{self, Cancel, Spawn};
+use crate::model::Project;
+use crate::plan::{self, Selection};
+use crate::runner::{History, MailDelivery, RunOptions, Runner};
+use crate::sink::{AtEnd, HistoryWriter, JsonSink};
+use crate::store::{OpenOptions, Store};
+
+pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
+    let env = Environment::from_process();
+    let mut worst = ExitCode::Success;
+    let mut projects = VecDeque::new();
+    for path in check::projects_or_here(&args.projects) {
+        match check::load(&path, args.profile.as_deref(), &env, output) {
+            Some(loaded) => projects.push_back(loaded.project),
+            None => worst = worst.max(ExitCode::Usage),
+        }
+    }
+    if args.dry_run {
+        return projects.iter().fold(worst, |worst, project| worst.max(dry_run(project, &args, output)));
+    }
+    if projects.is_empty() {
+        return worst;
+    }
+    let command = RunCommand::new(args, state_dir, output);
+    signals::interrupt_on_signals(command.cancel.clone());
+    worst.max(command.run_all(projects))
+}
+
+fn selection(args: &RunArgs) -> Selection {
+    Selection { only: args.only.clone(), from: args.from.clone() }
+}
+
+fn dry_run(project: &Project, args: &RunArgs, output: &Output) -> ExitCode {
+    match plan::build(project, &selection(args), std::env::vars_os()) {
+        Ok(plan) => {
+            output.line(plan::render(project, &plan).trim_end());
+            ExitCode::Success
+        }
+        Err(error) => {
+            output.error(format!("{error}; {}", error.hint()));
+            ExitCode::Usage
+        }
+    }
+}
+
+/// What all projects of one command share.
+struct RunCommand<'a> {
+    args: RunArgs,
+    output: &'a Output,
+    state_dir: Option<PathBuf>,
+    spawner: Arc<dyn Spawn>,
+    cancel: Cancel,
+    history: History,
+}
+
+impl<'a> RunCommand<'a> {
+    fn new(args: RunArgs, state_dir: &StateDir, output: &'a Output) -> Self {
+        let history = match state_dir.required() {
+            Ok(dir) => {
+                // The process ends right after the last run; what closing would write back is for a quieter moment.
+                let writer = HistoryWriter::start(dir.to_owned(), OpenOptions::default(), AtEnd::LeaveOpen);
+                History::Shared(Arc::new(writer))
+            }
+            Err(message) => {
+                output.error(format!("{} no history is kept: {message}", styled(output::WARNING, "warning:")));
+                History::Off
+            }
+        };
+        Self {
+            args,
+            output,
+            state_dir: state_dir.path().map(Path::to_owned),
+            spawner: spawner(output),
+            cancel: Cancel::default(),
+            history,
+        }
+    }
+
+    fn run_all(&self, projects: VecDeque<Project>) -> ExitCode {
+        let threads = usize::from(self.args.jobs).min(projects.len());
+        let queue = Mutex::new(projects);
+        let work = || {
+            let mut worst = ExitCode::Success;
+            while let Some(project) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() } {
+                worst = worst.max(self.run_one(project));
+            }
+            worst
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            others.into_iter().fold(own, |worst, thread| {
+                worst.max(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        })
+    }
+
+    fn run_one(&self, project: Project) -> ExitCode {
+        if let Some(by) = self.cancel.cancelled_by() {
+            self.output.error(format!("{}: not started: {by}", project.name));
+            return ExitCode::Interrupted;
+        }
+        let options = RunOptions {
+            selection: selection(&self.args),
+            mail: match (&self.args.mail_dir, self.args.no_mail) {
+                (Some(dir), _) => MailDelivery::Folder(dir.clone()),
+                (None, true) => MailDelivery::Off,
+                (None, false) => MailDelivery::Send,
+            },
+            history: self.history.clone(),
+            spawner: Arc::clone(&self.spawner),
+            cancel: self.cancel.clone(),
+            sinks: Vec::new(),
+        };
+        let sink = self.sink(&project);
+        match Runner::new(project).run_with(options, sink) {
+            Ok(run) => ExitCode::from(run.report.status),
+            Err(error) => {
+                self.output.error(format!("{} {error}", styled(output::BAD, "error:")));
+                ExitCode::from(&error)
+            }
+        }
+    }
+
+    /// What shows the run to whoever started it.
+    fn sink(&self, project: &Project) -> Box<dyn EventSink + '_> {
+        if self.args.json {
+            return Box::new(JsonSink::new(JsonLines(self.output)));
+        }
+        let detail = match (self.args.quiet, self.args.verbose) {
+            (true, _) => Detail::Problems,
+            (_, true) => Detail::Everything,
+            _ => Detail::Scripts,
+        };
+        // Only where it is shown, since it has to be looked up.
+        let usual = if self.output.terminal { self.usual_durations(project) } else { HashMap::new() };
+        Box::new(Progress::new(self.output, project, detail, usual))
+    }
+
+    fn usual_durations(&self, project: &Project) -> HashMap<String, Duration> {
+        let Some(dir) = self.state_dir.as_deref().filter(|dir| dir.join(crate::store::DATABASE_FILE).exists()) else {
+            return HashMap::new();
+        };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return HashMap::new() };
+        let durations = runtime.block_on(async {
+            let mut store = Store::open(dir).await?;
+            let durations = store.usual_durations(&project.root).await;
+            store.leave_open();
+            durations
+        });
+        // A database that can't be used is told of at the end of the run.
+        durations.unwrap_or_default()
+    }
+}
+
+/// Whole lines to standard output, between those of other runs.
+struct JsonLines<'a>(&'a Output);
+
+impl std::io::Write for JsonLines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.bytes(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// On Linux a guardian of this same program, so that a runner that is killed leaves nothing behind.
+#[cfg(target_os = "linux")]
+fn spawner(output: &Output) -> Arc<dyn Spawn> {
+    let guardian = std::env::current_exe().and_then(|program| exec::guardian::Guardian::start(&program));
+    match guardian {
+        Ok(guardian) => Arc::new(guardian),
+        Err(error) => {
+            let what = "the scripts run without a guardian, and may outlive a runner that is killed";
+            output.error(format!("{} {what}: {error}", styled(output::WARNING, "warning:")));
+            exec::default_spawner()
+        }
+    }
+}
+
+/// Elsewhere the system does the guardian's work, as far as it is done.
+#[cfg(not(target_os = "linux"))]
+fn spawner(_output: &Output) -> Arc<dyn Spawn> {
+    exec::default_spawner()
+}

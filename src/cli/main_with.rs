@@ -1,0 +1,42 @@
+//! From arguments to an exit code.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::args::{Cli, Command};
+use super::commands;
+use super::output::Output;
+use super::{ExitCode, diagnostics};
+
+/// Does what the arguments (the program's name first) ask for, and returns the exit code for `main` to end with.
+pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    #[cfg(target_os = "linux")]
+    if args.len() == 2 && args[1] == crate::exec::guardian::ARGUMENT {
+        return i32::from(crate::exec::guardian::serve().is_err());
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with the code 0.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    let output = Output::of_process();
+    let state_dir = commands::StateDir::find(cli.state_dir.as_deref());
+    diagnostics::start(state_dir.path());
+    let code = match cli.command {
+        Command::Run(args) => commands::run::run(args, &state_dir, &output),
+        Command::Check(args) => commands::check::check(&args, &output),
+        Command::List(args) => commands::reading::list(&args, &state_dir, &output),
+        Command::History(args) => commands::reading::history(&args, &state_dir, &output),
+        Command::Show(args) => commands::reading::show(&args, &state_dir, &output),
+        Command::Logs(args) => commands::reading::logs(&args, &state_dir, &output),
+        Command::Schema => commands::generate::schema(&output),
+        Command::Completions { shell } => commands::generate::completions(shell, &output),
+        Command::Man { dir } => commands::generate::man(dir.as_deref(), &output),
+    };
+    ExitCode::code(code)
+}

@@ -1,0 +1,83 @@
+//! Writing to the terminal: one place that knows of colours, of closed pipes and of the progress bars in between.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::MultiProgress;
+
+/// Things that went wrong.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Things that went well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// Things to be careful of.
+pub(super) const WARNING: Style = AnsiColor::Yellow.on_default();
+/// Things that matter less.
+pub(super) const DIM: Style = Style::new().dimmed();
+
+/// Standard output and standard error.
+pub(super) struct Output {
+    /// Whether standard error is a terminal: progress is shown there, and problems with their place underlined.
+    pub(super) terminal: bool,
+    /// Whether standard output takes colours.
+    pub(super) color: bool,
+    bars: MultiProgress,
+    lock: Mutex<()>,
+}
+
+impl Output {
+    pub(super) fn of_process() -> Self {
+        let color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        Self {
+            terminal: io::stderr().is_terminal(),
+            color,
+            bars: MultiProgress::new(),
+            lock: Mutex::new(()),
+        }
+    }
+
+    /// The progress bars, which are drawn on standard error.
+    pub(super) fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// Writes a line to standard output. A reader that has gone away is not an error: whoever pipes into `head` has seen
+    /// enough, and the run goes on.
+    pub(super) fn line(&self, text: impl Display) {
+        self.between_bars(|| {
+            let _ = writeln!(anstream::stdout().lock(), "{text}");
+        });
+    }
+
+    /// Writes a line to standard error.
+    pub(super) fn error(&self, text: impl Display) {
+        self.between_bars(|| {
+            let _ = writeln!(anstream::stderr().lock(), "{text}");
+        });
+    }
+
+    /// Writes bytes to standard output as they are.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        self.between_bars(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        })
+    }
+
+    /// Lets `write` write to standard output at its leisure.
+    pub(super) fn with_stdout<T>(&self, write: impl FnOnce(&mut dyn Write) -> T) -> T {
+        self.between_bars(|| write(&mut anstream::stdout().lock()))
+    }
+
+    fn between_bars<T>(&self, write: impl FnOnce() -> T) -> T {
+        let _alone = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.terminal { self.bars.suspend(write) } else { write() }
+    }
+}
+
+/// `text` in a style; the streams leave the style out where it isn't wanted.
+pub(super) fn styled(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}

@@ -1,0 +1,88 @@
+//! Ctrl-C and its relatives interrupt the runs.
+
+use crate::exec::Cancel;
+
+/// From now on the signals that ask a program to end interrupt whatever holds `cancel`: SIGINT, SIGTERM and SIGHUP, or on
+/// Windows Ctrl-C, Ctrl-Break, the closing of the console, log-off and shutdown.
+pub(super) fn interrupt_on_signals(cancel: Cancel) {
+    let listen = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let Some(mut signals) = platform::Signals::new() else { return };
+            loop {
+                let by = signals.next().await;
+                if cancel.cancelled_by().is_some() {
+                    cancel.kill_now();
+                }
+                cancel.cancel(by);
+            }
+        });
+    };
+    // Without the thread the system's own way of ending a program stands, and the guardian sees to the scripts.
+    let _ = std::thread::Builder::new().name("signals".into()).spawn(listen);
+}
+
+#[cfg(unix)]
+mod platform {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    pub(super) struct Signals {
+        interrupt: Signal,
+        terminate: Signal,
+        hangup: Signal,
+    }
+
+    impl Signals {
+        pub(super) fn new() -> Option<Self> {
+            Some(Self {
+                interrupt: signal(SignalKind::interrupt()).ok()?,
+                terminate: signal(SignalKind::terminate()).ok()?,
+                hangup: signal(SignalKind::hangup()).ok()?,
+            })
+        }
+
+        pub(super) async fn next(&mut self) -> &'static str {
+            tokio::select! {
+                _ = self.interrupt.recv() => "Ctrl-C",
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.hangup.recv() => "SIGHUP",
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod platform {
+    use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown};
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+
+    pub(super) struct Signals {
+        c: CtrlC,
+        r#break: CtrlBreak,
+        close: CtrlClose,
+        logoff: CtrlLogoff,
+        shutdown: CtrlShutdown,
+    }
+
+    impl Signals {
+        pub(super) fn new() -> Option<Self> {
+            Some(Self {
+                c: ctrl_c().ok()?,
+                r#break: ctrl_break().ok()?,
+                close: ctrl_close().ok()?,
+                logoff: ctrl_logoff().ok()?,
+                shutdown: ctrl_shutdown().ok()?,
+            })
+        }
+
+        pub(super) async fn next(&mut self) -> &'static str {
+            tokio::select! {
+                _ = self.c.recv() => "Ctrl-C",
+                _ = self.r#break.recv() => "Ctrl-Break",
+                _ = self.close.recv() => "the console was closed",
+                _ = self.logoff.recv() => "log-off",
+                _ = self.shutdown.recv() => "shutdown",
+            }
+        }
+    }
+}
