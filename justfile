@@ -1,0 +1,30 @@
+# `just` lists the recipes.
+default:
+    @just --list
+
+# Everything that has to pass before a change is taken
+ci:
+    bash .ci/run
+
+# The tests, as the README has them
+test *ARGS:
+    cargo test {{ARGS}}
+
+# Format, clippy, dependencies
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
+    cargo machete
+
+# The library's documentation
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+# The tests, built for Windows and run under Wine
+windows *ARGS:
+    ../shared/windows/cargo-windows test {{ARGS}}
+
+# What the runner costs; parts: many, one, output, large
+bench *PARTS:
+    cargo bench --bench overhead -- {{PARTS}}
