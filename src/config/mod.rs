@@ -1,1 +1,34 @@
-//! To come.
+//! The only room that reads files of the user: from an `exec_config.json`, and what lies under and over it, to a
+//! checked [`Project`](crate::model::Project), or to everything that is wrong. It runs nothing, writes nothing, and
+//! changes nothing of the process.
+//!
+//! The way: [`parse`](self) a file into values that know their places, lay the layers over each other, check.
+
+mod check;
+mod checker;
+mod dotenv;
+pub mod env_vars;
+mod environment;
+mod explain;
+mod interpreter;
+mod keys;
+mod layers;
+mod load;
+mod names;
+mod node;
+mod parse;
+mod paths;
+mod problem;
+mod scripts;
+mod search;
+mod settings;
+mod slips;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use environment::Environment;
+pub use explain::{Explained, render_explain};
+pub use interpreter::Platform;
+pub use load::{LoadRequest, Loaded, load, load_config};
+pub use problem::{ConfigError, Problem, ProblemKind};

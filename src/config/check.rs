@@ -1,0 +1,255 @@
+//! From merged layers to a project: every value is read strictly, and everything that is wrong is noted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use lettre::Address;
+use lettre::message::Mailbox;
+use secrecy::SecretString;
+
+use crate::model::{EmailStrategy, LogRotation, OutputPolicy, Project, parse_duration, parse_size};
+
+use super::checker::Checker;
+use super::keys::{self, KEYS};
+use super::names;
+use super::node::{Entry, Node, Table, Value, index_path, key_path, quoted};
+use super::problem::{Problem, ProblemKind};
+use super::scripts::{self, CheckedScript};
+use super::settings::{Settings, SettingsReader};
+use super::source::Origin;
+
+/// What is known of the project beside its keys.
+pub(super) struct Frame<'a> {
+    pub(super) root: &'a Path,
+    pub(super) name: &'a str,
+    pub(super) profile: Option<&'a str>,
+    /// Where a missing key would have to be added; `None` when a layer couldn't be read, and nothing can be said of
+    /// keys that seem to be missing.
+    pub(super) object: Option<&'a Origin>,
+    pub(super) dotenv: BTreeMap<String, SecretString>,
+}
+
+/// Checks merged layers. `None` when there was a problem; problems and warnings are in the reader's checker.
+pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsReader<'_>) -> Option<Project> {
+    unknown_keys(&mut reader.checker, table, "", keys::project_names);
+    missing_keys(&mut reader.checker, table, frame.object);
+    let settings = reader.read(table, "", &Settings::built_in(frame.root));
+    let scripts = match table.get("scripts") {
+        Some(entry) => scripts::read(reader, &entry.node, "scripts", &settings),
+        None => Vec::new(),
+    };
+    let checker = &mut reader.checker;
+    let strategy = table
+        .get("email_strategy")
+        .and_then(|entry| checker.word(&entry.node, "email_strategy", &EmailStrategy::NAMES));
+    let recipients = table.get("recipients").and_then(|entry| recipients(checker, &entry.node, strategy));
+    let include_traceback =
+        table.get("include_traceback").and_then(|entry| checker.boolean(&entry.node, "include_traceback"));
+    let logs_backup_count =
+        table.get("logs_backup_count").and_then(|entry| checker.whole(&entry.node, "logs_backup_count"));
+    let log_filename = match optional(table, "log_filename") {
+        Some(entry) => log_filename(checker, &entry.node),
+        None => Some(frame.name.to_owned()),
+    };
+    let log_rotation = match optional(table, "log_rotation") {
+        Some(entry) => log_rotation(checker, &entry.node),
+        None => Some(LogRotation::default()),
+    };
+    let output = match optional(table, "output") {
+        Some(entry) => output(checker, &entry.node),
+        None => OutputPolicy::default(),
+    };
+    if !checker.problems.is_empty() {
+        return None;
+    }
+    Some(Project {
+        root: frame.root.to_path_buf(),
+        name: frame.name.to_owned(),
+        scripts: scripts.into_iter().map(CheckedScript::finish).collect::<Option<_>>()?,
+        recipients: recipients?,
+        email_strategy: strategy?,
+        include_traceback: include_traceback?,
+        logs_backup_count: logs_backup_count?,
+        log_filename: log_filename?,
+        log_rotation: log_rotation?,
+        output,
+        dotenv: frame.dotenv,
+        profile: frame.profile.map(str::to_owned),
+    })
+}
+
+/// An optional key; `null` is as good as none.
+fn optional<'a>(table: &'a Table, key: &str) -> Option<&'a Entry> {
+    table.get(key).filter(|entry| !matches!(entry.node.value, Value::Null))
+}
+
+/// Warns of keys that mean nothing.
+pub(super) fn unknown_keys<I: Iterator<Item = &'static str>>(
+    checker: &mut Checker,
+    table: &Table,
+    path: &str,
+    known: impl Fn() -> I,
+) {
+    for entry in table.iter().filter(|entry| !known().any(|name| name == entry.key)) {
+        let hint = if !path.is_empty() && entry.key == "python_command" {
+            Some("a script's key is `interpreter`".to_owned())
+        } else {
+            names::did_you_mean(&entry.written, known()).map(|name| format!("did you mean `{name}`?"))
+        };
+        let message = format!("unknown key {}; it does nothing", quoted(&entry.written));
+        let own_path = key_path(path, &entry.written);
+        checker
+            .warnings
+            .push(Problem::at(ProblemKind::UnknownKey, &entry.key_origin, &own_path, message).maybe_hint(hint));
+    }
+}
+
+fn missing_keys(checker: &mut Checker, table: &Table, object: Option<&Origin>) {
+    let Some(object) = object else { return };
+    let start = object.span.start;
+    let brace = Origin { source: object.source.clone(), span: start..start + 1 };
+    for key in &KEYS {
+        if let (Some(example), None) = (key.example, table.get(key.name)) {
+            let message = format!("{} is missing", key.name);
+            let problem = Problem::at(ProblemKind::MissingConfigurationVariable, &brace, key.name, message);
+            checker.problem(problem.hint(format!("add {example}")));
+        }
+    }
+}
+
+/// Addresses, each once, in the order of the list.
+fn recipients(checker: &mut Checker, node: &Node, strategy: Option<EmailStrategy>) -> Option<Vec<String>> {
+    let path = "recipients";
+    let bad = |node: &Node, path: &str, message: String| {
+        Problem::at(ProblemKind::BadRecipientList, &node.origin, path, message)
+    };
+    let Value::List(items) = &node.value else {
+        let example = match &node.value {
+            Value::Text(text) => {
+                serde_json::json!(text.split([',', ';']).map(str::trim).collect::<Vec<_>>()).to_string()
+            }
+            _ => r#"["you@example.com"]"#.to_owned(),
+        };
+        let message = format!("expected a list of addresses, found {}", node.describe(false));
+        checker.problem(bad(node, path, message).hint(format!("write {example}")));
+        return None;
+    };
+    if items.is_empty() && strategy.is_some_and(|strategy| strategy != EmailStrategy::None) {
+        let hint = "add an address, or set \"email_strategy\": \"none\"";
+        checker.problem(bad(node, path, "the list is empty".to_owned()).hint(hint));
+        return None;
+    }
+    let mut addresses: Vec<String> = Vec::with_capacity(items.len());
+    let mut complete = true;
+    for (index, item) in items.iter().enumerate() {
+        let own_path = index_path(path, index);
+        let text = match &item.value {
+            Value::Text(text) => text.trim(),
+            _ => "",
+        };
+        if !is_address(text) {
+            complete = false;
+            let hint = if text.contains([',', ';']) {
+                "one address an item, as in [\"a@example.com\", \"b@example.com\"]"
+            } else {
+                "as in \"you@example.com\""
+            };
+            let message = format!("expected an address, found {}", item.describe(false));
+            checker.problem(bad(item, &own_path, message).hint(hint));
+        } else if addresses.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+            let problem =
+                Problem::at(ProblemKind::Suspicious, &item.origin, &own_path, "the address stands here twice");
+            checker.warnings.push(problem.hint("it gets one mail all the same"));
+        } else {
+            addresses.push(text.to_owned());
+        }
+    }
+    complete.then_some(addresses)
+}
+
+/// `a@b.c`, or `A Name <a@b.c>`. The mail library's reader of the second form passes over what follows an address,
+/// so that its end is looked at here.
+fn is_address(text: &str) -> bool {
+    match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((_, inner)) => match (Mailbox::from_str(text), Address::from_str(inner)) {
+            (Ok(mailbox), Ok(address)) => mailbox.email == address,
+            _ => false,
+        },
+        None => Address::from_str(text).is_ok(),
+    }
+}
+
+fn log_filename(checker: &mut Checker, node: &Node) -> Option<String> {
+    const LONGEST: usize = 200; // bytes; archives add to it, and file systems end at 255
+    let path = "log_filename";
+    let name = checker.text(node, path)?;
+    let hint = "write a bare name, as in \"nightly\"; the log goes to the project's folder `logs`";
+    if name.trim().is_empty() {
+        checker.invalid(node, path, "the name is empty", Some(hint.to_owned()));
+    } else if name.contains(['/', '\\']) {
+        checker.invalid(node, path, format!("{} is a path", quoted(name)), Some(hint.to_owned()));
+    } else if let Some(why) = names::illegal_in_windows(name) {
+        checker.invalid(node, path, format!("{} is no file name: {why}", quoted(name)), Some(hint.to_owned()));
+    } else if name.len() > LONGEST {
+        checker.invalid(node, path, format!("the name is longer than {LONGEST} bytes"), None);
+    } else {
+        return Some(name.to_owned());
+    }
+    None
+}
+
+fn log_rotation(checker: &mut Checker, node: &Node) -> Option<LogRotation> {
+    const HINT: &str = "write an interval, as in \"3d\", or a size, as in \"5MiB\"";
+    let path = "log_rotation";
+    let Value::Text(text) = &node.value else {
+        checker.mistyped(node, path, "an interval or a size", Some(HINT.to_owned()));
+        return None;
+    };
+    let trimmed = text.trim();
+    // Without a unit it could be either; and `5M` would be five months, to the surprise of most.
+    let ambiguous = trimmed.parse::<f64>().is_ok() || trimmed.ends_with('M');
+    let rotation = if ambiguous {
+        None
+    } else {
+        parse_duration(trimmed).map(LogRotation::Interval).or_else(|_| parse_size(trimmed).map(LogRotation::Size)).ok()
+    };
+    match rotation {
+        Some(LogRotation::Interval(interval)) if interval.is_zero() => {
+            checker.invalid(node, path, "an interval of 0 would archive each line", Some(HINT.to_owned()));
+            None
+        }
+        Some(LogRotation::Size(0)) => {
+            checker.invalid(node, path, "a size of 0 would archive each line", Some(HINT.to_owned()));
+            None
+        }
+        Some(rotation) => Some(rotation),
+        None => {
+            let doubt = if ambiguous { " without doubt" } else { "" };
+            let message = format!("{} is neither an interval nor a size{doubt}", quoted(text));
+            checker.invalid(node, path, message, Some(HINT.to_owned()));
+            None
+        }
+    }
+}
+
+fn output(checker: &mut Checker, node: &Node) -> OutputPolicy {
+    let mut policy = OutputPolicy::default();
+    let Value::Table(table) = &node.value else {
+        let hint = "as in {\"first\": \"1MiB\", \"last\": \"4MiB\"}".to_owned();
+        checker.mistyped(node, "output", "an object", Some(hint));
+        return policy;
+    };
+    unknown_keys(checker, table, "output", || keys::OUTPUT_KEYS.into_iter());
+    for entry in table.iter().filter(|entry| !matches!(entry.node.value, Value::Null)) {
+        let path = key_path("output", &entry.written);
+        match entry.key.as_str() {
+            "first" => policy.first = checker.size(&entry.node, &path).unwrap_or(policy.first),
+            "last" => policy.last = checker.size(&entry.node, &path).unwrap_or(policy.last),
+            "keep_days" => policy.keep_days = checker.whole(&entry.node, &path).unwrap_or(policy.keep_days),
+            "keep_runs" => policy.keep_runs = checker.whole(&entry.node, &path).unwrap_or(policy.keep_runs),
+            _ => {}
+        }
+    }
+    policy
+}

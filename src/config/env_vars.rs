@@ -1,0 +1,70 @@
+//! Every environment variable that the program reads or sets, documented once. It reads none of them itself.
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name; one that ends in `_` is a prefix.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub meaning: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+macro_rules! variables {
+    ($($(#[$secret:ident])? $constant:ident = $name:literal: $meaning:literal;)*) => {
+        $(#[doc = concat!("`", $name, "`: ", $meaning)] pub const $constant: &str = $name;)*
+
+        /// All of them, in the order in which help lists them.
+        pub const ALL: &[Variable] = &[
+            $(Variable { name: $name, meaning: $meaning, secret: variables!(@secret $($secret)?) },)*
+        ];
+    };
+    (@secret secret) => { true };
+    (@secret) => { false };
+}
+
+variables! {
+    STATE_DIR = "RUNNER_STATE_DIR": "The folder of the state database; `--state-dir` wins over it.";
+    SET_PREFIX = "RUNNER_SET_": "Overrides one key of every project file, as in `RUNNER_SET_TIMEOUT=90s`; JSON where it parses as JSON, text otherwise.";
+    LOG = "RUNNER_LOG": "What the runner writes to its own diagnostic log, as in `debug` or `project_runner=trace`.";
+    LOGIN_MAIL = "LOGIN_MAIL": "The account that signs in to the mail server.";
+    #[secret] PASSWORD_MAIL = "PASSWORD_MAIL": "Its password; scripts don't get it.";
+    MAIL_HOST = "MAIL_HOST": "The mail server; smtp.office365.com unless set.";
+    MAIL_PORT = "MAIL_PORT": "Its port; 587 unless set.";
+    MAIL_TLS = "MAIL_TLS": "How the connection is protected: `starttls` (unless set), `tls`, or `none`, which only a loopback host may have.";
+    MAIL_FROM = "MAIL_FROM": "The sender's address; the login unless set.";
+    MAIL_CA_FILE = "MAIL_CA_FILE": "A file of certificates (PEM) that are trusted beside the system's.";
+    NO_COLOR = "NO_COLOR": "When set and not empty, nothing is coloured.";
+    PATH = "PATH": "Where an interpreter without a folder in its name is looked for.";
+    RUN_ID = "RUNNER_RUN_ID": "Set for scripts: the run's identifier.";
+    PROJECT = "RUNNER_PROJECT": "Set for scripts: the project's folder.";
+    ATTEMPT = "RUNNER_ATTEMPT": "Set for scripts: which attempt this is, from 1.";
+}
+
+/// Whether a variable's name suggests that its value is a secret: such values are never shown.
+#[must_use]
+pub fn looks_secret(name: &str) -> bool {
+    const MARKS: [&str; 7] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "KEY", "PWD"];
+    let upper = name.to_ascii_uppercase();
+    MARKS.iter().any(|mark| upper.contains(mark)) || ALL.iter().any(|known| known.secret && known.name == upper)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_secrets_are_known() {
+        for (index, variable) in ALL.iter().enumerate() {
+            assert!(ALL[..index].iter().all(|other| other.name != variable.name), "{}", variable.name);
+            assert!(variable.meaning.ends_with('.'), "{}", variable.name);
+        }
+        for name in [PASSWORD_MAIL, "MAIL_CLIENT_SECRET", "api_key", "DbPwd", "GITHUB_TOKEN"] {
+            assert!(looks_secret(name), "{name}");
+        }
+        for name in [LOGIN_MAIL, MAIL_FROM, PATH, "LANG"] {
+            assert!(!looks_secret(name), "{name}");
+        }
+    }
+}

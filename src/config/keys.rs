@@ -1,0 +1,82 @@
+//! The keys of a project file, in the order in which the documentation and `check --explain` list them.
+
+use serde_json::{Value, json};
+
+/// The project's file.
+pub(super) const PROJECT_FILE: &str = "exec_config.json";
+/// What a project's parents may hold for all projects below them.
+pub(super) const COMMON_FILE: &str = "exec_config.common.json";
+
+/// One key of a project.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// For a required key, a line that could be added; `None` for optional ones.
+    pub(super) example: Option<&'static str>,
+    /// Whether it may also stand on a script.
+    pub(super) on_script: bool,
+}
+
+const fn required(name: &'static str, example: &'static str) -> Key {
+    Key { name, example: Some(example), on_script: false }
+}
+
+const fn shared(name: &'static str) -> Key {
+    Key { name, example: None, on_script: true }
+}
+
+const fn optional(name: &'static str) -> Key {
+    Key { name, example: None, on_script: false }
+}
+
+/// All keys of a project.
+pub(super) const KEYS: [Key; 17] = [
+    required("scripts", r#""scripts": ["main.py"]"#),
+    required("python_command", r#""python_command": "python""#),
+    required("recipients", r#""recipients": ["you@example.com"]"#),
+    required("email_strategy", r#""email_strategy": "failure_only""#),
+    required("include_traceback", r#""include_traceback": true"#),
+    required("logs_backup_count", r#""logs_backup_count": 4"#),
+    shared("args"),
+    shared("env"),
+    shared("env_file"),
+    shared("working_dir"),
+    shared("timeout"),
+    shared("kill_grace"),
+    shared("on_failure"),
+    shared("success_codes"),
+    optional("log_filename"),
+    optional("log_rotation"),
+    optional("output"),
+];
+
+/// Keys of a script beside those that it shares with the project.
+pub(super) const SCRIPT_ONLY_KEYS: [&str; 3] = ["path", "name", "interpreter"];
+
+/// Keys of `output`.
+pub(super) const OUTPUT_KEYS: [&str; 4] = ["first", "last", "keep_days", "keep_runs"];
+
+/// Names that a project may have, synonyms and the ignored `$schema` included.
+pub(super) fn project_names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name).chain(["interpreter", "$schema"])
+}
+
+/// Names that a script may have.
+pub(super) fn script_names() -> impl Iterator<Item = &'static str> {
+    SCRIPT_ONLY_KEYS.into_iter().chain(KEYS.iter().filter(|key| key.on_script).map(|key| key.name))
+}
+
+/// What an optional key is worth when nobody sets it; `null` for required ones.
+pub(super) fn default_of(key: &str, folder_name: &str) -> Value {
+    match key {
+        "args" => json!([]),
+        "env" => json!({}),
+        "working_dir" => json!("."),
+        "kill_grace" => json!("10s"),
+        "on_failure" => json!("continue"),
+        "success_codes" => json!([0]),
+        "log_filename" => json!(folder_name),
+        "log_rotation" => json!("3d"),
+        "output" => json!({"first": "1MiB", "last": "4MiB", "keep_days": 30, "keep_runs": 20}),
+        _ => Value::Null,
+    }
+}

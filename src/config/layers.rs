@@ -1,0 +1,156 @@
+//! Which files and variables make up a project's configuration, and their merging.
+
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::keys::{COMMON_FILE, PROJECT_FILE};
+use super::names;
+use super::node::{Entry, Node, Table, Value};
+use super::parse::{self, Parsed, canonical};
+use super::problem::{Problem, ProblemKind};
+use super::source::{Origin, Source};
+
+/// All layers, merged.
+#[derive(Default)]
+pub(super) struct Layers {
+    pub(super) table: Table,
+    /// Where the project's file has its object.
+    pub(super) object: Option<Origin>,
+    /// Files in the order in which they were laid over each other.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl Layers {
+    /// Reads and merges everything, the nearest last.
+    pub(super) fn read(root: &Path, parents: &[PathBuf], profile: Option<&str>, environment: &Environment) -> Self {
+        let mut layers = Self::default();
+        for folder in parents.iter().rev() {
+            let file = folder.join(COMMON_FILE);
+            if is_there(&file) {
+                layers.add(file);
+            }
+        }
+        let file = root.join(PROJECT_FILE);
+        if is_there(&file) {
+            layers.object = layers.add(file);
+        } else {
+            layers.problems.push(no_project_file(root));
+        }
+        match profile.map(|profile| profile_file(root, profile)) {
+            Some(Ok(file)) => {
+                layers.add(file);
+            }
+            Some(Err(problem)) => layers.problems.push(problem),
+            None => {}
+        }
+        layers.add_variables(environment);
+        layers
+    }
+
+    fn add(&mut self, file: PathBuf) -> Option<Origin> {
+        let read = parse::read(&file);
+        self.files.push(file);
+        match read {
+            Ok(Parsed { table, origin, warnings }) => {
+                self.table.overlay(table);
+                self.warnings.extend(warnings);
+                Some(origin)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// `RUNNER_SET_TIMEOUT=90s` and the like: JSON where it parses as JSON, else text.
+    fn add_variables(&mut self, environment: &Environment) {
+        let mut table = Table::default();
+        for (name, value) in environment.iter() {
+            let Some(name) = name.to_str() else { continue };
+            let upper = name.to_ascii_uppercase();
+            let spelled = if cfg!(windows) { upper.as_str() } else { name };
+            let Some(key) = spelled.strip_prefix(super::env_vars::SET_PREFIX) else { continue };
+            let key = key.to_lowercase();
+            let origin = Origin { source: Source::variable(spelled), span: 0..0 };
+            self.files.push(spelled.into());
+            let Some(text) = value.to_str() else {
+                self.problems.push(Problem::at(ProblemKind::Unreadable, &origin, &key, "the value is not Unicode"));
+                continue;
+            };
+            let node = match serde_json::from_str(text) {
+                Ok(json) => Node::from_json(json, &origin),
+                Err(_) => Node { value: Value::Text(text.to_owned()), origin: origin.clone() },
+            };
+            let entry =
+                Entry { key: canonical(&key).to_owned(), written: key.clone(), key_origin: origin.clone(), node };
+            if table.insert(entry).is_some() {
+                let message = format!("{name} and another variable set the same key");
+                let problem = Problem::at(ProblemKind::DuplicateKey, &origin, &key, message);
+                self.warnings.push(problem.hint("this one counts"));
+            }
+        }
+        self.table.overlay(table);
+    }
+}
+
+fn is_there(file: &Path) -> bool {
+    // A file that can't be looked at is there, and reading it will say what is wrong.
+    !matches!(std::fs::symlink_metadata(file), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Names of the folder's files.
+fn listing(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn no_project_file(root: &Path) -> Problem {
+    let similar = listing(root).into_iter().find(|name| {
+        let lower = name.to_lowercase();
+        // Windows hides the ending that its editor adds.
+        lower == PROJECT_FILE || lower == "exec_config.json.txt" || lower == "exec_config" || lower == "exec_config.txt"
+    });
+    let hint = match similar {
+        Some(name) => format!("rename {name} to {PROJECT_FILE}"),
+        None => format!(
+            "to make this folder a project, write {PROJECT_FILE}: {{{}}}",
+            super::keys::KEYS.iter().filter_map(|key| key.example).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let message = format!("the folder has no {PROJECT_FILE}");
+    Problem::of_file(ProblemKind::FileNotFound, &root.join(PROJECT_FILE), message).hint(hint)
+}
+
+fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Problem> {
+    let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    if !is_word {
+        let message = format!("the profile `{profile}` is not a bare word");
+        return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message)
+            .hint("--profile dev reads exec_config.dev.json"));
+    }
+    let file = root.join(format!("exec_config.{profile}.json"));
+    if is_there(&file) {
+        return Ok(file);
+    }
+    let there: Vec<String> = listing(root)
+        .iter()
+        .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "common" && name != "example")
+        .collect();
+    let hint = match names::did_you_mean(profile, there.iter().map(String::as_str)) {
+        Some(likely) => format!("did you mean `{likely}`? there are: {}", there.join(", ")),
+        None if there.is_empty() => "the project has no profiles".to_owned(),
+        None => format!("there are: {}", there.join(", ")),
+    };
+    let message = format!("the profile `{profile}` doesn't exist");
+    Err(Problem::of_file(ProblemKind::UnknownProfile, &file, message).hint(hint))
+}

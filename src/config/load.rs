@@ -1,0 +1,147 @@
+//! Loading a project: layers, merged, checked, and made a [`Project`], or all that is wrong with them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use crate::model::Project;
+
+use super::check::{self, Frame};
+use super::dotenv;
+use super::environment::Environment;
+use super::explain::{Explained, explain};
+use super::interpreter::{Lookup, Platform};
+use super::layers::Layers;
+use super::paths;
+use super::problem::{ConfigError, Problem, ProblemKind};
+use super::search::trusted_parents;
+use super::settings::SettingsReader;
+
+/// Which project to load, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadRequest<'a> {
+    /// The project's folder; relative to the current one.
+    pub project: &'a Path,
+    /// The profile, as `--profile` names it.
+    pub profile: Option<&'a str>,
+    /// The environment: PATH, and the variables that override keys.
+    pub env: &'a Environment,
+}
+
+/// A project that may be run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// What was noticed: unknown keys and the like.
+    pub warnings: Vec<Problem>,
+    /// Each value and where it came from.
+    pub explain: Vec<Explained>,
+}
+
+/// Loads a project and checks all of it.
+///
+/// # Errors
+/// With every problem that was found, if there is one.
+pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
+    let root = project_folder(request.project)
+        .map_err(|problem| ConfigError { problems: vec![problem], warnings: Vec::new() })?;
+    let name = folder_name(&root);
+    let parents = trusted_parents(&root);
+    let mut layers = Layers::read(&root, &parents, request.profile, request.env);
+    let lookup = Lookup { root: &root, environment: request.env, platform: Platform::current() };
+    let mut reader = SettingsReader::new(lookup);
+    let dotenv = read_dotenv(&root, &parents, &mut layers);
+    let frame = Frame {
+        root: &root,
+        name: &name,
+        profile: request.profile,
+        object: layers.object.as_ref().filter(|_| layers.problems.is_empty()),
+        dotenv,
+    };
+    // Without the project's file, all that could be said of the rest is noise.
+    let project = if layers.object.is_some() { check::project(&layers.table, frame, &mut reader) } else { None };
+    let mut problems = layers.problems;
+    problems.append(&mut reader.checker.problems);
+    let mut warnings = layers.warnings;
+    warnings.append(&mut reader.checker.warnings);
+    sort(&mut problems, &layers.files);
+    sort(&mut warnings, &layers.files);
+    match project {
+        Some(project) if problems.is_empty() => {
+            Ok(Loaded { explain: explain(&layers.table, &project.name), project, warnings })
+        }
+        _ => Err(ConfigError { problems, warnings }),
+    }
+}
+
+/// Loads a project with the environment of this process. Warnings go to the log of the program that calls.
+///
+/// # Errors
+/// With every problem that was found, if there is one.
+pub fn load_config(project: impl AsRef<Path>) -> Result<Project, ConfigError> {
+    let env = Environment::from_process();
+    let loaded = load(&LoadRequest { project: project.as_ref(), profile: None, env: &env })?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.project)
+}
+
+/// The project's folder, absolute.
+fn project_folder(project: &Path) -> Result<PathBuf, Problem> {
+    let not_found = |message: String| Problem::of_file(ProblemKind::FileNotFound, project, message);
+    let root = paths::absolute(project).map_err(|error| not_found(format!("not a folder: {error}")))?;
+    match std::fs::metadata(&root) {
+        Ok(metadata) if metadata.is_dir() => Ok(root),
+        Ok(_) => Err(not_found("a project is a folder, not a file".to_owned()).hint("name the folder it is in")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let problem = not_found("the project's folder isn't there".to_owned());
+            Err(if root == project { problem } else { problem.hint(format!("it would be {}", root.display())) })
+        }
+        Err(error) => Err(not_found(format!("cannot look at the project's folder: {error}"))),
+    }
+}
+
+/// The folder's name: how reports call the project.
+fn folder_name(root: &Path) -> String {
+    let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    // A path that ends in `..` doesn't tell.
+    named(root)
+        .or_else(|| std::fs::canonicalize(root).ok().and_then(|real| named(&real)))
+        .unwrap_or_else(|| "project".to_owned())
+}
+
+/// The `.env` files of the project and its parents; the nearest wins.
+fn read_dotenv(root: &Path, parents: &[PathBuf], layers: &mut Layers) -> BTreeMap<String, SecretString> {
+    let mut values = BTreeMap::new();
+    for folder in parents.iter().map(PathBuf::as_path).rev().chain([root]) {
+        let file = folder.join(".env");
+        // A folder of this name is somebody's virtual environment.
+        if !std::fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
+            continue;
+        }
+        let read = dotenv::read(&file);
+        values.extend(read.values);
+        layers.warnings.extend(read.warnings);
+        for problem in read.problems {
+            // A parent's file that is closed to this user isn't meant for this user.
+            if problem.kind == ProblemKind::Unreadable && problem.line == 0 && folder != root {
+                layers.warnings.push(problem);
+            } else {
+                layers.problems.push(problem);
+            }
+        }
+    }
+    values
+}
+
+/// By layer, then by place; what has none keeps its order.
+fn sort(problems: &mut [Problem], files: &[PathBuf]) {
+    problems.sort_by_cached_key(|problem| {
+        let layer = files.iter().position(|file| *file == problem.file).unwrap_or(files.len());
+        (layer, problem.line, problem.column)
+    });
+}
