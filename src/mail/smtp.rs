@@ -96,7 +96,9 @@ impl Delivery {
         self.sign_in(connection)?;
         let refused = self.announce(connection)?;
         self.step(connection, Stage::Data, |connection| connection.command(Data))?;
-        let response = self.step(connection, Stage::Message, |connection| connection.message(&self.message.bytes))?;
+        // The line break before the final dot belongs to the message (RFC 5321, section 4.1.1.4); lettre adds one always.
+        let bytes = self.message.bytes.strip_suffix(b"\r\n").unwrap_or(&self.message.bytes);
+        let response = self.step(connection, Stage::Message, |connection| connection.message(bytes))?;
         Ok(Accepted { reply: said(&response), refused })
     }
 
