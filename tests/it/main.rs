@@ -7,3 +7,6 @@
     clippy::print_stderr,
     clippy::print_stdout
 )]
+
+mod mail;
+mod smtp_server;

@@ -1,0 +1,64 @@
+//! Delivery into a folder, as `.eml` files that mail programs open.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Accepted, DeliveryError, DeliveryFailure, FinishedMessage, Stage, Transport};
+
+/// Writes each message to a file of its own.
+#[derive(Debug)]
+pub struct EmlFolder {
+    folder: PathBuf,
+}
+
+impl EmlFolder {
+    /// Into this folder, which is created when the first message comes.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The file that a message goes to.
+    #[must_use]
+    pub fn file_for(&self, message: &FinishedMessage) -> PathBuf {
+        self.folder.join(&message.file_name)
+    }
+}
+
+impl Transport for EmlFolder {
+    fn send(&self, message: &FinishedMessage, _deadline: Duration) -> Result<Accepted, DeliveryError> {
+        let file = self.file_for(message);
+        match write_whole(&file, &message.bytes) {
+            Ok(()) => Ok(Accepted { reply: format!("written to {}", file.display()), refused: Vec::new() }),
+            Err(error) => Err(DeliveryError {
+                failure: DeliveryFailure::File,
+                stage: Stage::File,
+                sentence: format!(
+                    "cannot write the mail to {}: {error}; check that the folder can be written",
+                    file.display()
+                ),
+                reply: None,
+            }),
+        }
+    }
+}
+
+/// Writes a file so that a reader sees all of it or nothing, and a power cut doesn't empty it. Creates its folder.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder.join(format!(".{name}.{}.part", std::process::id()));
+    let write = || {
+        let mut file = File::create(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&draft, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&draft);
+    })
+}

@@ -1,0 +1,15 @@
+//! The summary of a run as subject, plain text and HTML: a pure function of its report, so that it can be rebuilt from
+//! the run's events at any time. Knows nothing of senders, servers or files.
+
+mod clean;
+mod page;
+mod verdict;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use clean::one_line;
+pub use view::{RenderContext, Rendered, render};

@@ -1,0 +1,127 @@
+//! Reports to try things on.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, TimeDelta};
+
+use crate::model::{Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage};
+
+pub(crate) fn success() -> Outcome {
+    Outcome::Success { code: 0 }
+}
+
+pub(crate) fn exit(code: u32) -> Outcome {
+    Outcome::ExitCode { code }
+}
+
+pub(crate) fn skipped() -> Outcome {
+    Outcome::Skipped { reason: SkipReason::EarlierFailure { script: "a.py".into() } }
+}
+
+pub(crate) fn report(project: &str, outcomes: Vec<Outcome>) -> RunReport {
+    let started = DateTime::from_timestamp(1_732_697_518, 954_000_000).unwrap();
+    let scripts: Vec<ScriptReport> =
+        outcomes.into_iter().enumerate().map(|(index, outcome)| script(index, outcome)).collect();
+    let interrupted = |s: &ScriptReport| matches!(s.outcome, Some(Outcome::Interrupted { .. }));
+    let status = if scripts.iter().any(interrupted) {
+        RunStatus::Interrupted
+    } else if scripts.iter().all(ScriptReport::success) {
+        RunStatus::Success
+    } else {
+        RunStatus::Failure
+    };
+    let duration_us = scripts.iter().map(|script| script.duration_us).sum();
+    RunReport {
+        run_id: RunId::parse("39be3d37aed64").unwrap(),
+        project: project.to_owned(),
+        project_dir: PathBuf::from("/srv/jobs/p"),
+        profile: None,
+        host: "LAPTOP-BS85JNP7".to_owned(),
+        pid: 4242,
+        version: "0.1.0".to_owned(),
+        started,
+        finished: Some(started + TimeDelta::microseconds(duration_us as i64)),
+        duration_us,
+        status,
+        scripts,
+        mail: None,
+        warnings: Vec::new(),
+        log_file: PathBuf::from("/srv/jobs/p/logs/p.log"),
+        run_dir: PathBuf::from("/srv/jobs/p/logs/runs/39be3d37aed64"),
+    }
+}
+
+fn script(index: usize, outcome: Outcome) -> ScriptReport {
+    let tried = !matches!(outcome, Outcome::Skipped { .. });
+    ScriptReport {
+        index,
+        name: format!("script_{index}.py"),
+        script: format!("script_{index}.py"),
+        started: None,
+        duration_us: if tried { 1_200_000 * (index as u64 + 1) } else { 0 },
+        attempts: u32::from(tried),
+        traceback: outcome.is_failure().then(|| format!("Traceback (most recent call last):\n  File \"script_{index}.py\", line 3, in <module>\n    main()\n    ~~~~^^\nValueError: bad")),
+        outcome: Some(outcome),
+        usage: Usage::default(),
+        output: OutputSummary { file: tried.then(|| format!("{index:04}.out")), bytes: 2048, cut: 0 },
+        leaked: Vec::new(),
+    }
+}
+
+/// Runs of the kinds that a reader meets.
+pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
+    let timeout = || Outcome::Timeout { seconds: 60.0, killed: true };
+    let mut green = report("Nightly import", vec![success(), success(), success()]);
+    for (script, name) in green.scripts.iter_mut().zip(["extract_orders.py", "load_customers.py", "send_invoices.py"]) {
+        script.name = name.to_owned();
+    }
+
+    let mut red = report("Nightly import", vec![success(), exit(1), success()]);
+    red.scripts[1].name = "load_customers.py".into();
+    red.scripts[1].attempts = 3;
+    let frame = |n: usize| {
+        format!(
+            "  File \"/srv/jobs/nightly_import/.venv/lib/python3.13/site-packages/warehouse/session_{n}.py\", line {}, in commit_all\n    self.connection.execute(statement, parameters, timeout=self.timeout)\n    ~~~~~~~~~~~~~~~~~~~~~~~^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n",
+            n * 7
+        )
+    };
+    red.scripts[1].traceback = Some(format!(
+        "Traceback (most recent call last):\n{}warehouse.errors.IntegrityError: UNIQUE constraint failed: customers.email ('jürgen@example.com')\n",
+        (1..25).map(frame).collect::<String>()
+    ));
+
+    let mut mixed = report(
+        "Nightly import",
+        vec![
+            success(),
+            exit(3),
+            timeout(),
+            Outcome::CouldNotStart {
+                error: "/srv/jobs/nightly_import/.venv/bin/python: No such file or directory (os error 2)".into(),
+            },
+            Outcome::Signal { signal: 11, core_dumped: true },
+            success(),
+            Outcome::ExitCode { code: 0xC000_0005 },
+        ],
+    );
+    mixed.profile = Some("dev".into());
+    mixed.scripts[2].duration_us = 60_000_000;
+    mixed.scripts[2].traceback = None;
+    mixed.scripts[2].leaked.push(crate::model::Leaked {
+        pid: 31337,
+        command: "/usr/bin/python3 -m http.server --bind 127.0.0.1 8080".into(),
+    });
+    mixed.scripts[3].name = "a_script_with_quite_a_long_name_that_goes_on_and_on_for_the_whole_line.py".into();
+    mixed.scripts[4].name = "<b>&\"'.py".into();
+    mixed.warnings.push("the state database /var/lib/project-runner/state.db could not be opened: disk I/O error; the run is kept in its folder and imported later".into());
+
+    let many = report("Sixty", (0..60).map(|n| if n % 13 == 5 { exit(n) } else { success() }).collect());
+    let mut cut = report(
+        "Nightly import",
+        vec![success(), success(), Outcome::Interrupted { by: "Ctrl-C".into() }, skipped(), skipped()],
+    );
+    for script in &mut cut.scripts[3..] {
+        script.outcome = Some(Outcome::Skipped { reason: SkipReason::RunInterrupted });
+    }
+    vec![("success", green), ("failure", red), ("mixed", mixed), ("sixty", many), ("interrupted", cut)]
+}

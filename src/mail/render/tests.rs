@@ -1,0 +1,221 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::samples::{exit, report, skipped, success};
+use super::*;
+use crate::model::{EmailStrategy, Leaked, Outcome, RunReport, RunStatus};
+
+fn context() -> RenderContext {
+    RenderContext { local_time: |time| time.fixed_offset(), ..RenderContext::default() }
+}
+
+fn all(report: &RunReport) -> Rendered {
+    render(report, EmailStrategy::All, &context())
+}
+
+fn interrupted() -> Outcome {
+    Outcome::Interrupted { by: "Ctrl-C".into() }
+}
+
+#[test]
+fn the_subject_is_the_verdict() {
+    let cases: [(Vec<Outcome>, &str); 11] = [
+        (vec![success(), success(), success()], "P: all 3 scripts succeeded"),
+        (vec![success(), exit(1), success()], "P: 1 of 3 scripts failed"),
+        (vec![exit(1), skipped(), skipped()], "P: 1 of 3 scripts failed, 2 not run"),
+        (vec![exit(1), exit(2)], "P: all 2 scripts failed"),
+        (vec![success()], "P: script_0.py succeeded"),
+        (vec![exit(1)], "P: script_0.py failed"),
+        (vec![success(), success(), interrupted(), skipped(), skipped()], "P: interrupted after 2 of 5 scripts"),
+        (vec![exit(1), interrupted(), skipped()], "P: interrupted after 1 of 3 scripts, 1 failed"),
+        (vec![interrupted()], "P: interrupted after 0 of 1 script"),
+        (vec![], "P: there was no script to run"),
+        (vec![success(), skipped()], "P: 1 of 2 scripts succeeded, the others were not run"),
+    ];
+    for (outcomes, subject) in cases {
+        let rendered = all(&report("P", outcomes));
+        assert_eq!(rendered.subject, subject);
+        assert!(rendered.text.starts_with(&format!("{subject}. ")), "{}", rendered.text);
+        assert!(rendered.html.contains(&format!("{subject}. ")), "{}", rendered.html);
+    }
+}
+
+#[test]
+fn the_plain_text_reads_well_by_itself() {
+    let mut report = report("P2", vec![success(), exit(3), skipped()]);
+    report.scripts[1].attempts = 3;
+    report.warnings.push("the disk is nearly full".into());
+    report.scripts[1].leaked.push(Leaked { pid: 77, command: "sleep 100".into() });
+    let mut context = context();
+    context.usual_durations.insert("script_0.py".into(), Duration::from_millis(1100));
+    let mut text = render(&report, EmailStrategy::All, &context).text;
+    for (path, plain) in [(&report.run_dir, "RUNDIR"), (&report.project_dir, "DIR")] {
+        text = text.replace(&path.display().to_string(), plain);
+    }
+    insta::assert_snapshot!(text.replace("RUNDIR\\", "RUNDIR/"));
+}
+
+#[test]
+fn a_reader_of_failures_sees_nothing_else() {
+    let report = report("P", vec![success(), exit(1), success()]);
+    let rendered = render(&report, EmailStrategy::FailureOnly, &context());
+    for body in [&rendered.text, &rendered.html] {
+        assert!(
+            body.contains("script_1.py") && !body.contains("script_0.py") && !body.contains("script_2.py"),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_a_script_is_taken_for_html() {
+    let mut report = report("<i>P</i>\n& co", vec![exit(1), success()]);
+    report.scripts[0].name = "<b>&\"'.py".into();
+    report.scripts[0].traceback = Some("  <script>alert(1)</script>\n\ta && b".into());
+    report.warnings.push("<img src=x>".into());
+    let rendered = all(&report);
+    assert_eq!(rendered.subject, "<i>P</i> & co: 1 of 2 scripts failed");
+    for tag in ["<i>", "<b>&\"", "<script", "<img"] {
+        assert!(!rendered.html.contains(tag), "{tag}");
+    }
+    assert!(rendered.html.contains("<b>&#60;b&#62;&#38;&#34;&#39;.py</b>"), "{}", rendered.html);
+    assert!(rendered.html.contains("\u{a0}\u{a0}&#60;script&#62;"), "{}", rendered.html);
+    assert!(rendered.text.contains("<b>&\"'.py") && rendered.text.contains("        a && b"), "{}", rendered.text);
+}
+
+#[test]
+fn many_scripts_are_counted_after_the_first_hundred_with_failures_first() {
+    let outcomes = (0..250).map(|n| if n >= 240 { exit(1) } else { success() }).collect();
+    let rendered = all(&report("P", outcomes));
+    assert!(rendered.text.contains("… and 150 more: 150 succeeded"), "{}", rendered.text);
+    let (failed, succeeded) = (rendered.text.find("script_249.py"), rendered.text.find("script_0.py"));
+    assert!(failed < succeeded && failed.is_some());
+}
+
+#[test]
+fn the_html_stays_below_what_mail_programs_cut() {
+    let mut report = report("P", (0..300).map(|_| exit(1)).collect());
+    for script in &mut report.scripts {
+        script.name = "<".repeat(90);
+        script.outcome = Some(Outcome::CouldNotStart { error: "&".repeat(500) });
+        script.traceback = Some("<&>\n".repeat(4000));
+        script.leaked = vec![Leaked { pid: 1, command: "<".repeat(300) }; 3];
+    }
+    report.warnings = vec!["&".repeat(1000); 100];
+    let rendered = all(&report);
+    assert!(rendered.html.len() < 100_000, "{}", rendered.html.len());
+    assert!(rendered.html.ends_with("</html>\n") || rendered.html.ends_with("</html>"));
+}
+
+#[test]
+fn each_failure_says_what_it_printed_and_where_the_rest_is() {
+    let mut report = report("P", vec![exit(1), exit(1)]);
+    report.scripts[0].traceback = Some((0..500).map(|n| format!("line {n}\n")).collect());
+    report.scripts[1].traceback = None;
+    report.scripts[1].output.bytes = 0;
+    let text = all(&report).text;
+    assert!(text.contains("(440 lines before this are left out)\nline 440\n"), "{text}");
+    assert!(text.contains("line 499\n") && text.contains("Whole output: "), "{text}");
+    assert!(text.contains("It printed nothing."), "{text}");
+}
+
+/// What Outlook's Word engine ignores or breaks on (Microsoft, "Word 2007 HTML and CSS rendering capabilities in
+/// Outlook", and the tables of caniemail.com).
+#[test]
+fn outlook_can_show_all_of_it() {
+    let mut report = report("P", vec![success(), exit(1), interrupted(), skipped()]);
+    report.warnings.push("w".into());
+    let html = all(&report).html.to_ascii_lowercase();
+    let ignored = [
+        "flex",
+        "grid",
+        "<svg",
+        "<img",
+        "data:",
+        "<script",
+        "<style",
+        "<link",
+        "background-image",
+        "background:",
+        "border-radius",
+        "max-width",
+        "min-width",
+        "position:",
+        "float:",
+        "box-shadow",
+        "text-shadow",
+        "opacity",
+        "transform",
+        "white-space",
+        "calc(",
+        "var(",
+        "rem;",
+        "em;",
+        "<div style=\"padding",
+        "margin-",
+        "@media",
+        "class=",
+        "<p>",
+        "<ul",
+        "<li",
+    ];
+    for construct in ignored {
+        assert!(!html.contains(construct), "{construct}");
+    }
+    assert_eq!(html.matches("<table").count(), html.matches("<table role=\"presentation\"").count());
+    assert_eq!(html.matches("<table").count(), html.matches("</table>").count());
+    assert_eq!(html.matches("<td").count(), html.matches("</td>").count());
+    assert_eq!(html.matches("<tr>").count(), html.matches("</tr>").count());
+    // Padding belongs on cells, text gets its font there: Word inherits neither into tables.
+    for tag in html.split('<').filter(|tag| tag.contains("padding") && !tag.starts_with("body")) {
+        assert!(tag.starts_with("td ") || tag.starts_with("table "), "{tag}");
+    }
+    for cell in html.split("<td").skip(1) {
+        let (attributes, content) = cell.split_once('>').unwrap();
+        let first = content.trim_start();
+        if !first.starts_with("<table") {
+            assert!(attributes.contains("font:") || attributes.contains("font-size:1px;line-height:"), "<td{cell}");
+        }
+    }
+}
+
+#[test]
+fn an_unfinished_report_can_be_shown() {
+    let mut report = report("P", vec![success(), success()]);
+    report.scripts[1].outcome = None;
+    report.finished = None;
+    report.status = RunStatus::Interrupted;
+    let text = all(&report).text;
+    assert!(text.contains("unfinished") && text.contains("not yet"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_in_a_report_the_subject_is_one_clean_line(
+        project in "\\PC{0,80}|[\\x00-\\x1fa]{0,20}", name in ".{0,200}", output in "(?s).{0,400}", error in ".{0,400}",
+    ) {
+        let mut report = report(&project, vec![success(), Outcome::CouldNotStart { error }]);
+        report.scripts[1].name = name;
+        report.scripts[1].traceback = Some(output);
+        let rendered = all(&report);
+        prop_assert!(!rendered.subject.chars().any(char::is_control));
+        prop_assert!(rendered.subject.chars().count() < 200);
+        prop_assert!(!rendered.html.is_empty() && rendered.html.len() < 100_000);
+        prop_assert!(!rendered.text.chars().any(|c| c.is_control() && c != '\n'));
+    }
+}
+
+/// Writes pages to look at into the folder named by `MAIL_SAMPLES`; without it, does nothing.
+#[test]
+fn samples_to_look_at() {
+    let Some(folder) = std::env::var_os("MAIL_SAMPLES").map(std::path::PathBuf::from) else { return };
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, report) in samples::to_look_at() {
+        let mut context = RenderContext::default();
+        context.usual_durations.insert("load_customers.py".into(), Duration::from_secs(2));
+        let rendered = render(&report, EmailStrategy::All, &context);
+        std::fs::write(folder.join(format!("{name}.html")), &rendered.html).unwrap();
+        std::fs::write(folder.join(format!("{name}.txt")), &rendered.text).unwrap();
+    }
+}

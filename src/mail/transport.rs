@@ -1,0 +1,130 @@
+//! The seam between a finished message and whatever takes it: a server, a folder, or a test.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::FinishedMessage;
+
+/// Takes finished messages to where they should go.
+pub trait Transport {
+    /// Delivers one message, within `deadline` for everything together.
+    ///
+    /// # Errors
+    /// When nobody gets it, or nobody can say whether anybody does. The message itself is unharmed and may be tried again.
+    fn send(&self, message: &FinishedMessage, deadline: Duration) -> Result<Accepted, DeliveryError>;
+}
+
+/// The message was taken, for one recipient at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What the server said, as in `250 2.0.0 OK <ID@host>`.
+    pub reply: String,
+    /// Recipients who don't get it.
+    pub refused: Vec<Refused>,
+}
+
+/// A recipient whom the server refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The address.
+    pub recipient: String,
+    /// What the server said.
+    pub reply: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.recipient, self.reply)
+    }
+}
+
+/// How far a delivery had got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Looking the server up.
+    Lookup,
+    /// Connecting, and the server's greeting.
+    Connect,
+    /// Agreeing on TLS.
+    StartTls,
+    /// Signing in.
+    SignIn,
+    /// Naming the sender.
+    Sender,
+    /// Naming the recipients.
+    Recipients,
+    /// Announcing the message.
+    Data,
+    /// Handing the message over: if this fails, nobody knows whether the server has it.
+    Message,
+    /// Writing a file.
+    File,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lookup => "looking up the server",
+            Self::Connect => "connecting",
+            Self::StartTls => "agreeing on encryption",
+            Self::SignIn => "signing in",
+            Self::Sender => "naming the sender",
+            Self::Recipients => "naming the recipients",
+            Self::Data => "announcing the message",
+            Self::Message => "handing the message over",
+            Self::File => "writing the file",
+        })
+    }
+}
+
+/// What kept a message from being delivered; decides whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryFailure {
+    /// It took too long.
+    Deadline,
+    /// The server's name is unknown.
+    NoSuchHost,
+    /// Nobody could be reached there.
+    Unreachable,
+    /// The connection broke.
+    ConnectionLost,
+    /// The server's certificate is not to be trusted.
+    Certificate,
+    /// No encryption could be agreed on.
+    Tls,
+    /// The server takes no password.
+    NoPasswordSignIn,
+    /// The server has stopped taking passwords for this mailbox.
+    BasicAuthenticationOff,
+    /// The login or the password is wrong.
+    WrongCredentials,
+    /// The login may not send in this sender's name.
+    SenderRefused,
+    /// No recipient was accepted.
+    RecipientsRefused,
+    /// The mailbox has sent too much.
+    QuotaExceeded,
+    /// The server asks to try later.
+    Temporary,
+    /// The server refuses for good.
+    Permanent,
+    /// A file could not be written.
+    File,
+}
+
+/// A message was not delivered: what happened, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{sentence}{}", reply.as_ref().map_or_else(String::new, |reply| format!(" (the server said: {reply})")))]
+pub struct DeliveryError {
+    /// What kept it.
+    pub failure: DeliveryFailure,
+    /// When.
+    pub stage: Stage,
+    /// What happened and what to do about it, in plain words.
+    pub sentence: String,
+    /// What the server said, on one line.
+    pub reply: Option<String>,
+}
