@@ -19,12 +19,6 @@ const LARGE_WAL: u64 = 1024 * 1024;
 /// Pages of the write-ahead log at which a commit writes it back, as a bound for very long runs.
 const AUTOCHECKPOINT_PAGES: &str = "4000";
 
-/// Commits sync nothing; what [`connect`] sets.
-pub(super) const RELAXED: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000";
-
-/// A commit syncs the log, once, and leaves it as it is: writing it back is for a moment when nobody waits.
-pub(super) const DURABLE: &str = "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = FULL";
-
 /// How the database is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenOptions {
@@ -96,11 +90,28 @@ impl Store {
         std::mem::forget(self.connection);
     }
 
+    fn log_path(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-wal");
+        name.into()
+    }
+
+    /// Syncs the write-ahead log, so that all that was committed survives a loss of power. SQLite would do it with
+    /// `synchronous = FULL`, but would sync the folder too, once a connection. (A file that SQLite locks must never be
+    /// opened beside it, since closing that would give up the locks; the log isn't one of them.)
+    pub(super) fn sync_log(&self) -> Result<(), StoreError> {
+        let path = self.log_path();
+        // For writing, without which Windows doesn't flush.
+        match std::fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.sync_data()) {
+            // A database that somebody took out of WAL mode syncs by itself.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|source| io_error("sync", &path, source)),
+        }
+    }
+
     /// Writes the log back if it has become large. Other programs that read or write are not waited for.
     pub(crate) async fn shrink_log(&mut self) {
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        if std::fs::metadata(&wal).is_ok_and(|file| file.len() > LARGE_WAL) {
+        if std::fs::metadata(self.log_path()).is_ok_and(|file| file.len() > LARGE_WAL) {
             let script = format!(
                 "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {}",
                 self.options.busy_timeout.as_millis()
@@ -197,8 +208,17 @@ async fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     .await;
     made.map_err(|source| StoreError::from_sqlx(&unfinished, source))?;
     std::fs::rename(&unfinished, path).map_err(|source| io_error("rename", &unfinished, source))?;
+    sync_dir(dir);
     drop(lock);
     Ok(())
+}
+
+/// So that the database's name survives a loss of power as its content does.
+fn sync_dir(dir: &Path) {
+    // Windows has no such thing, and some file systems refuse it: no reason to go without a database.
+    if cfg!(unix) {
+        let _ = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+    }
 }
 
 /// The user's alone: it will hold mails too.

@@ -112,3 +112,10 @@ pub(crate) fn write_folder(project_dir: &Path, run_id: &RunId, events: &[RunEven
     }
     std::fs::write(folder.join("events.jsonl"), text + rest).unwrap();
 }
+
+impl super::Store {
+    /// Runs a statement as another program might.
+    pub(crate) async fn execute_for_test(&mut self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.connection).await.unwrap();
+    }
+}

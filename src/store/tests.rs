@@ -40,10 +40,6 @@ async fn dump(store: &mut Store) -> Vec<String> {
     all
 }
 
-async fn execute(store: &mut Store, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(&mut store.connection).await.unwrap();
-}
-
 fn impatient() -> OpenOptions {
     OpenOptions { busy_timeout: Duration::from_millis(30) }
 }
@@ -105,7 +101,7 @@ fn a_database_of_a_newer_runner_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     run(async {
         let mut store = Store::open(dir.path()).await.unwrap();
-        execute(&mut store, "PRAGMA user_version = 7").await;
+        store.execute_for_test("PRAGMA user_version = 7").await;
         store.close().await.unwrap();
         let before = std::fs::read(dir.path().join(DATABASE_FILE)).unwrap();
         let error = Store::open(dir.path()).await.unwrap_err();
@@ -131,7 +127,7 @@ fn damaged_and_foreign_files_are_told_apart() {
 
         let state = dir.path().join("foreign");
         let mut store = Store::open(&state).await.unwrap();
-        execute(&mut store, "PRAGMA application_id = 1").await;
+        store.execute_for_test("PRAGMA application_id = 1").await;
         store.close().await.unwrap();
         assert!(matches!(Store::open(&state).await, Err(StoreError::Foreign { .. })));
 
@@ -174,12 +170,12 @@ fn a_locked_database_says_so() {
     let (id, project) = (id('a'), dir.path().join("daily"));
     run(async {
         let mut holder = Store::open(dir.path()).await.unwrap();
-        execute(&mut holder, "BEGIN IMMEDIATE").await;
+        holder.execute_for_test("BEGIN IMMEDIATE").await;
         let mut store = Store::open_with(dir.path(), impatient()).await.unwrap();
         let events = of(&id, plain(&id, &project, 0));
         let error = store.record(&events, Durability::PowerLoss).await.unwrap_err();
         assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
-        execute(&mut holder, "COMMIT").await;
+        holder.execute_for_test("COMMIT").await;
         store.record(&events, Durability::PowerLoss).await.unwrap();
     });
 }

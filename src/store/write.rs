@@ -6,7 +6,6 @@
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
 
-use super::open::{DURABLE, RELAXED};
 use super::{Batch, Store, StoreError};
 use crate::event::RunEvent;
 use crate::model::RunId;
@@ -132,19 +131,10 @@ impl Store {
             return Ok(());
         }
         let statements = Statements::of(batch).map_err(|error| self.error(sqlx::Error::Encode(Box::new(error))))?;
-        if durability == Durability::Process {
-            return statements.commit(&mut self.connection).await.map_err(|error| self.error(error));
-        }
-        self.pragmas(DURABLE).await?;
-        let written = statements.commit(&mut self.connection).await;
-        self.pragmas(RELAXED).await?;
-        written.map_err(|error| self.error(error))
-    }
-
-    async fn pragmas(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        match sqlx::raw_sql(sql).execute(&mut self.connection).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.error(error)),
+        statements.commit(&mut self.connection).await.map_err(|error| self.error(error))?;
+        match durability {
+            Durability::Process => Ok(()),
+            Durability::PowerLoss => self.sync_log(),
         }
     }
 }
