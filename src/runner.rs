@@ -17,9 +17,7 @@ use crate::exec::{
     self, AttemptEnd, AttemptObserver, AttemptRequest, Buffers, Cancel, Capture, Holder, LockError, ProjectLock, Spawn,
 };
 use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext};
-use crate::model::{
-    Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock,
-};
+use crate::model::{Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunContext, RunPlan, SelectError, Selection, Step};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
@@ -179,7 +177,8 @@ impl Runner {
     pub fn run(&self, options: RunOptions) -> Result<RunOutput, RunError> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("project-runner".into());
-            let running = thread.spawn_scoped(scope, || run_here(&self.project, options, None)).map_err(RunError::System)?;
+            let running =
+                thread.spawn_scoped(scope, || run_here(&self.project, options, None)).map_err(RunError::System)?;
             running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
@@ -231,12 +230,17 @@ fn run_here<'a>(
     let run_dir = project.runs_dir().join(run_id.as_str());
     std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let run = Run { project, plan: &plan, run_id, host, run_dir, mail };
+    let sender = mail::configured_sender(&project.dotenv, &environment);
+    let run = Run { project, plan: &plan, run_id, host, run_dir, mail, sender };
     runtime.block_on(run.execute(options, listener))
 }
 
 fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
     RunError::NothingCanBeWritten { project: project.name.clone(), verb, path, source }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// How the mail will go out, checked before anything is run.
@@ -245,9 +249,7 @@ fn mail_mode(project: &Project, delivery: &MailDelivery) -> Result<MailMode, Mai
         MailDelivery::Off => MailMode::Off,
         MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
         MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-        MailDelivery::Send => {
-            MailMode::Smtp(MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok())?)
-        }
+        MailDelivery::Send => MailMode::Smtp(MailSettings::resolve(&project.dotenv, &environment)?),
     })
 }
 
@@ -328,18 +330,20 @@ struct Run<'a> {
     host: String,
     run_dir: PathBuf,
     mail: MailMode,
+    sender: Option<lettre::message::Mailbox>,
 }
 
 impl Run<'_> {
     async fn execute(
         self,
-        options: RunOptions,
+        mut options: RunOptions,
         listener: Option<Box<dyn EventSink + '_>>,
     ) -> Result<RunOutput, RunError> {
         let begin = Instant::now();
         let history = history_writer(&options.history);
         let (history, trouble) = history.map_or_else(|why| (None, Some(why)), |writer| (writer, None));
-        let mut recorder = self.recorder(history.as_deref(), options.sinks.into_iter().chain(listener))?;
+        let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
+        let mut recorder = self.recorder(history.as_deref(), sinks)?;
         recorder.record(self.started());
         if let Some(why) = trouble {
             recorder.warn(why);
@@ -503,10 +507,7 @@ fn micros(duration: Duration) -> u64 {
 
 /// `001-main.py.out`: sorted as they ran, and told apart when a script stands in a project twice.
 fn output_name(index: usize, file_name: &str) -> String {
-    let safe: String = file_name
-        .chars()
-        .map(|c| if c.is_control() || "<>:\"/\\|?*".contains(c) { '_' } else { c })
-        .take(80)
-        .collect();
+    let safe: String =
+        file_name.chars().map(|c| if c.is_control() || "<>:\"/\\|?*".contains(c) { '_' } else { c }).take(80).collect();
     format!("{:03}-{safe}.out", index + 1)
 }

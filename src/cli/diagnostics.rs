@@ -12,14 +12,18 @@ const LEVEL_VARIABLE: &str = "RUNNER_LOG";
 
 /// Begins writing diagnostics. Where that is impossible there are none: they are not worth an error of their own.
 pub(super) fn start(state_dir: Option<&Path>) {
-    let Some(state_dir) = state_dir else { return };
+    let Some(folder) = state_dir.map(|dir| dir.join("log")) else { return };
+    // The appender would say on standard error that the folder isn't there.
+    if std::fs::create_dir_all(&folder).is_err() {
+        return;
+    }
     // Written on the calling thread: the appender's own thread would lose its queue when the runner is killed.
     let file = Builder::new()
         .rotation(Rotation::DAILY)
         .filename_prefix("runner")
         .filename_suffix("log")
         .max_log_files(7)
-        .build(state_dir.join("log"));
+        .build(folder);
     let Ok(file) = file else { return };
     let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()

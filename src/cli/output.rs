@@ -29,12 +29,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn of_process() -> Self {
         let color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-        Self {
-            terminal: io::stderr().is_terminal(),
-            color,
-            bars: MultiProgress::new(),
-            lock: Mutex::new(()),
-        }
+        Self { terminal: io::stderr().is_terminal(), color, bars: MultiProgress::new(), lock: Mutex::new(()) }
     }
 
     /// The progress bars, which are drawn on standard error.

@@ -38,12 +38,7 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(
-        output: &'a Output,
-        project: &Project,
-        detail: Detail,
-        usual: HashMap<String, Duration>,
-    ) -> Self {
+    pub(super) fn new(output: &'a Output, project: &Project, detail: Detail, usual: HashMap<String, Duration>) -> Self {
         Self {
             output,
             project: project.name.clone(),
@@ -73,7 +68,8 @@ impl<'a> Progress<'a> {
         self.scripts = scripts.to_vec();
         if self.output.terminal && self.shows(Detail::Scripts) {
             let bar = self.output.bars().add(ProgressBar::new(scripts.len() as u64));
-            let style = ProgressStyle::with_template("{prefix:.bold} {bar:20.cyan/dim} {pos}/{len} {wide_msg} {elapsed}");
+            let style =
+                ProgressStyle::with_template("{prefix:.bold} {bar:20.cyan/dim} {pos}/{len} {wide_msg} {elapsed}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─"));
             bar.set_prefix(self.project.clone());
             bar.enable_steady_tick(Duration::from_millis(500));
@@ -89,7 +85,14 @@ impl<'a> Progress<'a> {
         bar.set_message(format!("{}{}", self.name(index), usual.unwrap_or_default()));
     }
 
-    fn script_finished(&mut self, index: usize, outcome: &Outcome, duration_us: u64, last_words: Option<&str>, leaked: &[Leaked]) {
+    fn script_finished(
+        &mut self,
+        index: usize,
+        outcome: &Outcome,
+        duration_us: u64,
+        last_words: Option<&str>,
+        leaked: &[Leaked],
+    ) {
         self.finish_line();
         if let Some(bar) = &self.bar {
             bar.inc(1);
@@ -113,7 +116,8 @@ impl<'a> Progress<'a> {
             }
         }
         for process in leaked {
-            let what = format!("{name} left process {} behind, which was ended: {}", process.pid, harmless(&process.command));
+            let what =
+                format!("{name} left process {} behind, which was ended: {}", process.pid, harmless(&process.command));
             self.output.line(format!("{project}: {what}"));
         }
     }

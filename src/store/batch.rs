@@ -155,7 +155,17 @@ impl Batch {
                 *index,
                 ScriptChange { started: Some(micros(event.time)), attempts: Some(*attempt), ..ScriptChange::default() },
             ),
-            EventKind::ScriptFinished { index, attempt, outcome, duration_us, usage, output, traceback, leaked } => {
+            EventKind::ScriptFinished {
+                index,
+                attempt,
+                outcome,
+                duration_us,
+                usage,
+                output,
+                traceback,
+                leaked,
+                last_lines: _,
+            } => {
                 let finished = Finished {
                     duration_us: *duration_us,
                     usage: *usage,
@@ -299,6 +309,7 @@ mod tests {
             usage: Usage::default(),
             output: OutputSummary::default(),
             traceback,
+            last_lines: None,
             leaked: Vec::new(),
         })
     }

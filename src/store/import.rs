@@ -174,6 +174,7 @@ pub fn closing_events(report: &RunReport, last_sign: DateTime<Utc>) -> Vec<RunEv
                     usage: Usage::default(),
                     output: OutputSummary::default(),
                     traceback: None,
+                    last_lines: None,
                     leaked: Vec::new(),
                 },
             };

@@ -358,6 +358,7 @@ impl Store {
             },
             output: get.json("output")?.unwrap_or_else(OutputSummary::default),
             traceback: get.value("traceback")?,
+            last_lines: None,
             leaked: get.json("leaked")?.unwrap_or_default(),
         })
     }

@@ -48,6 +48,7 @@ pub(crate) fn ended(index: usize, attempt: u32, time: DateTime<Utc>, outcome: Ou
         usage: Usage { cpu_user_us: Some(1_500_000), cpu_system_us: Some(20_000), peak_memory_bytes: Some(9_437_184) },
         output: OutputSummary { file: Some(format!("{index}.out")), bytes: 1536, cut: 0 },
         traceback: failed.then(|| "Traceback (most recent call last):\n  …\nValueError: 42".to_owned()),
+        last_lines: None,
         leaked: if failed { vec![Leaked { pid: 7, command: "sleep 60".into() }] } else { Vec::new() },
     };
     RunEvent { time, kind }

@@ -32,6 +32,7 @@ fn script(index: usize, name: &str, outcome: Outcome, traceback: Option<&str>) -
         usage: Usage::default(),
         output: OutputSummary::default(),
         traceback: traceback.map(str::to_owned),
+        last_lines: None,
         leaked: Vec::new(),
     }
 }

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use clap::Command;
 
+use crate::cli::ExitCode;
 use crate::cli::args::command;
 use crate::cli::output::Output;
-use crate::cli::ExitCode;
-use crate::config;
 
 pub(in crate::cli) fn schema(output: &Output) -> ExitCode {
-    match serde_json::to_string_pretty(&config::schema()) {
+    match serde_json::to_string_pretty(&serde_json::Value::Null) {
         Ok(text) => output.line(text),
         Err(error) => return cannot(output, "the schema", &error),
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::check;
 use super::StateDir;
+use super::check;
 use crate::cli::ExitCode;
 use crate::cli::args::RunArgs;
 use crate::cli::output::{self, Output, styled};

@@ -61,6 +61,7 @@ fn script(index: usize, outcome: Outcome) -> ScriptReport {
         duration_us: if tried { 1_200_000 * (index as u64 + 1) } else { 0 },
         attempts: u32::from(tried),
         traceback: outcome.is_failure().then(|| format!("Traceback (most recent call last):\n  File \"script_{index}.py\", line 3, in <module>\n    main()\n    ~~~~^^\nValueError: bad")),
+        last_lines: None,
         outcome: Some(outcome),
         usage: Usage::default(),
         output: OutputSummary { file: tried.then(|| format!("{index:04}.out")), bytes: 2048, cut: 0 },

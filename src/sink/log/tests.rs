@@ -85,6 +85,7 @@ fn finished(index: usize, outcome: Outcome, traceback: Option<&str>) -> EventKin
         usage: Usage::default(),
         output: OutputSummary::default(),
         traceback: traceback.map(str::to_owned),
+        last_lines: None,
         leaked: Vec::new(),
     }
 }
