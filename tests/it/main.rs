@@ -8,5 +8,7 @@
     clippy::print_stdout
 )]
 
+mod harness;
 mod mail;
+mod run;
 mod smtp_server;

@@ -1,3 +1,167 @@
-//! A script that misbehaves on request.
+//! A script that misbehaves on request: `subject PROGRAM [ARGS…]`, where PROGRAM is a text file with a verb a line.
+//!
+//! The tests use it as the interpreter of their projects, on every system.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, clippy::exit)]
 
-fn main() {}
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn main() {
+    let args: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    let program = std::fs::read_to_string(&args[0]).expect("a program to run");
+    for line in program.lines().filter(|line| !line.trim().is_empty()) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        perform(verb, rest, &args);
+    }
+}
+
+fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
+    match verb {
+        "print" => println!("{rest}"),
+        "eprint" => eprintln!("{rest}"),
+        "write" => {
+            print!("{rest}");
+            std::io::stdout().flush().unwrap();
+        }
+        // Bytes in hexadecimal.
+        "bytes" => {
+            let bytes: Vec<u8> = rest.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            std::io::stdout().write_all(&bytes).unwrap();
+        }
+        // So many bytes, without an end of line.
+        "flood" => flood(rest.parse().unwrap()),
+        "lines" => (0..rest.parse::<u64>().unwrap()).for_each(|n| println!("line {n}")),
+        "exit" => std::process::exit(rest.parse::<u32>().unwrap().cast_signed()),
+        "abort" => std::process::abort(),
+        "sleep" => std::thread::sleep(seconds(rest)),
+        "touch" => std::fs::write(rest, "").unwrap(),
+        "append" => {
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(rest).unwrap();
+            writeln!(file, "x").unwrap();
+        }
+        "wait-for" => {
+            while !Path::new(rest).exists() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        "pid" => write_whole(rest, &std::process::id().to_string()),
+        "env" => println!("{rest}={}", std::env::var(rest).unwrap_or_else(|_| "(unset)".into())),
+        "args" => args[1..].iter().for_each(|arg| println!("<{}>", arg.to_string_lossy())),
+        "cwd" => println!("{}", std::env::current_dir().unwrap().display()),
+        "stdin" => {
+            let mut all = Vec::new();
+            std::io::stdin().read_to_end(&mut all).unwrap();
+            println!("stdin: {} bytes", all.len());
+        }
+        // A child that lives on for a while: with this process's output, or without it.
+        "leave-holding" => leave(rest, false, false),
+        "leave" => leave(rest, true, false),
+        "leave-detached" => leave(rest, true, true),
+        // What such a child does: writes its process id to a file, then sleeps.
+        "child" => {
+            let (file, time) = rest.split_once(' ').unwrap();
+            write_whole(file, &std::process::id().to_string());
+            std::thread::sleep(seconds(time));
+        }
+        "ignore-requests-to-end" => system::ignore_requests_to_end(),
+        "signal" => system::signal_self(rest.parse().unwrap()),
+        "memory" => {
+            let block = vec![1_u8; rest.parse::<usize>().unwrap() * 1024 * 1024];
+            println!("{}", block.iter().map(|&byte| u64::from(byte)).sum::<u64>());
+        }
+        _ => panic!("unknown verb {verb}"),
+    }
+}
+
+fn seconds(text: &str) -> Duration {
+    Duration::from_secs_f64(text.parse().unwrap())
+}
+
+/// So that a reader never sees half of it.
+fn write_whole(file: &str, text: &str) {
+    let part = format!("{file}.part");
+    std::fs::write(&part, text).unwrap();
+    std::fs::rename(part, file).unwrap();
+}
+
+fn flood(mut left: usize) {
+    let block = [b'x'; 64 * 1024];
+    let mut stdout = std::io::stdout().lock();
+    while left > 0 {
+        let piece = left.min(block.len());
+        stdout.write_all(&block[..piece]).unwrap();
+        left -= piece;
+    }
+}
+
+/// `PIDFILE SECONDS`
+fn leave(rest: &str, without_output: bool, detached: bool) {
+    let program = format!("{}.program", rest.split(' ').next().unwrap());
+    std::fs::write(&program, format!("child {rest}\n")).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(&program).stdin(Stdio::null());
+    if without_output {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+    }
+    if detached {
+        command.env_clear();
+        system::detach(&mut command);
+    }
+    command.spawn().unwrap();
+    let file = rest.split(' ').next().unwrap();
+    while !Path::new(file).exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(unix)]
+#[allow(unsafe_code)]
+mod system {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    pub fn ignore_requests_to_end() {
+        // SAFETY: ignoring a signal runs no code.
+        unsafe {
+            libc::signal(libc::SIGTERM, libc::SIG_IGN);
+            libc::signal(libc::SIGINT, libc::SIG_IGN);
+        }
+    }
+
+    pub fn signal_self(signal: i32) {
+        // SAFETY: no pointers.
+        unsafe { libc::raise(signal) };
+    }
+
+    pub fn detach(command: &mut Command) {
+        // SAFETY: setsid is safe between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::setsid();
+                Ok(())
+            });
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::os::windows::process::CommandExt;
+    use std::process::Command;
+
+    pub fn ignore_requests_to_end() {
+        // What a console program does not handle ends it; the tests that need this are for Unix.
+    }
+
+    pub fn signal_self(signal: i32) {
+        std::process::exit(signal);
+    }
+
+    pub fn detach(command: &mut Command) {
+        const DETACHED_PROCESS: u32 = 8;
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+        command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
+    }
+}

@@ -1,0 +1,266 @@
+//! Projects in temporary folders, and the `runner` command on them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long a condition is waited for before a test fails. Long: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test.
+pub fn runner() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_runner"))
+}
+
+/// The misbehaving interpreter, an example program that is built beside the tests.
+pub fn subject() -> PathBuf {
+    let name = if cfg!(windows) { "subject.exe" } else { "subject" };
+    let path = runner().parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is not built; run all of `cargo test` once", path.display());
+    path
+}
+
+/// Waits until `condition` gives something.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a file is there and gives what is in it.
+pub fn wait_for_file(path: &Path) -> String {
+    wait_for(&path.display().to_string(), || std::fs::read_to_string(path).ok())
+}
+
+/// What a finished command left.
+pub struct Finished {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"),
+            stderr: String::from_utf8_lossy(&output.stderr).replace("\r\n", "\n"),
+        }
+    }
+
+    /// Fails the test unless the command ended with this code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Standard output as JSON lines.
+    #[track_caller]
+    pub fn json(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+}
+
+/// A temporary folder with projects and a state folder.
+pub struct Test {
+    dir: tempfile::TempDir,
+}
+
+impl Test {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Begins a project whose scripts the subject runs.
+    pub fn project(&self, name: &str) -> Project {
+        let root = self.path(name);
+        std::fs::create_dir_all(&root).unwrap();
+        let config = json!({
+            "scripts": [],
+            "python_command": subject(),
+            "recipients": ["team@example.com"],
+            "email_strategy": "none",
+            "include_traceback": true,
+            "logs_backup_count": 0,
+        });
+        Project { root, config }
+    }
+
+    /// The runner with these arguments, not yet started, in this folder, with a state folder of its own and without any
+    /// mail settings of the machine's.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(runner());
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("RUNNER_STATE_DIR", self.path("state"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let of_the_runner = name.starts_with("RUNNER_") && name != "RUNNER_STATE_DIR";
+            if of_the_runner || name.starts_with("MAIL_") || ["LOGIN_MAIL", "PASSWORD_MAIL"].contains(&name.as_str()) {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// Runs the runner to its end.
+    pub fn runner<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Finished {
+        Finished::of(self.command(args).output().unwrap())
+    }
+
+    /// Starts the runner.
+    pub fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Child {
+        self.command(args).spawn().unwrap()
+    }
+}
+
+/// Waits for a started runner.
+pub fn finish(child: Child) -> Finished {
+    Finished::of(child.wait_with_output().unwrap())
+}
+
+/// A project in a test.
+pub struct Project {
+    pub root: PathBuf,
+    config: Value,
+}
+
+impl Project {
+    /// Adds a script that the subject runs; `program` has a verb a line.
+    pub fn script(self, name: &str, program: &str) -> Self {
+        self.script_with(name, program, json!({}))
+    }
+
+    /// Adds a script with further keys.
+    pub fn script_with(mut self, name: &str, program: &str, keys: Value) -> Self {
+        let file = self.root.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, program).unwrap();
+        let script = match keys.as_object() {
+            Some(keys) if !keys.is_empty() => {
+                let mut script = keys.clone();
+                script.insert("path".into(), json!(name));
+                Value::Object(script)
+            }
+            _ => json!(name),
+        };
+        self.config["scripts"].as_array_mut().unwrap().push(script);
+        self.write()
+    }
+
+    /// Sets a key of the project file.
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.config[key] = value.into();
+        self.write()
+    }
+
+    /// Removes a key of the project file.
+    pub fn without(mut self, key: &str) -> Self {
+        self.config.as_object_mut().unwrap().remove(key);
+        self.write()
+    }
+
+    fn write(self) -> Self {
+        std::fs::write(self.root.join("exec_config.json"), serde_json::to_string_pretty(&self.config).unwrap()).unwrap();
+        self
+    }
+
+    /// Writes a file in the project's folder.
+    pub fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.root.join(name), text).unwrap();
+        self
+    }
+
+    pub fn name(&self) -> String {
+        self.root.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// The lines of the project's log; none if there is none.
+    pub fn log(&self) -> Vec<String> {
+        let log = self.root.join("logs").join(format!("{}.log", self.name()));
+        std::fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// The last fields of the log's lines: the script and how it ended.
+    pub fn log_ends(&self) -> Vec<String> {
+        let end = |line: &String| line.splitn(6, " - ").nth(5).unwrap().to_owned();
+        self.log().iter().map(end).collect()
+    }
+
+    /// The folders of its runs, by name.
+    pub fn run_dirs(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.root.join("logs").join("runs")).into_iter().flatten().flatten();
+        let mut dirs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        dirs.sort();
+        dirs
+    }
+
+    /// The folder of its only run.
+    #[track_caller]
+    pub fn run_dir(&self) -> PathBuf {
+        let dirs = self.run_dirs();
+        assert_eq!(dirs.len(), 1, "{dirs:?}");
+        dirs[0].clone()
+    }
+
+    /// The events of its only run.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.run_dir().join("events.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The `script_finished` events of its only run.
+    #[track_caller]
+    pub fn ends(&self) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["event"] == "script_finished").collect()
+    }
+
+    /// What is kept of the output of the script at this place, from 0.
+    #[track_caller]
+    pub fn output(&self, index: usize) -> Vec<u8> {
+        let file = self.ends()[index]["output"]["file"].as_str().map(str::to_owned);
+        file.map(|file| std::fs::read(self.run_dir().join(file)).unwrap()).unwrap_or_default()
+    }
+
+    /// The same as text, with `\n` at the ends of lines.
+    #[track_caller]
+    pub fn output_text(&self, index: usize) -> String {
+        String::from_utf8(self.output(index)).unwrap().replace("\r\n", "\n")
+    }
+}
+
+/// Whether a process lives (and is not a zombie).
+#[cfg(target_os = "linux")]
+pub fn lives(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+        .is_ok_and(|stat| !stat.rsplit_once(") ").unwrap().1.starts_with(['Z', 'X']))
+}
+
+/// Whether a process lives.
+#[cfg(windows)]
+pub fn lives(pid: &str) -> bool {
+    let filter = format!("PID eq {}", pid.trim());
+    let output = Command::new("tasklist").args(["/fi", &filter, "/fo", "csv"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).contains(&format!("\"{}\"", pid.trim()))
+}
