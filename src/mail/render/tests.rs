@@ -120,6 +120,20 @@ fn each_failure_says_what_it_printed_and_where_the_rest_is() {
     assert!(text.contains("It printed nothing."), "{text}");
 }
 
+#[test]
+fn marks_under_a_line_are_kept_while_they_fit() {
+    let mut report = report("P", vec![exit(1), exit(1)]);
+    report.scripts[0].traceback = Some(format!("code\n    ~~~^^\nlong code\n    {}\nError", "^".repeat(80)));
+    report.scripts[1] = crate::model::ScriptReport {
+        outcome: Some(Outcome::CouldNotStart { error: "x".into() }),
+        traceback: None,
+        ..report.scripts[1].clone()
+    };
+    let text = all(&report).text;
+    assert!(text.contains("code\n    ~~~^^\nlong code\nError\n"), "{text}");
+    assert!(text.contains("It never ran."), "{text}");
+}
+
 /// What Outlook's Word engine ignores or breaks on (Microsoft, "Word 2007 HTML and CSS rendering capabilities in
 /// Outlook", and the tables of caniemail.com).
 #[test]
@@ -188,6 +202,7 @@ fn an_unfinished_report_can_be_shown() {
     report.status = RunStatus::Interrupted;
     let text = all(&report).text;
     assert!(text.contains("unfinished") && text.contains("not yet"), "{text}");
+    assert!(text.contains("1 succeeded, 1 interrupted"), "{text}");
 }
 
 proptest! {
