@@ -128,8 +128,8 @@ fn a_mail_goes_out_under_starttls_with_a_login() {
 #[test]
 fn other_ways_to_connect_and_sign_in_work_too() {
     for (tls, of_server, mechanisms) in [
-        (MailTls::StartTls, Tls::StartTls, "PLAIN"),
-        (MailTls::StartTls, Tls::StartTls, "XOAUTH2 PLAIN LOGIN"),
+        (MailTls::StartTls, Tls::Upgraded, "PLAIN"),
+        (MailTls::StartTls, Tls::Upgraded, "XOAUTH2 PLAIN LOGIN"),
         (MailTls::Implicit, Tls::Implicit, "LOGIN XOAUTH2"),
         (MailTls::None, Tls::Never, "LOGIN"),
     ] {
@@ -264,7 +264,7 @@ fn when_every_recipient_is_refused_the_mail_has_failed() {
 #[test]
 fn a_certificate_that_is_not_to_be_trusted_is_refused_loudly() {
     let other = SmtpServer::start(Options::default());
-    for (tls, of_client) in [(Tls::StartTls, MailTls::StartTls), (Tls::Implicit, MailTls::Implicit)] {
+    for (tls, of_client) in [(Tls::Upgraded, MailTls::StartTls), (Tls::Implicit, MailTls::Implicit)] {
         let server = SmtpServer::start(Options { tls, ..Options::default() });
         let misnamed = SmtpServer::start(Options { tls, name: "mail.example.test", ..Options::default() });
         for settings in [
@@ -334,7 +334,7 @@ fn a_folder_gets_a_file_a_run() {
     let file = mails.join("P2-39be3d37aed64.eml");
     assert_eq!(state, MailState::Written { file: file.clone() });
     let names: Vec<PathBuf> = std::fs::read_dir(&mails).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(names, [file.clone()]);
+    assert_eq!(names, std::slice::from_ref(&file));
     let bytes = std::fs::read(file).unwrap();
     assert_eq!(bytes, std::fs::read(report.run_dir.join(KEPT_MAIL)).unwrap());
     let mail = MessageParser::default().parse(&bytes).unwrap();

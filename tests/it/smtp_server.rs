@@ -46,7 +46,8 @@ pub(crate) enum Fault {
 /// When TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tls {
-    StartTls,
+    /// After STARTTLS.
+    Upgraded,
     Implicit,
     Never,
 }
@@ -65,7 +66,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tls: Tls::StartTls, mechanisms: "LOGIN XOAUTH2", fault: None, refused: Vec::new(), name: "127.0.0.1" }
+        Self { tls: Tls::Upgraded, mechanisms: "LOGIN XOAUTH2", fault: None, refused: Vec::new(), name: "127.0.0.1" }
     }
 }
 
@@ -221,7 +222,7 @@ impl Session<'_> {
             let safe = self.stream.is_tls() || self.options.tls == Tls::Never;
             match upper.split([' ', ':']).next().unwrap_or_default() {
                 "EHLO" => self.ehlo(safe)?,
-                "STARTTLS" if self.options.tls == Tls::StartTls && !safe => {
+                "STARTTLS" if self.options.tls == Tls::Upgraded && !safe => {
                     self.answer(Step::StartTls, "220 2.0.0 SMTP server ready")?;
                     self.handshake(&config)?;
                 }
@@ -255,7 +256,7 @@ impl Session<'_> {
         self.fault(Step::Ehlo)?;
         self.say("250-test.example.test Hello [127.0.0.1]")?;
         self.say("250-SIZE 157286400")?;
-        if !safe && self.options.tls == Tls::StartTls {
+        if !safe && self.options.tls == Tls::Upgraded {
             self.say("250-STARTTLS")?;
         }
         if safe && !self.options.mechanisms.is_empty() {

@@ -12,6 +12,8 @@ use crate::model::{EmailStrategy, Outcome, RunReport, ScriptReport, format_durat
 const NAME: usize = 80;
 /// Characters of a message that is shown.
 const MESSAGE: usize = 300;
+/// Columns up to which marks under a line are kept.
+const UNDERLINE: usize = 64;
 /// Width of a whole bar of a duration, in pixels.
 const BAR: u64 = 64;
 
@@ -136,7 +138,7 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
             more => Some(format!("The output of {more} more failed scripts is in the run's folder.")),
         },
         warnings: notes(report.warnings.iter().map(|text| one_line(text, MESSAGE)).collect(), limits.notes, "warnings"),
-        leaked: notes(leaked(report, &scripts), limits.notes, "processes"),
+        leaked: notes(leaked(&scripts), limits.notes, "processes"),
         facts: facts(report, context),
     }
 }
@@ -210,20 +212,22 @@ fn more_rows(left_out: &[&ScriptReport]) -> Option<String> {
     if left_out.is_empty() {
         return None;
     }
-    let of = |tone| left_out.iter().filter(|script| status(script.outcome.as_ref()).0 == tone).count();
-    let counts = [
-        (of(Tone::Bad), "failed"),
-        (of(Tone::Broken), "interrupted"),
-        (of(Tone::Good), "succeeded"),
-        (of(Tone::Quiet), "not run"),
-    ];
-    let counts: Vec<String> =
-        counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    Some(format!("… and {} more: {}", left_out.len(), counts.join(", ")))
+    Some(format!("… and {} more: {}", left_out.len(), counts(left_out.iter().copied())))
+}
+
+/// `3 succeeded, 1 failed`: a script that was cut off is counted as that, not as a failure.
+fn counts<'a>(scripts: impl Iterator<Item = &'a ScriptReport>) -> String {
+    const WORDS: [(Tone, &str); 4] =
+        [(Tone::Good, "succeeded"), (Tone::Bad, "failed"), (Tone::Broken, "interrupted"), (Tone::Quiet, "not run")];
+    let tones: Vec<Tone> = scripts.map(|script| status(script.outcome.as_ref()).0).collect();
+    let of = |tone| tones.iter().filter(|other| **other == tone).count();
+    let counted = WORDS.into_iter().map(|(tone, word)| (of(tone), word)).filter(|(count, _)| *count > 0);
+    counted.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 fn failure(script: &ScriptReport, report: &RunReport, limits: Limits) -> Failure {
-    let all = lines(script.traceback.as_deref().unwrap_or_default());
+    let mut all = lines(script.traceback.as_deref().unwrap_or_default());
+    all.retain(|line| !is_long_underline(line));
     let (before, shown) = tail(&all, limits.lines, limits.bytes);
     let output = script.output.file.as_ref().map(|file| {
         let path = report.run_dir.join(file).display().to_string();
@@ -238,12 +242,21 @@ fn failure(script: &ScriptReport, report: &RunReport, limits: Limits) -> Failure
             before => Some(format!("({before} lines before this are left out)")),
         },
         lines: shown,
-        silence: if script.output.bytes == 0 { "It printed nothing." } else { "It printed no error." },
+        silence: match &script.outcome {
+            Some(Outcome::CouldNotStart { .. }) => "It never ran.",
+            _ if script.output.bytes == 0 => "It printed nothing.",
+            _ => "It printed no error.",
+        },
         output,
     }
 }
 
-fn leaked(report: &RunReport, scripts: &[&ScriptReport]) -> Vec<String> {
+/// Python's marks under a line of code (PEP 657), where they are so long that a mail would wrap them into nonsense.
+fn is_long_underline(line: &str) -> bool {
+    line.len() > UNDERLINE && line.bytes().all(|byte| matches!(byte, b' ' | b'~' | b'^'))
+}
+
+fn leaked(scripts: &[&ScriptReport]) -> Vec<String> {
     let of = |script: &ScriptReport| {
         let name = one_line(&script.name, NAME);
         let told = |process: &crate::model::Leaked| {
@@ -252,8 +265,9 @@ fn leaked(report: &RunReport, scripts: &[&ScriptReport]) -> Vec<String> {
         script.leaked.iter().map(told).collect::<Vec<_>>()
     };
     // In running order, whatever the order of the rows.
-    let mentioned = |script: &&ScriptReport| scripts.iter().any(|other| other.index == script.index);
-    report.scripts.iter().filter(mentioned).flat_map(of).collect()
+    let mut leaving: Vec<&ScriptReport> = scripts.iter().copied().filter(|script| !script.leaked.is_empty()).collect();
+    leaving.sort_by_key(|script| script.index);
+    leaving.into_iter().flat_map(of).collect()
 }
 
 fn notes(mut all: Vec<String>, max: usize, what: &str) -> Vec<String> {
@@ -267,13 +281,8 @@ fn notes(mut all: Vec<String>, max: usize, what: &str) -> Vec<String> {
 
 fn facts(report: &RunReport, context: &RenderContext) -> Vec<Fact> {
     let when = |time| (context.local_time)(time).format("%Y-%m-%d %H:%M:%S %:z").to_string();
-    let (succeeded, failed, not_run) = report.counts();
-    let mut counts = vec![format!("{succeeded} succeeded"), format!("{failed} failed")];
-    if not_run > 0 {
-        counts.push(format!("{not_run} not run"));
-    }
     let mut facts = vec![
-        ("Scripts", counts.join(", ")),
+        ("Scripts", if report.scripts.is_empty() { "none".to_owned() } else { counts(report.scripts.iter()) }),
         ("Started", when(report.started)),
         ("Ended", report.finished.map_or_else(|| "not yet".to_owned(), when)),
         ("Duration", format_duration(Duration::from_micros(report.duration_us))),
