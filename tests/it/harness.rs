@@ -181,7 +181,8 @@ impl Project {
     }
 
     fn write(self) -> Self {
-        std::fs::write(self.root.join("exec_config.json"), serde_json::to_string_pretty(&self.config).unwrap()).unwrap();
+        std::fs::write(self.root.join("exec_config.json"), serde_json::to_string_pretty(&self.config).unwrap())
+            .unwrap();
         self
     }
 

@@ -58,7 +58,8 @@ fn an_interpreter_that_cannot_be_started_is_the_scripts_failure() {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let project = project.script_with("c.txt", "", json!({"interpreter": format!("./{name}")})).script("d.txt", "print on");
+    let project =
+        project.script_with("c.txt", "", json!({"interpreter": format!("./{name}")})).script("d.txt", "print on");
     test.runner(["run", "p"]).expect(1);
     let end = &project.ends()[2]["outcome"];
     assert_eq!(end["kind"], "could_not_start", "{end}");
@@ -111,10 +112,11 @@ fn scripts_can_be_chosen() {
 #[test]
 fn a_dry_run_shows_everything_and_does_nothing() {
     let test = Test::new();
-    let project = test
-        .project("p")
-        .set("email_strategy", "all")
-        .script_with("a.txt", "touch ran", json!({"args": ["two words"], "timeout": "1h 30m"}));
+    let project = test.project("p").set("email_strategy", "all").script_with(
+        "a.txt",
+        "touch ran",
+        json!({"args": ["two words"], "timeout": "1h 30m"}),
+    );
     let run = test.runner(["run", "p", "--dry-run"]).expect(0);
     assert!(!project.root.join("ran").exists() && !project.root.join("logs").exists());
     assert!(run.stdout.contains("\"two words\"") && run.stdout.contains("ended after 1 h 30 min"), "{}", run.stdout);
@@ -248,7 +250,15 @@ fn events_come_as_json_lines() {
     let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(
         kinds,
-        ["run_started", "script_started", "script_finished", "script_started", "script_finished", "run_finished", "mail"]
+        [
+            "run_started",
+            "script_started",
+            "script_finished",
+            "script_started",
+            "script_finished",
+            "run_finished",
+            "mail"
+        ]
     );
     let end = &events[4];
     assert_eq!((&end["script"], &end["success"], &end["project"]), (&json!("b.txt"), &json!(false), &json!("p")));
@@ -352,7 +362,10 @@ mod interrupted {
             assert!(run.stdout.contains(&format!("interrupted: {name}")), "{}", run.stdout);
             assert_eq!(project.log_ends()[1], format!("a.txt - failure - interrupted: {name}"));
             assert!(!project.root.join("ran").exists());
-            assert_eq!(project.events().iter().find(|event| event["event"] == "run_finished").unwrap()["status"], "interrupted");
+            assert_eq!(
+                project.events().iter().find(|event| event["event"] == "run_finished").unwrap()["status"],
+                "interrupted"
+            );
             for file in ["pid1", "pid2"] {
                 let pid = std::fs::read_to_string(project.root.join(file)).unwrap();
                 wait_for(file, || (!lives(&pid)).then_some(()));
@@ -363,10 +376,8 @@ mod interrupted {
     #[test]
     fn a_second_ctrl_c_does_not_wait_for_the_grace() {
         let test = Test::new();
-        let project = test
-            .project("p")
-            .set("kill_grace", "1h")
-            .script("a.txt", "ignore-requests-to-end\npid pid1\nsleep 300");
+        let project =
+            test.project("p").set("kill_grace", "1h").script("a.txt", "ignore-requests-to-end\npid pid1\nsleep 300");
         let runner = test.start(["run", "p"]);
         let pid = wait_for_file(&project.root.join("pid1"));
         signal(&runner, 2);
@@ -402,7 +413,11 @@ fn an_unusable_state_database_costs_a_warning_only() {
     let test = Test::new();
     let project = test.project("p").script("a.txt", "print a");
     std::fs::create_dir(test.path("state")).unwrap();
-    std::fs::write(test.path("state").join("state.db"), "not a database, but long enough to be taken for one".repeat(100)).unwrap();
+    std::fs::write(
+        test.path("state").join("state.db"),
+        "not a database, but long enough to be taken for one".repeat(100),
+    )
+    .unwrap();
     let run = test.runner(["run", "p"]).expect(0);
     assert_eq!(project.log_ends(), ["a.txt - success"]);
     assert!(run.stderr.contains("warning:") && run.stderr.contains("state.db"), "{}", run.stderr);

@@ -226,7 +226,7 @@ fn counts<'a>(scripts: impl Iterator<Item = &'a ScriptReport>) -> String {
 }
 
 fn failure(script: &ScriptReport, report: &RunReport, limits: Limits) -> Failure {
-    let mut all = lines(script.traceback.as_deref().unwrap_or_default());
+    let mut all = lines(script.last_words().unwrap_or_default());
     all.retain(|line| !is_long_underline(line));
     let (before, shown) = tail(&all, limits.lines, limits.bytes);
     let output = script.output.file.as_ref().map(|file| {
