@@ -73,7 +73,7 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    pub(super) excerpt: Option<Excerpt>,
+    pub(super) excerpt: Option<Box<Excerpt>>,
 }
 
 impl Problem {
@@ -93,7 +93,8 @@ impl Problem {
         json_path.clone_into(&mut problem.json_path);
         if origin.source.is_file {
             (problem.line, problem.column) = origin.source.position(origin.span.start);
-            problem.excerpt = Some(Excerpt { text: Arc::clone(&origin.source.text), span: origin.span.clone() });
+            problem.excerpt =
+                Some(Box::new(Excerpt { text: Arc::clone(&origin.source.text), span: origin.span.clone() }));
         }
         problem
     }
