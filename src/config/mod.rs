@@ -2,7 +2,8 @@
 //! checked [`Project`](crate::model::Project), or to everything that is wrong. It runs nothing, writes nothing, and
 //! changes nothing of the process.
 //!
-//! The way: [`parse`](self) a file into values that know their places, lay the layers over each other, check.
+//! The way: read the files into values that know their places, lay the layers over each other, check, name every
+//! problem with its place.
 
 mod check;
 mod checker;

@@ -48,11 +48,17 @@ impl ProblemKind {
     }
 }
 
-/// The text that a terminal shows with the place underlined.
-#[derive(Debug, Clone)]
+/// The text that a terminal shows with the place underlined. It may hold secrets, and so isn't shown by `Debug`.
+#[derive(Clone)]
 pub(super) struct Excerpt {
     pub(super) text: Arc<str>,
     pub(super) span: Span,
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Excerpt").field("span", &self.span).finish_non_exhaustive()
+    }
 }
 
 /// One problem.

@@ -9,8 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 /// The schema of `exec_config.json`, as JSON Schema draft 2020-12.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = false);
-    settings.into_generator().into_root_schema_for::<ProjectFile>().to_value()
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ProjectFile>().to_value()
 }
 
 /// A project: a folder of scripts that are run in order.
@@ -83,7 +82,7 @@ struct Settings {
 enum ScriptEntry {
     /// The script's path, relative to the project or absolute.
     Path(#[schemars(length(min = 1))] String),
-    Object(ScriptObject),
+    Object(Box<ScriptObject>),
 }
 
 /// A script with settings of its own.
