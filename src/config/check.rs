@@ -1,6 +1,6 @@
 //! From merged layers to a project: every value is read strictly, and everything that is wrong is noted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -141,6 +141,7 @@ fn recipients(checker: &mut Checker, node: &Node, strategy: Option<EmailStrategy
         return None;
     }
     let mut addresses: Vec<String> = Vec::with_capacity(items.len());
+    let mut seen = HashSet::with_capacity(items.len());
     let mut complete = true;
     for (index, item) in items.iter().enumerate() {
         let own_path = index_path(path, index);
@@ -157,7 +158,7 @@ fn recipients(checker: &mut Checker, node: &Node, strategy: Option<EmailStrategy
             };
             let message = format!("expected an address, found {}", item.describe(false));
             checker.problem(bad(item, &own_path, message).hint(hint));
-        } else if addresses.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+        } else if !seen.insert(text.to_lowercase()) {
             let problem =
                 Problem::at(ProblemKind::Suspicious, &item.origin, &own_path, "the address stands here twice");
             checker.warnings.push(problem.hint("it gets one mail all the same"));

@@ -27,7 +27,7 @@ pub(super) fn read(file: &Path) -> Dotenv {
     let text = read_bytes(file).and_then(|bytes| decode(file, &bytes).map(str::to_owned));
     match text {
         Ok(text) => parse(file, text),
-        Err(problem) => Dotenv { problems: vec![problem], ..Dotenv::default() },
+        Err(problem) => Dotenv { problems: vec![*problem], ..Dotenv::default() },
     }
 }
 

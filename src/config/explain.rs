@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::keys::{self, KEYS};
-use super::node::{Table, Value, key_path};
+use super::node::{Entry, Table, Value, key_path};
 
 /// One effective value.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -17,62 +17,49 @@ pub struct Explained {
     pub origin: String,
 }
 
-const BUILT_IN: &str = "built-in default";
-
 /// All values, in the order of the documentation. The table has to be one that was checked.
 pub(super) fn explain(table: &Table, folder_name: &str) -> Vec<Explained> {
     let mut rows = Vec::new();
     for key in &KEYS {
         let default = keys::default_of(key.name, folder_name);
-        match table.get(key.name).map(|entry| (entry, &entry.node.value)) {
-            Some((entry, Value::Table(inner))) => explain_object(&mut rows, &entry.written, inner, &default),
-            Some((entry, value)) if !matches!(value, Value::Null) => rows.push(Explained {
-                path: entry.written.clone(),
-                value: entry.node.to_shown_json(),
-                origin: entry.node.origin.describe(),
-            }),
-            _ => match default {
-                Json::Object(inner) if !inner.is_empty() => {
-                    explain_object(&mut rows, key.name, &Table::default(), &Json::Object(inner))
+        let entry = table.get(key.name);
+        let written = entry.map_or(key.name, |entry| entry.written.as_str());
+        match (entry.map(|entry| &entry.node.value), &default) {
+            (_, Json::Object(defaults)) if key.name == "output" => {
+                let inner = entry.and_then(|entry| match &entry.node.value {
+                    Value::Table(inner) => Some(inner),
+                    _ => None,
+                });
+                for name in keys::OUTPUT_KEYS {
+                    let default = defaults.get(name).cloned().unwrap_or_default();
+                    rows.push(row(key_path(written, name), inner.and_then(|inner| inner.get(name)), default));
                 }
-                default => rows.push(built_in(key.name.to_owned(), default)),
-            },
+            }
+            (Some(Value::Table(inner)), _) => {
+                let mut shown = super::node::shown_object(inner);
+                for entry in inner.iter() {
+                    let value = shown.remove(&entry.written).unwrap_or_default();
+                    let origin = entry.node.origin.describe();
+                    rows.push(Explained { path: key_path(written, &entry.written), value, origin });
+                }
+                if inner.iter().next().is_none() {
+                    rows.push(row(written.to_owned(), entry, default));
+                }
+            }
+            _ => rows.push(row(written.to_owned(), entry, default)),
         }
     }
     rows
 }
 
-fn built_in(path: String, value: Json) -> Explained {
-    Explained { path, value, origin: BUILT_IN.to_owned() }
-}
-
-/// Objects are merged key by key, and so explained.
-fn explain_object(rows: &mut Vec<Explained>, name: &str, table: &Table, default: &Json) {
-    let shown = super::node::shown_object(table);
-    if name == "output" {
-        for key in keys::OUTPUT_KEYS {
-            let path = key_path(name, key);
-            match table.get(key).filter(|entry| !matches!(entry.node.value, Value::Null)) {
-                Some(entry) => rows.push(Explained {
-                    path,
-                    value: entry.node.to_shown_json(),
-                    origin: entry.node.origin.describe(),
-                }),
-                None => rows.push(built_in(path, default.get(key).cloned().unwrap_or(Json::Null))),
-            }
-        }
-        return;
-    }
-    if shown.is_empty() {
-        rows.push(built_in(name.to_owned(), default.clone()));
-    }
-    for entry in table.iter() {
-        rows.push(Explained {
-            path: key_path(name, &entry.written),
-            value: shown.get(&entry.written).cloned().unwrap_or(Json::Null),
-            origin: entry.node.origin.describe(),
-        });
-    }
+/// One value; `null` is worth the default, but was written somewhere.
+fn row(path: String, entry: Option<&Entry>, default: Json) -> Explained {
+    let origin = entry.map_or_else(|| "built-in default".to_owned(), |entry| entry.node.origin.describe());
+    let value = match entry.map(|entry| (entry, &entry.node.value)) {
+        None | Some((_, Value::Null)) => default,
+        Some((entry, _)) => entry.node.to_shown_json(),
+    };
+    Explained { path, value, origin }
 }
 
 /// A table with aligned columns, a line a value; values are compact JSON.

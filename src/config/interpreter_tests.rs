@@ -161,7 +161,9 @@ fn the_stores_stand_in_is_refused() {
 
 #[test]
 fn cmd_has_to_be_told_to_run() {
-    for platform in [Platform::Unix, Platform::Windows] {
+    // A list of folders as Unix writes it can't hold a drive's letter.
+    let platforms = if cfg!(windows) { &[Platform::Windows][..] } else { &[Platform::Unix, Platform::Windows] };
+    for &platform in platforms {
         let machine = Machine::new(platform, &["a/cmd.exe"], &["a"]);
         for program in ["cmd", "CMD.EXE", "C:\\Windows\\System32\\cmd.exe"] {
             let error = machine.find(program, &["/d"]).unwrap_err();

@@ -42,7 +42,7 @@ impl Layers {
             Some(Ok(file)) => {
                 layers.add(file);
             }
-            Some(Err(problem)) => layers.problems.push(problem),
+            Some(Err(problem)) => layers.problems.push(*problem),
             None => {}
         }
         layers.add_variables(environment);
@@ -59,7 +59,7 @@ impl Layers {
                 Some(origin)
             }
             Err(problem) => {
-                self.problems.push(problem);
+                self.problems.push(*problem);
                 None
             }
         }
@@ -130,12 +130,13 @@ fn no_project_file(root: &Path) -> Problem {
     Problem::of_file(ProblemKind::FileNotFound, &root.join(PROJECT_FILE), message).hint(hint)
 }
 
-fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Problem> {
+fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
     if !is_word {
         let message = format!("the profile `{profile}` is not a bare word");
         return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message)
-            .hint("--profile dev reads exec_config.dev.json"));
+            .hint("--profile dev reads exec_config.dev.json")
+            .into());
     }
     let file = root.join(format!("exec_config.{profile}.json"));
     if is_there(&file) {
@@ -152,5 +153,5 @@ fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Problem> {
         None => format!("there are: {}", there.join(", ")),
     };
     let message = format!("the profile `{profile}` doesn't exist");
-    Err(Problem::of_file(ProblemKind::UnknownProfile, &file, message).hint(hint))
+    Err(Problem::of_file(ProblemKind::UnknownProfile, &file, message).hint(hint).into())
 }

@@ -47,7 +47,7 @@ pub struct Loaded {
 /// With every problem that was found, if there is one.
 pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
     let root = project_folder(request.project)
-        .map_err(|problem| ConfigError { problems: vec![problem], warnings: Vec::new() })?;
+        .map_err(|problem| ConfigError { problems: vec![*problem], warnings: Vec::new() })?;
     let name = folder_name(&root);
     let parents = trusted_parents(&root);
     let mut layers = Layers::read(&root, &parents, request.profile, request.env);
@@ -91,17 +91,18 @@ pub fn load_config(project: impl AsRef<Path>) -> Result<Project, ConfigError> {
 }
 
 /// The project's folder, absolute.
-fn project_folder(project: &Path) -> Result<PathBuf, Problem> {
+fn project_folder(project: &Path) -> Result<PathBuf, Box<Problem>> {
     let not_found = |message: String| Problem::of_file(ProblemKind::FileNotFound, project, message);
-    let root = paths::absolute(project).map_err(|error| not_found(format!("not a folder: {error}")))?;
+    let root = paths::absolute(project).map_err(|error| Box::new(not_found(format!("not a folder: {error}"))))?;
     match std::fs::metadata(&root) {
         Ok(metadata) if metadata.is_dir() => Ok(root),
-        Ok(_) => Err(not_found("a project is a folder, not a file".to_owned()).hint("name the folder it is in")),
+        Ok(_) => Err(not_found("a project is a folder, not a file".to_owned()).hint("name the folder it is in").into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let problem = not_found("the project's folder isn't there".to_owned());
-            Err(if root == project { problem } else { problem.hint(format!("it would be {}", root.display())) })
+            let elsewhere = (root != project).then(|| format!("it would be {}", root.display()));
+            Err(problem.maybe_hint(elsewhere).into())
         }
-        Err(error) => Err(not_found(format!("cannot look at the project's folder: {error}"))),
+        Err(error) => Err(not_found(format!("cannot look at the project's folder: {error}")).into()),
     }
 }
 

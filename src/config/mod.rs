@@ -2,7 +2,8 @@
 //! checked [`Project`](crate::model::Project), or to everything that is wrong. It runs nothing, writes nothing, and
 //! changes nothing of the process.
 //!
-//! The way: [`parse`](self) a file into values that know their places, lay the layers over each other, check.
+//! The way: read the files into values that know their places, lay the layers over each other, check, name every
+//! problem with its place.
 
 mod check;
 mod checker;
@@ -19,6 +20,8 @@ mod node;
 mod parse;
 mod paths;
 mod problem;
+mod report;
+mod schema;
 mod scripts;
 mod search;
 mod settings;
@@ -32,3 +35,4 @@ pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;
 pub use load::{LoadRequest, Loaded, load, load_config};
 pub use problem::{ConfigError, Problem, ProblemKind};
+pub use schema::schema;

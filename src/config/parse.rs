@@ -25,41 +25,46 @@ pub(super) struct Parsed {
 ///
 /// # Errors
 /// When it can't be read, isn't UTF-8, isn't JSON, or isn't an object.
-pub(super) fn read(file: &Path) -> Result<Parsed, Problem> {
+pub(super) fn read(file: &Path) -> Result<Parsed, Box<Problem>> {
     let bytes = read_bytes(file)?;
     let text = decode(file, &bytes)?;
     parse(file, text)
 }
 
 /// Reads a file that may not be larger than [`LARGEST_FILE`].
-pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, Problem> {
+pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, Box<Problem>> {
     let unreadable = |error: std::io::Error| {
-        Problem::of_file(ProblemKind::Unreadable, file, format!("cannot read the file: {error}"))
+        Box::new(Problem::of_file(ProblemKind::Unreadable, file, format!("cannot read the file: {error}")))
     };
     let metadata = std::fs::metadata(file).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(Problem::of_file(ProblemKind::Unreadable, file, "is a folder, not a file")
-            .hint("rename the folder, and write the configuration into a file of this name"));
+            .hint("rename the folder, and write the configuration into a file of this name")
+            .into());
     }
     if !metadata.is_file() {
-        return Err(Problem::of_file(ProblemKind::Unreadable, file, "is not a regular file"));
+        return Err(Problem::of_file(ProblemKind::Unreadable, file, "is not a regular file").into());
     }
     if metadata.len() > LARGEST_FILE {
         let size = crate::model::format_size(metadata.len());
         return Err(Problem::of_file(ProblemKind::Unreadable, file, format!("is too large: {size}"))
-            .hint("a configuration file may have 16 MiB"));
+            .hint("a configuration file may have 16 MiB")
+            .into());
     }
     std::fs::read(file).map_err(unreadable)
 }
 
 /// Takes UTF-8, with or without a byte order mark; anything else is named.
-pub(super) fn decode<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Problem> {
+pub(super) fn decode<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Problem>> {
     let utf16 = bytes.starts_with(&[0xFF, 0xFE])
         || bytes.starts_with(&[0xFE, 0xFF])
         || matches!(bytes, [0, second, ..] if *second != 0)
         || matches!(bytes, [first, 0, ..] if *first != 0);
     if utf16 {
-        return Err(Problem::of_file(ProblemKind::Unreadable, file, "is UTF-16").hint("save it as UTF-8").at_line(1));
+        return Err(Problem::of_file(ProblemKind::Unreadable, file, "is UTF-16")
+            .hint("save it as UTF-8")
+            .at_line(1)
+            .into());
     }
     let bytes = bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -69,6 +74,7 @@ pub(super) fn decode<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Proble
         Problem::of_file(ProblemKind::Unreadable, file, format!("is not UTF-8: byte 0x{byte:02X}"))
             .hint("save it as UTF-8; it may be in an older encoding such as Windows-1252")
             .at_line(line)
+            .into()
     })
 }
 
@@ -76,13 +82,13 @@ pub(super) fn decode<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a str, Proble
 ///
 /// # Errors
 /// When it is no JSON, or no object.
-pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Problem> {
+pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Box<Problem>> {
     let source = Source::file(file.to_path_buf(), Arc::from(text));
     // serde_json decides what JSON is (its depth limit also stops brackets without end); the second parser only adds
     // the places.
     let check = serde_json::from_str::<serde_json::Value>(text);
     if let Err(error) = check {
-        return Err(slips::explain(&source, &error));
+        return Err(slips::explain(&source, &error).into());
     }
     let options = ParseOptions {
         allow_comments: false,
@@ -97,7 +103,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Problem> {
         allow_extended_string_escapes: false,
     };
     let not_json = |message: String| {
-        Problem::at(ProblemKind::Syntax, &Origin { source: Arc::clone(&source), span: 0..0 }, "", message)
+        let start = Origin { source: Arc::clone(&source), span: 0..0 };
+        Box::new(Problem::at(ProblemKind::Syntax, &start, "", message))
     };
     let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &options)
         .map_err(|error| not_json(error.to_string().to_lowercase()))?;
@@ -112,7 +119,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Problem> {
             "",
             format!("expected an object, found {}", node.describe(false)),
         )
-        .hint("the file begins with `{` and ends with `}`")),
+        .hint("the file begins with `{` and ends with `}`")
+        .into()),
     }
 }
 

@@ -48,11 +48,17 @@ impl ProblemKind {
     }
 }
 
-/// The text that a terminal shows with the place underlined.
-#[derive(Debug, Clone)]
+/// The text that a terminal shows with the place underlined. It may hold secrets, and so isn't shown by `Debug`.
+#[derive(Clone)]
 pub(super) struct Excerpt {
     pub(super) text: Arc<str>,
     pub(super) span: Span,
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Excerpt").field("span", &self.span).finish_non_exhaustive()
+    }
 }
 
 /// One problem.
@@ -73,7 +79,7 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    pub(super) excerpt: Option<Excerpt>,
+    pub(super) excerpt: Option<Box<Excerpt>>,
 }
 
 impl Problem {
@@ -93,7 +99,8 @@ impl Problem {
         json_path.clone_into(&mut problem.json_path);
         if origin.source.is_file {
             (problem.line, problem.column) = origin.source.position(origin.span.start);
-            problem.excerpt = Some(Excerpt { text: Arc::clone(&origin.source.text), span: origin.span.clone() });
+            problem.excerpt =
+                Some(Box::new(Excerpt { text: Arc::clone(&origin.source.text), span: origin.span.clone() }));
         }
         problem
     }

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 pub(crate) type Span = Range<usize>;
 
 /// A configuration file, or a variable that stands for one key of it.
-#[derive(Debug)]
 pub(crate) struct Source {
     /// The file, or the variable's name.
     pub(crate) name: PathBuf,
@@ -52,7 +51,7 @@ pub(crate) fn floor_char_boundary(text: &str, offset: usize) -> usize {
 }
 
 /// Where a value comes from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Origin {
     /// The text.
     pub(crate) source: Arc<Source>,

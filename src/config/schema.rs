@@ -1,0 +1,268 @@
+//! The JSON Schema of a project file, for editors. The types in here describe the file and are used for nothing else:
+//! reading is done value by value, so that every problem can be told with its place. Tests hold both together.
+
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// The schema of `exec_config.json`, as JSON Schema draft 2020-12.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ProjectFile>().to_value()
+}
+
+/// A project: a folder of scripts that are run in order.
+#[derive(JsonSchema)]
+#[schemars(title = "exec_config.json", deny_unknown_fields, transform = one_interpreter)]
+#[allow(dead_code)]
+struct ProjectFile {
+    /// This schema, for editors.
+    #[schemars(rename = "$schema")]
+    schema: Option<String>,
+    /// The scripts, in the order in which they run.
+    #[schemars(length(min = 1))]
+    scripts: Vec<ScriptEntry>,
+    /// What runs the scripts: a program, as `python` or `.venv/Scripts/python`, or a list of a program and its
+    /// arguments. A bare name is looked up on PATH, one with a separator is relative to the project.
+    python_command: Option<Program>,
+    /// The same as `python_command`.
+    interpreter: Option<Program>,
+    /// Addresses that get the mails; empty only with the strategy `none`.
+    recipients: Vec<String>,
+    /// When a mail is sent: after every run, only after a failure, or never.
+    email_strategy: Strategy,
+    /// Whether a failure's line in the log ends with the traceback.
+    include_traceback: bool,
+    /// How many archives of the log are kept; 0 keeps all.
+    logs_backup_count: u32,
+    /// The log's name without `.log`; the folder's name unless set.
+    #[schemars(length(min = 1, max = 200), regex(pattern = r#"^[^<>:"/\\|?*]+$"#))]
+    log_filename: Option<String>,
+    /// When the log is archived: an interval (`3d`, unless set) or a size (`5MiB`).
+    log_rotation: Option<String>,
+    /// How much of the scripts' output is kept, and for how long.
+    output: Option<Output>,
+    #[schemars(flatten)]
+    settings: Settings,
+}
+
+/// Either name is required. schemars would require neither.
+fn one_interpreter(schema: &mut Schema) {
+    let either = serde_json::json!([{"required": ["python_command"]}, {"required": ["interpreter"]}]);
+    schema.insert("anyOf".to_owned(), either);
+}
+
+/// Settings that may stand on the project and on a script.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct Settings {
+    /// Arguments after the script's path.
+    args: Option<Vec<String>>,
+    /// Variables for the scripts. A script's are added to the project's, and win.
+    env: Option<BTreeMap<String, String>>,
+    /// A file of variables for the scripts, in the form of `.env` files.
+    env_file: Option<String>,
+    /// Where the scripts run; the project's folder unless set.
+    working_dir: Option<String>,
+    /// How long a script may run; for ever unless set.
+    timeout: Option<Duration>,
+    /// How long a script is given to end by itself before it is killed; 10 seconds unless set.
+    kill_grace: Option<Duration>,
+    /// What becomes of the later scripts when one fails; they run (`continue`) unless set.
+    on_failure: Option<OnFailure>,
+    /// Exit codes that count as success; `[0]` unless set.
+    #[schemars(length(min = 1))]
+    success_codes: Option<Vec<u32>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum ScriptEntry {
+    /// The script's path, relative to the project or absolute.
+    Path(#[schemars(length(min = 1))] String),
+    Object(Box<ScriptObject>),
+}
+
+/// A script with settings of its own.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)]
+struct ScriptObject {
+    /// The script's path, relative to the project or absolute.
+    #[schemars(length(min = 1))]
+    path: String,
+    /// How reports call it; the file's name unless set.
+    #[schemars(length(min = 1))]
+    name: Option<String>,
+    /// What runs it, instead of the project's.
+    #[schemars(with = "Program")]
+    #[schemars(default)]
+    interpreter: (),
+    #[schemars(flatten)]
+    settings: Settings,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Program {
+    /// One program, never split.
+    Name(#[schemars(length(min = 1))] String),
+    /// A program and its arguments.
+    WithArguments(#[schemars(length(min = 1))] Vec<String>),
+}
+
+/// How much of the scripts' output is kept, and for how long.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Output {
+    /// Kept from the beginning of each script's output; 1 MiB unless set.
+    first: Option<Size>,
+    /// Kept from its end; 4 MiB unless set.
+    last: Option<Size>,
+    /// Run folders younger than this many days are kept; 30 unless set.
+    keep_days: Option<u32>,
+    /// So many of the newest run folders are kept whatever their age; 20 unless set.
+    keep_runs: Option<u32>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Duration {
+    /// Seconds.
+    Seconds(#[schemars(range(min = 0))] f64),
+    /// Numbers with units, as in `90s` or `1h 30m`.
+    Text(String),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Size {
+    /// Bytes.
+    Bytes(u64),
+    /// A number with a unit, as in `5MiB`.
+    Text(String),
+}
+
+/// Words that are taken in any case, which a list of values couldn't say. Editors suggest the examples.
+macro_rules! words {
+    ($name:ident, $pattern:literal, [$($word:literal),*]) => {
+        struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "anyOf": [{"enum": [$($word),*]}, {"type": "string", "pattern": $pattern}]
+                })
+            }
+        }
+    };
+}
+
+words!(
+    Strategy,
+    "^([aA][lL][lL]|[fF][aA][iI][lL][uU][rR][eE]_[oO][nN][lL][yY]|[nN][oO][nN][eE])$",
+    ["all", "failure_only", "none"]
+);
+words!(OnFailure, "^([cC][oO][nN][tT][iI][nN][uU][eE]|[sS][tT][oO][pP])$", ["continue", "stop"]);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use serde_json::{Value, json};
+
+    use super::super::keys;
+    use super::*;
+
+    fn checked_in() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema/exec_config.schema.json")
+    }
+
+    /// Set `UPDATE_SCHEMA` to write the file anew.
+    #[test]
+    fn the_checked_in_schema_is_up_to_date() {
+        let generated = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(checked_in(), &generated).unwrap();
+        }
+        let stored = std::fs::read_to_string(checked_in()).unwrap_or_default().replace("\r\n", "\n");
+        assert!(stored == generated, "run: UPDATE_SCHEMA=1 cargo test --lib schema");
+    }
+
+    fn names(schema: &Value) -> BTreeSet<String> {
+        schema["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn it_knows_the_keys_that_are_read() {
+        let schema = schema();
+        let known = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(names(&schema), known(keys::project_names().collect()));
+        assert_eq!(names(&schema["$defs"]["ScriptObject"]), known(keys::script_names().collect()));
+        assert_eq!(names(&schema["$defs"]["Output"]), known(keys::OUTPUT_KEYS.to_vec()));
+    }
+
+    #[test]
+    fn it_takes_what_is_read_and_refuses_what_is_not() {
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let whole = json!({
+            "scripts": ["main.py"], "python_command": "python", "recipients": ["a@example.com"],
+            "email_strategy": "all", "include_traceback": true, "logs_backup_count": 4
+        });
+        let with = |pair: &Value| {
+            let mut file = whole.clone();
+            for (key, value) in pair.as_object().unwrap() {
+                file[key] = value.clone();
+            }
+            file
+        };
+        for pair in [
+            json!({}),
+            json!({"email_strategy": "Failure_Only", "on_failure": "STOP", "$schema": "x"}),
+            json!({"python_command": ["python", "-u"], "timeout": null, "kill_grace": 0.5, "env": {"A": "b"}}),
+            json!({"scripts": ["a.py", {"path": "b.py", "interpreter": ["node"], "timeout": "1h", "args": []}]}),
+            json!({"output": {"first": "1MiB", "last": 5, "keep_days": 0}, "log_rotation": "5MiB", "success_codes": [0]}),
+        ] {
+            let file = with(&pair);
+            let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{pair}: {errors:?}");
+        }
+        for pair in [
+            json!({"scripts": "main.py"}),
+            json!({"scripts": []}),
+            json!({"scripts": [{"name": "x"}]}),
+            json!({"scripts": [{"path": "x", "interpreter": null}]}),
+            json!({"email_strategy": "digest"}),
+            json!({"include_traceback": "yes"}),
+            json!({"logs_backup_count": -1}),
+            json!({"logs_backup_count": 1.5}),
+            json!({"recipients": null}),
+            json!({"timeout": -1}),
+            json!({"timout": 1}),
+            json!({"success_codes": [-1]}),
+            json!({"log_filename": "../x"}),
+            json!({"output": {"keep": 1}}),
+            json!({"env": {"A": 1}}),
+        ] {
+            assert!(!validator.is_valid(&with(&pair)), "{pair}");
+        }
+        for key in
+            ["scripts", "python_command", "recipients", "email_strategy", "include_traceback", "logs_backup_count"]
+        {
+            let mut file = whole.clone();
+            file.as_object_mut().unwrap().remove(key);
+            assert!(!validator.is_valid(&file), "{key} is required");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Whole configurations, from files to a project or to what is wrong with them.
+
+mod files;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use crate::model::{EmailStrategy, LogRotation, OnFailure, OutputPolicy};
+
+use super::*;
+
+/// A project's folder in a folder that nobody else may write to, and a PATH with a python.
+struct House {
+    root: TempDir,
+    env: Vec<(String, String)>,
+}
+
+const SIX: &str = r#"{"scripts": ["main.py"], "python_command": "python", "recipients": ["a@example.com"],
+"email_strategy": "all", "include_traceback": true, "logs_backup_count": 4"#;
+
+impl House {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let house = Self { root, env: Vec::new() };
+        house.program("bin/python");
+        house.file("p/main.py", "");
+        let path = house.path("bin").display().to_string();
+        house.env("PATH", &path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        let file = self.path(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+        self
+    }
+
+    fn program(&self, name: &str) -> &Self {
+        let name = if cfg!(windows) { format!("{name}.exe") } else { name.to_owned() };
+        self.file(&name, "x");
+        #[cfg(unix)]
+        std::fs::set_permissions(self.path(&name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn config(&self, content: impl AsRef<[u8]>) -> &Self {
+        self.file("p/exec_config.json", content)
+    }
+
+    /// The six keys and these.
+    fn with(&self, more: &str) -> &Self {
+        let comma = if more.is_empty() { "" } else { "," };
+        self.config(format!("{SIX}{comma}\n{more}}}"))
+    }
+
+    fn load_profile(&self, profile: Option<&str>) -> Result<Loaded, ConfigError> {
+        let env = Environment::from_pairs(self.env.clone());
+        load(&LoadRequest { project: &self.path("p"), profile, env: &env })
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigError> {
+        self.load_profile(None)
+    }
+
+    fn loaded(&self) -> Loaded {
+        self.load().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The problems, as lines, without the folder's name.
+    fn problems(&self) -> Vec<String> {
+        let error = self.load().expect_err("a problem");
+        self.lines(&error.problems)
+    }
+
+    fn lines(&self, problems: &[Problem]) -> Vec<String> {
+        let folder = self.root.path().display().to_string();
+        let separator = std::path::MAIN_SEPARATOR;
+        problems
+            .iter()
+            .map(|problem| {
+                let line = problem.plain();
+                assert!(!line.contains('\n'), "{line}");
+                line.replace(&format!("{folder}{separator}"), "").replace('\\', "/")
+            })
+            .collect()
+    }
+
+    /// The one problem that the six keys and this have.
+    fn problem_with(&self, more: &str) -> String {
+        let problems = self.with(more).problems();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        problems[0].strip_prefix("p/exec_config.json:").map_or_else(|| problems[0].clone(), str::to_owned)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let house = House::new();
+        house.config(&bytes).file("p/.env", &bytes);
+        let _ = house.load();
+    }
+
+    #[test]
+    fn no_json_makes_it_panic(
+        key in prop::sample::select(keys::project_names().collect::<Vec<_>>()),
+        value in json(),
+    ) {
+        let house = House::new();
+        let pair = format!("{}: {value}", serde_json::Value::from(key));
+        match house.with(&pair).load() {
+            Ok(loaded) => { let _ = render_explain(&loaded.explain); }
+            Err(error) => prop_assert!(error.problems.iter().all(|problem| problem.line > 0 || problem.file.ends_with("p"))),
+        }
+    }
+}
+
+/// Any JSON of a few levels.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        ".{0,8}".prop_map(Into::into),
+        Just("main.py".into()),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let key = prop_oneof![Just("path".to_owned()), Just("timeout".to_owned()), Just("env".to_owned()), ".{0,5}"];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map(key, inner, 0..4)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
