@@ -37,6 +37,11 @@ impl Output {
         &self.bars
     }
 
+    /// How many columns standard error has, 100 at the most: longer lines are hard to read.
+    pub(super) fn width(&self) -> usize {
+        terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0)).clamp(40, 100)
+    }
+
     /// Writes a line to standard output. A reader that has gone away is not an error: whoever pipes into `head` has seen
     /// enough, and the run goes on.
     pub(super) fn line(&self, text: impl Display) {

@@ -85,7 +85,7 @@ fn problem_json(problem: &Problem, severity: &str) -> serde_json::Value {
 /// Shows all problems of a project on standard error: on a terminal with the place underlined, elsewhere a line each.
 pub(super) fn problems(error: &ConfigError, output: &Output) {
     for problem in &error.problems {
-        output.error(problem.plain());
+        output.error(if output.terminal { problem.fancy(output.color, output.width()) } else { problem.plain() });
     }
 }
 

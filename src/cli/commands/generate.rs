@@ -8,9 +8,10 @@ use clap::Command;
 use crate::cli::ExitCode;
 use crate::cli::args::command;
 use crate::cli::output::Output;
+use crate::config;
 
 pub(in crate::cli) fn schema(output: &Output) -> ExitCode {
-    match serde_json::to_string_pretty(&serde_json::Value::Null) {
+    match serde_json::to_string_pretty(&config::schema()) {
         Ok(text) => output.line(text),
         Err(error) => return cannot(output, "the schema", &error),
     }

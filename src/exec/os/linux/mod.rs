@@ -6,6 +6,7 @@
 //! of the scripts.
 
 pub mod guardian;
+mod pages;
 mod procfs;
 mod serve;
 mod tree;

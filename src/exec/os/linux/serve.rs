@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::pages;
 use super::procfs;
 use super::tree::{self, Family};
 use super::wire::{self, Reply};
@@ -27,6 +28,7 @@ pub(super) fn serve() -> io::Result<()> {
     let main = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     rustix::process::set_child_subreaper(Some(Pid::INIT))?;
     calls::outlive_requests_to_end()?;
+    pages::shed();
     let mut guardian = Guardian { me: pid_of(std::process::id()), wards: Vec::new() };
     while guardian.serve_once(&main)? {}
     guardian.end_everything();
