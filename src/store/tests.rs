@@ -247,7 +247,7 @@ fn a_run_whose_runner_died_is_recorded_as_interrupted() {
         assert_eq!(import_project(&mut store, &project, ALIVE).await.unwrap().imported, 0);
 
         let report = import_project(&mut store, &project, DEAD).await.unwrap();
-        assert_eq!(report.interrupted, [id.clone()]);
+        assert_eq!(report.interrupted, std::slice::from_ref(&id));
         let row = store.run("a").await.unwrap();
         assert_eq!((row.status, row.finished, row.duration_us), (RunStatus::Interrupted, Some(at(2)), 2_000_000));
         let ends: Vec<_> =
