@@ -439,3 +439,79 @@ fn make_fixture() {
     let name = format!("tests/fixtures/state/v{SCHEMA_VERSION}.db");
     std::fs::copy(dir.path().join(DATABASE_FILE), Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
 }
+
+#[test]
+#[ignore = "measures"]
+fn measure_big() {
+    use std::time::Instant;
+    let rss = || {
+        let s = std::fs::read_to_string("/proc/self/status").unwrap();
+        s.lines().find(|l| l.starts_with("VmHWM")).unwrap().to_owned()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let project = dir.path().join("big");
+    eprintln!("start {}", rss());
+    let names: Vec<String> = (0..10_000).map(|n| format!("script_{n}.py")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let writer = crate::sink::history::HistoryWriter::start(
+        dir.path().join("s1"),
+        OpenOptions::default(),
+        crate::sink::history::AtEnd::Close,
+    );
+    let mut sink = writer.sink();
+    use crate::event::EventSink as _;
+    let begin = Instant::now();
+    sink.on_event(&started(&id('a'), &project, at(0), &names)).unwrap();
+    eprintln!("start event {:?}", begin.elapsed());
+    for n in 0..10_000 {
+        sink.on_event(&began(n, 1, at(0))).unwrap();
+        sink.on_event(&ended(n, 1, at(0), Outcome::Success { code: 0 })).unwrap();
+        if n % 10 == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    sink.on_event(&finished(at(8), RunStatus::Success)).unwrap();
+    eprintln!("events {:?}", begin.elapsed());
+    let f = Instant::now();
+    writer.finish().unwrap();
+    eprintln!("finish {:?} {}", f.elapsed(), rss());
+    eprintln!(
+        "cpu {}",
+        std::fs::read_to_string("/proc/self/stat").unwrap().split(' ').skip(13).take(2).collect::<Vec<_>>().join("+")
+    );
+    for n in 0..10_000 {
+        let id = RunId::random();
+        write_folder(&project, &id, &eventful(&id, &project, n), "");
+    }
+    run(async {
+        let mut store = Store::open(&dir.path().join("s2")).await.unwrap();
+        let t = Instant::now();
+        let r = import_project(&mut store, &project, DEAD).await.unwrap();
+        eprintln!("import {} {:?} {}", r.imported, t.elapsed(), rss());
+        let t = Instant::now();
+        import_project(&mut store, &project, DEAD).await.unwrap();
+        eprintln!("nothing new {:?}", t.elapsed());
+        let t = Instant::now();
+        store.usual_durations(&project).await.unwrap();
+        eprintln!("usual {:?}", t.elapsed());
+        let t = Instant::now();
+        store.runs(&RunFilter { limit: Some(20), ..RunFilter::default() }).await.unwrap();
+        eprintln!("history -n 20 {:?}", t.elapsed());
+        let t = Instant::now();
+        store
+            .runs(&RunFilter { limit: Some(20), projects: Some(vec![project.clone()]), ..RunFilter::default() })
+            .await
+            .unwrap();
+        eprintln!("history P -n 20 {:?}", t.elapsed());
+        let t = Instant::now();
+        store.projects().await.unwrap();
+        eprintln!("projects {:?}", t.elapsed());
+        let t = Instant::now();
+        drop(store);
+        let mut store = Store::open(&dir.path().join("s1")).await.unwrap();
+        eprintln!("{:?}", t.elapsed());
+        let t = Instant::now();
+        let u = store.usual_durations(&project).await.unwrap();
+        eprintln!("usual of {} {:?}", u.len(), t.elapsed());
+    });
+}
