@@ -134,16 +134,17 @@ impl Batch {
     }
 
     /// Adds what another batch, of later events, has.
-    pub(crate) fn append(&mut self, mut later: Self) {
-        self.starts.append(&mut later.starts);
-        self.planned.append(&mut later.planned);
+    pub(crate) fn append(&mut self, later: Self) {
+        // Not `append`, which walks the whole map each time.
+        self.starts.extend(later.starts);
+        self.planned.extend(later.planned);
         for (key, change) in later.scripts {
             self.scripts.entry(key).or_default().merge(change);
         }
-        self.attempts.append(&mut later.attempts);
-        self.warnings.append(&mut later.warnings);
-        self.ends.append(&mut later.ends);
-        self.mails.append(&mut later.mails);
+        self.attempts.extend(later.attempts);
+        self.warnings.extend(later.warnings);
+        self.ends.extend(later.ends);
+        self.mails.extend(later.mails);
     }
 
     /// Takes an event of the run `run_id` into account.

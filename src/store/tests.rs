@@ -403,6 +403,55 @@ fn changes_look_their_rows_up() {
     });
 }
 
+#[test]
+fn a_run_of_many_scripts_is_recorded_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, project) = (id('a'), dir.path().join("daily"));
+    let names: Vec<String> = (0..1234).map(|n| format!("script_{n}.py")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut events = vec![started(&id, &project, at(0), &names)];
+    for n in 0..names.len() {
+        events.push(began(n, 1, at(1)));
+        events.push(ended(n, 1, at(2), Outcome::Success { code: 0 }));
+    }
+    events.push(finished(at(8), RunStatus::Success));
+    run(async {
+        let mut store = Store::open(&dir.path().join("state")).await.unwrap();
+        store.record(&of(&id, events), Durability::PowerLoss).await.unwrap();
+        let row = store.run("a").await.unwrap();
+        assert_eq!(row.counts, Counts { scripts: 1234, succeeded: 1234, failed: 0, skipped: 0 });
+        assert_eq!(store.scripts_of(&id).await.unwrap()[1233].name, "script_1233.py");
+        assert_eq!(store.usual_durations(&project).await.unwrap().len(), 1234);
+    });
+}
+
+#[test]
+fn a_log_that_was_left_open_is_read_by_the_next_and_shrunk_when_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = dir.path().join("daily");
+    let wal = || std::fs::metadata(dir.path().join("state.db-wal")).unwrap().len();
+    run(async {
+        let mut runs = 0;
+        loop {
+            let mut store = Store::open(dir.path()).await.unwrap();
+            store.shrink_log().await;
+            if runs > 0 && wal() == 0 {
+                break;
+            }
+            let before = wal();
+            while wal() < before + 300_000 {
+                let id = RunId::random();
+                store.record(&of(&id, eventful(&id, &project, 0)), Durability::Process).await.unwrap();
+                runs += 1;
+            }
+            store.leave_open();
+            assert!(wal() < 2_000_000, "the log only grows");
+        }
+        let mut store = Store::open(dir.path()).await.unwrap();
+        assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), runs);
+    });
+}
+
 /// The fixture was made by the first version: `Store::open`, one eventful and one plain run, `Store::close`.
 #[test]
 fn a_database_of_the_first_version_opens() {
@@ -438,80 +487,4 @@ fn make_fixture() {
     });
     let name = format!("tests/fixtures/state/v{SCHEMA_VERSION}.db");
     std::fs::copy(dir.path().join(DATABASE_FILE), Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
-}
-
-#[test]
-#[ignore = "measures"]
-fn measure_big() {
-    use std::time::Instant;
-    let rss = || {
-        let s = std::fs::read_to_string("/proc/self/status").unwrap();
-        s.lines().find(|l| l.starts_with("VmHWM")).unwrap().to_owned()
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let project = dir.path().join("big");
-    eprintln!("start {}", rss());
-    let names: Vec<String> = (0..10_000).map(|n| format!("script_{n}.py")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let writer = crate::sink::history::HistoryWriter::start(
-        dir.path().join("s1"),
-        OpenOptions::default(),
-        crate::sink::history::AtEnd::Close,
-    );
-    let mut sink = writer.sink();
-    use crate::event::EventSink as _;
-    let begin = Instant::now();
-    sink.on_event(&started(&id('a'), &project, at(0), &names)).unwrap();
-    eprintln!("start event {:?}", begin.elapsed());
-    for n in 0..10_000 {
-        sink.on_event(&began(n, 1, at(0))).unwrap();
-        sink.on_event(&ended(n, 1, at(0), Outcome::Success { code: 0 })).unwrap();
-        if n % 10 == 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-    sink.on_event(&finished(at(8), RunStatus::Success)).unwrap();
-    eprintln!("events {:?}", begin.elapsed());
-    let f = Instant::now();
-    writer.finish().unwrap();
-    eprintln!("finish {:?} {}", f.elapsed(), rss());
-    eprintln!(
-        "cpu {}",
-        std::fs::read_to_string("/proc/self/stat").unwrap().split(' ').skip(13).take(2).collect::<Vec<_>>().join("+")
-    );
-    for n in 0..10_000 {
-        let id = RunId::random();
-        write_folder(&project, &id, &eventful(&id, &project, n), "");
-    }
-    run(async {
-        let mut store = Store::open(&dir.path().join("s2")).await.unwrap();
-        let t = Instant::now();
-        let r = import_project(&mut store, &project, DEAD).await.unwrap();
-        eprintln!("import {} {:?} {}", r.imported, t.elapsed(), rss());
-        let t = Instant::now();
-        import_project(&mut store, &project, DEAD).await.unwrap();
-        eprintln!("nothing new {:?}", t.elapsed());
-        let t = Instant::now();
-        store.usual_durations(&project).await.unwrap();
-        eprintln!("usual {:?}", t.elapsed());
-        let t = Instant::now();
-        store.runs(&RunFilter { limit: Some(20), ..RunFilter::default() }).await.unwrap();
-        eprintln!("history -n 20 {:?}", t.elapsed());
-        let t = Instant::now();
-        store
-            .runs(&RunFilter { limit: Some(20), projects: Some(vec![project.clone()]), ..RunFilter::default() })
-            .await
-            .unwrap();
-        eprintln!("history P -n 20 {:?}", t.elapsed());
-        let t = Instant::now();
-        store.projects().await.unwrap();
-        eprintln!("projects {:?}", t.elapsed());
-        let t = Instant::now();
-        drop(store);
-        let mut store = Store::open(&dir.path().join("s1")).await.unwrap();
-        eprintln!("{:?}", t.elapsed());
-        let t = Instant::now();
-        let u = store.usual_durations(&project).await.unwrap();
-        eprintln!("usual of {} {:?}", u.len(), t.elapsed());
-    });
 }

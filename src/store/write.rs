@@ -20,6 +20,9 @@ pub enum Durability {
     PowerLoss,
 }
 
+/// Rows that one statement takes: enough to make messages cheap, and few enough for the JSON to stay small.
+const ROWS_PER_STATEMENT: usize = 500;
+
 const PROJECTS: &str = "
 INSERT INTO projects (path, name, last_seen)
 SELECT value ->> 'project_dir', value ->> 'project', value ->> 'started' FROM json_each(?1) WHERE true
@@ -156,13 +159,11 @@ impl Statements {
         Ok(statements)
     }
 
-    fn add<T: Serialize>(
-        &mut self,
-        sql: &'static str,
-        rows: impl ExactSizeIterator<Item = T>,
-    ) -> Result<(), serde_json::Error> {
-        if rows.len() > 0 {
-            self.0.push((sql, serde_json::to_string(&rows.collect::<Vec<_>>())?));
+    fn add<T: Serialize>(&mut self, sql: &'static str, rows: impl Iterator<Item = T>) -> Result<(), serde_json::Error> {
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let some: Vec<T> = rows.by_ref().take(ROWS_PER_STATEMENT).collect();
+            self.0.push((sql, serde_json::to_string(&some)?));
         }
         Ok(())
     }
