@@ -506,7 +506,7 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// `001-main.py.out`: sorted as they ran, and told apart when a script stands in a project twice.
-fn output_name(index: usize, file_name: &str) -> String {
+pub(crate) fn output_name(index: usize, file_name: &str) -> String {
     let safe: String =
         file_name.chars().map(|c| if c.is_control() || "<>:\"/\\|?*".contains(c) { '_' } else { c }).take(80).collect();
     format!("{:03}-{safe}.out", index + 1)

@@ -66,11 +66,6 @@ impl Output {
         })
     }
 
-    /// Lets `write` write to standard output at its leisure.
-    pub(super) fn with_stdout<T>(&self, write: impl FnOnce(&mut dyn Write) -> T) -> T {
-        self.between_bars(|| write(&mut anstream::stdout().lock()))
-    }
-
     fn between_bars<T>(&self, write: impl FnOnce() -> T) -> T {
         let _alone = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if self.terminal { self.bars.suspend(write) } else { write() }

@@ -346,37 +346,4 @@ mod tests {
         drop(writer);
         assert_eq!(runs(dir.path()).len(), 2);
     }
-
-    #[test]
-    #[ignore = "measures"]
-    fn measure() {
-        let dir = std::path::PathBuf::from("/tmp/measure-state");
-        let run_one = || {
-            let begin = Instant::now();
-            let writer = HistoryWriter::start(dir.clone(), OpenOptions::default(), AtEnd::LeaveOpen);
-            let mut sink = writer.sink();
-            let id = RunId::random();
-            for event in plain(&id, Path::new("/srv/daily"), 0) {
-                sink.on_event(&event).unwrap();
-            }
-            writer.finish().unwrap();
-            drop(writer);
-            begin.elapsed()
-        };
-        eprintln!("MARK first");
-        let first = run_one();
-        eprintln!("MARK next");
-        let all: Vec<_> = (0..5).map(|_| run_one()).collect();
-        eprintln!("MARK end");
-        eprintln!("first {first:?}, then {all:?}");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for _ in 0..3 {
-            let begin = Instant::now();
-            let mut store = runtime.block_on(Store::open(&dir)).unwrap();
-            let open = begin.elapsed();
-            runtime.block_on(store.usual_durations(Path::new("/srv/daily"))).unwrap();
-            eprintln!("open {open:?}, with a query {:?}", begin.elapsed());
-            store.leave_open();
-        }
-    }
 }

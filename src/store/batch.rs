@@ -18,6 +18,7 @@ const TRACEBACK_EXCERPT: usize = 4 * 1024;
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(super) starts: BTreeMap<RunId, RunStart>,
+    pub(super) planned: Vec<Planned>,
     pub(super) scripts: BTreeMap<(RunId, usize), ScriptChange>,
     pub(super) attempts: BTreeMap<(RunId, usize, u32), Attempt>,
     pub(super) warnings: Vec<Warning>,
@@ -25,7 +26,7 @@ pub struct Batch {
     pub(super) mails: BTreeMap<RunId, Mail>,
 }
 
-/// A row of `runs` as it begins, with its scripts'.
+/// A row of `runs` as it begins.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RunStart {
     run_id: RunId,
@@ -38,11 +39,14 @@ pub(super) struct RunStart {
     started: i64,
     log_file: String,
     run_dir: String,
-    scripts: Vec<Planned>,
+    scripts: usize,
 }
 
+/// A row of `scripts` as it begins.
 #[derive(Debug, Clone, Serialize)]
-struct Planned {
+pub(super) struct Planned {
+    run_id: RunId,
+    idx: usize,
     name: String,
     script: String,
 }
@@ -120,8 +124,7 @@ impl Batch {
     /// How many rows it will write, roughly.
     #[must_use]
     pub fn len(&self) -> usize {
-        let planned: usize = self.starts.values().map(|start| start.scripts.len()).sum();
-        self.starts.len() + planned + self.scripts.len() + self.attempts.len() + self.warnings.len()
+        self.starts.len() + self.planned.len() + self.scripts.len() + self.attempts.len() + self.warnings.len()
     }
 
     /// Whether it has what must survive a loss of power: the end of a run, or what became of its mail.
@@ -131,24 +134,32 @@ impl Batch {
     }
 
     /// Adds what another batch, of later events, has.
-    pub(crate) fn append(&mut self, mut later: Self) {
-        self.starts.append(&mut later.starts);
+    pub(crate) fn append(&mut self, later: Self) {
+        // Not `append`, which walks the whole map each time.
+        self.starts.extend(later.starts);
+        self.planned.extend(later.planned);
         for (key, change) in later.scripts {
             self.scripts.entry(key).or_default().merge(change);
         }
-        self.attempts.append(&mut later.attempts);
-        self.warnings.append(&mut later.warnings);
-        self.ends.append(&mut later.ends);
-        self.mails.append(&mut later.mails);
+        self.attempts.extend(later.attempts);
+        self.warnings.extend(later.warnings);
+        self.ends.extend(later.ends);
+        self.mails.extend(later.mails);
     }
 
     /// Takes an event of the run `run_id` into account.
     pub fn apply(&mut self, run_id: &RunId, event: &RunEvent) {
         match &event.kind {
-            EventKind::RunStarted { .. } => {
+            EventKind::RunStarted { scripts, .. } => {
                 if let Some(start) = RunStart::of(event) {
                     self.starts.insert(run_id.clone(), start);
                 }
+                self.planned.extend(scripts.iter().enumerate().map(|(idx, script)| Planned {
+                    run_id: run_id.clone(),
+                    idx,
+                    name: script.name.clone(),
+                    script: script.script.clone(),
+                }));
             }
             EventKind::ScriptStarted { index, attempt, .. } => self.change(
                 run_id,
@@ -248,8 +259,6 @@ impl RunStart {
         else {
             return None;
         };
-        let planned =
-            |script: &crate::event::PlannedScript| Planned { name: script.name.clone(), script: script.script.clone() };
         Some(Self {
             run_id: run_id.clone(),
             project: project.clone(),
@@ -261,7 +270,7 @@ impl RunStart {
             started: micros(event.time),
             log_file: log_file.to_string_lossy().into_owned(),
             run_dir: run_dir.to_string_lossy().into_owned(),
-            scripts: scripts.iter().map(planned).collect(),
+            scripts: scripts.len(),
         })
     }
 }

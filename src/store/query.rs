@@ -280,8 +280,9 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn usual_durations(&mut self, project_dir: &Path) -> Result<HashMap<String, Duration>, StoreError> {
-        // Steps from script to script along the index, and takes the newest of each: old successes cost nothing.
-        let rows: Vec<(String, i64)> = sqlx::query_as(
+        // Steps from script to script along the index, and takes the newest of each: old successes cost nothing. One
+        // row comes back, since each is a message from the connection's thread.
+        let json: String = sqlx::query_scalar(
             "WITH RECURSIVE
                 project(id) AS (SELECT id FROM projects WHERE path = ?1),
                 names(script) AS (
@@ -293,23 +294,21 @@ impl Store {
                                 AND script > names.script)
                     FROM names WHERE names.script IS NOT NULL
                 )
-            SELECT names.script, value FROM names, json_each((
+            SELECT json_group_object(names.script, json((
                 SELECT json_group_array(duration_us) FROM (
                     SELECT duration_us FROM scripts
                     WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
                         AND script = names.script
-                    ORDER BY started DESC LIMIT ?2)))
-            WHERE names.script IS NOT NULL",
+                    ORDER BY started DESC LIMIT ?2))))
+            FROM names WHERE names.script IS NOT NULL",
         )
         .bind(project_dir.to_string_lossy())
         .bind(USUAL_OF_LAST)
-        .fetch_all(&mut self.connection)
+        .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.error(error))?;
-        let mut durations: HashMap<String, Vec<u64>> = HashMap::new();
-        for (script, micros) in rows {
-            durations.entry(script).or_default().push(micros.try_into().unwrap_or(0));
-        }
+        let durations: HashMap<String, Vec<u64>> = serde_json::from_str(&json)
+            .map_err(|error| StoreError::BadValue { path: self.path.clone(), what: error.to_string() })?;
         Ok(durations.into_iter().map(|(script, all)| (script, Duration::from_micros(median(all)))).collect())
     }
 

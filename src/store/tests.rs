@@ -247,7 +247,7 @@ fn a_run_whose_runner_died_is_recorded_as_interrupted() {
         assert_eq!(import_project(&mut store, &project, ALIVE).await.unwrap().imported, 0);
 
         let report = import_project(&mut store, &project, DEAD).await.unwrap();
-        assert_eq!(report.interrupted, [id.clone()]);
+        assert_eq!(report.interrupted, std::slice::from_ref(&id));
         let row = store.run("a").await.unwrap();
         assert_eq!((row.status, row.finished, row.duration_us), (RunStatus::Interrupted, Some(at(2)), 2_000_000));
         let ends: Vec<_> =
@@ -400,6 +400,55 @@ fn changes_look_their_rows_up() {
                 assert!(!step.starts_with("SCAN") || step.contains("VIRTUAL TABLE"), "{step} in {sql}");
             }
         }
+    });
+}
+
+#[test]
+fn a_run_of_many_scripts_is_recorded_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (id, project) = (id('a'), dir.path().join("daily"));
+    let names: Vec<String> = (0..1234).map(|n| format!("script_{n}.py")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut events = vec![started(&id, &project, at(0), &names)];
+    for n in 0..names.len() {
+        events.push(began(n, 1, at(1)));
+        events.push(ended(n, 1, at(2), Outcome::Success { code: 0 }));
+    }
+    events.push(finished(at(8), RunStatus::Success));
+    run(async {
+        let mut store = Store::open(&dir.path().join("state")).await.unwrap();
+        store.record(&of(&id, events), Durability::PowerLoss).await.unwrap();
+        let row = store.run("a").await.unwrap();
+        assert_eq!(row.counts, Counts { scripts: 1234, succeeded: 1234, failed: 0, skipped: 0 });
+        assert_eq!(store.scripts_of(&id).await.unwrap()[1233].name, "script_1233.py");
+        assert_eq!(store.usual_durations(&project).await.unwrap().len(), 1234);
+    });
+}
+
+#[test]
+fn a_log_that_was_left_open_is_read_by_the_next_and_shrunk_when_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = dir.path().join("daily");
+    let wal = || std::fs::metadata(dir.path().join("state.db-wal")).unwrap().len();
+    run(async {
+        let mut runs = 0;
+        loop {
+            let mut store = Store::open(dir.path()).await.unwrap();
+            store.shrink_log().await;
+            if runs > 0 && wal() == 0 {
+                break;
+            }
+            let before = wal();
+            while wal() < before + 300_000 {
+                let id = RunId::random();
+                store.record(&of(&id, eventful(&id, &project, 0)), Durability::Process).await.unwrap();
+                runs += 1;
+            }
+            store.leave_open();
+            assert!(wal() < 2_000_000, "the log only grows");
+        }
+        let mut store = Store::open(dir.path()).await.unwrap();
+        assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), runs);
     });
 }
 

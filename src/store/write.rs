@@ -1,7 +1,8 @@
 //! Writing: whole batches, each in one transaction, whatever is in the database already.
 //!
 //! A batch goes in as a handful of statements over JSON arrays (SQLite's `json_each`), not as one statement a row: each
-//! statement is a message to the connection's thread and back, and a run of many short scripts would feel that.
+//! statement is a message to the connection's thread and back, and a run of many short scripts would feel that. The
+//! arrays' elements are small and flat: SQLite goes through an element's text anew for each value it takes from it.
 
 use serde::Serialize;
 use sqlx::{Connection, SqliteConnection};
@@ -19,6 +20,9 @@ pub enum Durability {
     PowerLoss,
 }
 
+/// Rows that one statement takes: enough to make messages cheap, and few enough for the JSON to stay small.
+const ROWS_PER_STATEMENT: usize = 500;
+
 const PROJECTS: &str = "
 INSERT INTO projects (path, name, last_seen)
 SELECT value ->> 'project_dir', value ->> 'project', value ->> 'started' FROM json_each(?1) WHERE true
@@ -29,7 +33,7 @@ const RUNS: &str = "
 INSERT INTO runs (run_id, project_id, project, profile, host, pid, version, started, run_dir, log_file, scripts)
 SELECT value ->> 'run_id', p.id, value ->> 'project', value ->> 'profile', value ->> 'host', value ->> 'pid',
     value ->> 'version', value ->> 'started', value ->> 'run_dir', value ->> 'log_file',
-    json_array_length(value, '$.scripts')
+    value ->> 'scripts'
 FROM json_each(?1) CROSS JOIN projects p ON p.path = value ->> 'project_dir' WHERE true
 ON CONFLICT (run_id) DO UPDATE SET project_id = excluded.project_id, project = excluded.project,
     profile = excluded.profile, host = excluded.host, pid = excluded.pid, version = excluded.version,
@@ -37,9 +41,8 @@ ON CONFLICT (run_id) DO UPDATE SET project_id = excluded.project_id, project = e
 
 const PLANNED: &str = "
 INSERT INTO scripts (run_id, idx, project_id, name, script)
-SELECT r.value ->> 'run_id', s.key, runs.project_id, s.value ->> 'name', s.value ->> 'script'
-FROM json_each(?1) r CROSS JOIN runs ON runs.run_id = r.value ->> 'run_id'
-CROSS JOIN json_each(r.value, '$.scripts') s WHERE true
+SELECT runs.run_id, value ->> 'idx', runs.project_id, value ->> 'name', value ->> 'script'
+FROM json_each(?1) CROSS JOIN runs ON runs.run_id = value ->> 'run_id' WHERE true
 ON CONFLICT (run_id, idx) DO NOTHING";
 
 /// Both halves of the key come from the JSON, so that each change looks its row up.
@@ -145,13 +148,9 @@ struct Statements(Vec<(&'static str, String)>);
 impl Statements {
     fn of(batch: &Batch) -> Result<Self, serde_json::Error> {
         let mut statements = Self(Vec::with_capacity(8));
-        let starts: Vec<_> = batch.starts.values().collect();
-        if !starts.is_empty() {
-            let json = serde_json::to_string(&starts)?;
-            statements.0.push((PROJECTS, json.clone()));
-            statements.0.push((RUNS, json.clone()));
-            statements.0.push((PLANNED, json));
-        }
+        statements.add(PROJECTS, batch.starts.values())?;
+        statements.add(RUNS, batch.starts.values())?;
+        statements.add(PLANNED, batch.planned.iter())?;
         statements.add(SCRIPTS, batch.scripts.values())?;
         statements.add(ATTEMPTS, batch.attempts.values())?;
         statements.add(WARNINGS, batch.warnings.iter())?;
@@ -160,13 +159,11 @@ impl Statements {
         Ok(statements)
     }
 
-    fn add<T: Serialize>(
-        &mut self,
-        sql: &'static str,
-        rows: impl ExactSizeIterator<Item = T>,
-    ) -> Result<(), serde_json::Error> {
-        if rows.len() > 0 {
-            self.0.push((sql, serde_json::to_string(&rows.collect::<Vec<_>>())?));
+    fn add<T: Serialize>(&mut self, sql: &'static str, rows: impl Iterator<Item = T>) -> Result<(), serde_json::Error> {
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let some: Vec<T> = rows.by_ref().take(ROWS_PER_STATEMENT).collect();
+            self.0.push((sql, serde_json::to_string(&some)?));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Tests from outside: real processes, real files, a real mail server.
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

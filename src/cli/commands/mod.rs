@@ -1,9 +1,22 @@
-//! One verb, one file.
+//! One verb, one file. The verbs that read the state database take plain requests and write to whatever they are given;
+//! `reading` opens the database for them and brings it up to date.
 
 pub(super) mod check;
+mod error;
 pub(super) mod generate;
+mod history;
+mod list;
+mod logs;
 pub(super) mod reading;
 pub(super) mod run;
+mod show;
 mod state_dir;
+mod table;
+mod view;
 
+#[cfg(test)]
+mod tests;
+
+use error::CommandError;
 pub(super) use state_dir::StateDir;
+use view::View;

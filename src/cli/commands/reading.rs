@@ -1,19 +1,162 @@
-//! The verbs that only read: they open the state database, bring it up to date, and hand over to the verb.
+//! The verbs that read the state database: opens it, brings it up to date with the run folders, hands over to the verb.
 
-use super::StateDir;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::history::{HistoryRequest, history as write_history};
+use super::list::list as write_list;
+use super::logs::{LogsRequest, logs as write_logs};
+use super::show::{ShowRequest, show as write_show};
+use super::{CommandError, StateDir, View};
 use crate::cli::ExitCode;
 use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs};
-use crate::cli::output::Output;
+use crate::cli::output::{self, Output, styled};
+use crate::exec::ProjectLock;
+use crate::model::{RunReport, ScriptReport};
+use crate::runner::output_name;
+use crate::store::{FindRunError, Store, StoreError, import_project};
 
-pub(in crate::cli) fn list(_args: &ListArgs, _state: &StateDir, _output: &Output) -> ExitCode {
-    ExitCode::Success
+pub(in crate::cli) fn list(args: &ListArgs, state: &StateDir, output: &Output) -> ExitCode {
+    with_store(state, output, async |store, out| {
+        bring_up_to_date(store, None, output).await?;
+        write_list(store, &View::now(args.json, output.color), out).await
+    })
 }
-pub(in crate::cli) fn history(_args: &HistoryArgs, _state: &StateDir, _output: &Output) -> ExitCode {
-    ExitCode::Success
+
+pub(in crate::cli) fn history(args: &HistoryArgs, state: &StateDir, output: &Output) -> ExitCode {
+    with_store(state, output, async |store, out| {
+        let folder = args.project.as_deref().filter(|folder| folder.is_dir());
+        bring_up_to_date(store, folder, output).await?;
+        let request = HistoryRequest {
+            project: args.project.as_ref().map(|project| project.to_string_lossy().into_owned()),
+            current_dir: std::env::current_dir()?,
+            limit: Some(args.limit),
+        };
+        write_history(store, &request, &View::now(args.json, output.color), out).await
+    })
 }
-pub(in crate::cli) fn show(_args: &ShowArgs, _state: &StateDir, _output: &Output) -> ExitCode {
-    ExitCode::Success
+
+pub(in crate::cli) fn show(args: &ShowArgs, state: &StateDir, output: &Output) -> ExitCode {
+    with_store(state, output, async |store, out| {
+        bring_up_to_date(store, None, output).await?;
+        let request = ShowRequest { run: args.run.clone() };
+        write_show(store, &request, &View::now(args.json, output.color), out).await
+    })
 }
-pub(in crate::cli) fn logs(_args: &LogsArgs, _state: &StateDir, _output: &Output) -> ExitCode {
-    ExitCode::Success
+
+pub(in crate::cli) fn logs(args: &LogsArgs, state: &StateDir, output: &Output) -> ExitCode {
+    with_store(state, output, async |store, out| {
+        bring_up_to_date(store, None, output).await?;
+        let request = LogsRequest {
+            run: args.run.clone(),
+            script: args.script.clone(),
+            follow: args.follow,
+            output_file: &output_file,
+            is_alive: &is_alive,
+        };
+        write_logs(store, &request, &View::now(args.json, output.color), out).await
+    })
+}
+
+/// The file that a running script's output goes to.
+fn output_file(script: &ScriptReport) -> PathBuf {
+    let file_name = Path::new(&script.script).file_name().unwrap_or_default();
+    PathBuf::from(output_name(script.index, &file_name.to_string_lossy()))
+}
+
+/// Whether the runner of a run without an end still lives: then it holds the project's lock.
+fn is_alive(report: &RunReport) -> bool {
+    match ProjectLock::holder(&report.project_dir.join("logs")) {
+        None => false,
+        // One that has just taken the lock may not have left word yet.
+        Some(None) => true,
+        Some(Some(holder)) => holder.run_id == report.run_id,
+    }
+}
+
+/// Opens the database, answers, and turns what went wrong into words and an exit code.
+fn with_store(
+    state: &StateDir,
+    output: &Output,
+    answer: impl AsyncFnOnce(&mut Store, &mut dyn Write) -> Result<(), CommandError>,
+) -> ExitCode {
+    let dir = match state.required() {
+        Ok(dir) => dir,
+        Err(message) => return cannot_work(output, &message),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cannot_work(output, &error.to_string()),
+    };
+    let answered = runtime.block_on(async {
+        let mut store = Store::open(dir).await?;
+        let mut stdout = anstream::stdout();
+        let answered = answer(&mut store, &mut stdout).await;
+        store.leave_open();
+        answered?;
+        Ok(stdout.flush()?)
+    });
+    match answered {
+        Ok(()) => ExitCode::Success,
+        // Whoever pipes into `head` has seen enough.
+        Err(CommandError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
+        Err(error) => {
+            let text = sentence(&error);
+            match error {
+                CommandError::Store(_) | CommandError::FindRun(FindRunError::Store(_)) | CommandError::Write(_) => {
+                    cannot_work(output, &text)
+                }
+                _ => {
+                    output.error(format!("{} {text}", styled(output::BAD, "error:")));
+                    ExitCode::Usage
+                }
+            }
+        }
+    }
+}
+
+fn cannot_work(output: &Output, text: &str) -> ExitCode {
+    output.error(format!("{} {text}", styled(output::BAD, "error:")));
+    ExitCode::CannotWork
+}
+
+fn sentence(error: &CommandError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        text = format!("{text}; {hint}");
+    }
+    text
+}
+
+/// Records what run folders know and the database doesn't: those of `folder`, else of all known projects and of the folder
+/// one stands in.
+async fn bring_up_to_date(store: &mut Store, folder: Option<&Path>, output: &Output) -> Result<(), StoreError> {
+    let mut folders: Vec<PathBuf> = match folder {
+        Some(folder) => vec![folder.to_owned()],
+        None => {
+            let known = store.projects().await?.into_iter().map(|project| PathBuf::from(project.path));
+            known.chain(std::env::current_dir()).collect()
+        }
+    };
+    folders = folders.into_iter().filter_map(|folder| std::path::absolute(folder).ok()).collect();
+    folders.sort();
+    folders.dedup();
+    for folder in folders {
+        for warning in import_project(store, &folder, &is_alive).await?.warnings {
+            tracing::warn!("{}: {}", warning.path.display(), warning.reason);
+            // A run that has just begun looks like that for a moment.
+            let just_begun = ProjectLock::holder(&folder.join("logs")).is_some();
+            if !just_begun {
+                let place = warning.path.display();
+                let what = styled(output::WARNING, "warning:");
+                output.error(format!("{what} {place} can't be read into the history: {}", warning.reason));
+            }
+        }
+    }
+    Ok(())
 }
