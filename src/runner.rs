@@ -313,8 +313,8 @@ struct Observer<'r, 'a> {
 }
 
 impl AttemptObserver for Observer<'_, '_> {
-    fn started(&mut self, pid: u32) {
-        self.recorder.record(EventKind::ScriptStarted { index: self.index, attempt: self.attempt, pid });
+    fn started(&mut self) {
+        self.recorder.record(EventKind::ScriptStarted { index: self.index, attempt: self.attempt });
     }
 
     fn output(&mut self, stream: Stream, bytes: &[u8]) {
@@ -442,7 +442,7 @@ impl Run<'_> {
         let capture = Capture::new(&self.run_dir, output_name(index, &step.script.file_name), &self.project.output);
         let mut observer = Observer { recorder, index, attempt };
         let end = exec::run_attempt(request, capture, buffers, &mut observer).await;
-        let AttemptEnd { outcome, duration, usage, output, traceback, last_lines, leaked, warnings } = end;
+        let AttemptEnd { outcome, pid, duration, usage, output, traceback, last_lines, leaked, warnings } = end;
         for warning in warnings {
             recorder.warn(format!("{}: {warning}", step.script.name));
         }
@@ -451,6 +451,7 @@ impl Run<'_> {
             index,
             attempt,
             outcome,
+            pid,
             duration_us: micros(duration),
             usage,
             output,

@@ -46,6 +46,7 @@ impl ReportFold {
                 traceback,
                 last_lines,
                 leaked,
+                ..
             } => {
                 if let Some(script) = report.scripts.get_mut(*index) {
                     script.attempts = *attempt;

@@ -115,8 +115,6 @@ pub enum EventKind {
         index: usize,
         /// Which attempt, from 1.
         attempt: u32,
-        /// Its process id.
-        pid: u32,
     },
     /// An attempt at a script ended, or could not begin.
     ScriptFinished {
@@ -126,6 +124,9 @@ pub enum EventKind {
         attempt: u32,
         /// How.
         outcome: Outcome,
+        /// The process id it had; `None` if it never ran.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<u32>,
         /// How long it took, by the monotonic clock, in microseconds.
         duration_us: u64,
         /// What it used.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Spawn, Spawned};
+use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, Spawned};
 use crate::event::Stream;
 use crate::model::{Leaked, Outcome, OutputSummary, Usage};
 use crate::plan::{Limits, SpawnCommand};
@@ -42,6 +42,8 @@ pub struct AttemptRequest<'a> {
 pub struct AttemptEnd {
     /// How.
     pub outcome: Outcome,
+    /// The process id it had.
+    pub pid: Option<u32>,
     /// How long the script ran, from its start to its own exit, by the monotonic clock.
     pub duration: Duration,
     /// What it used.
@@ -66,8 +68,8 @@ enum Cause {
 
 /// Listens to what happens during an attempt.
 pub trait AttemptObserver {
-    /// The process runs.
-    fn started(&mut self, pid: u32);
+    /// The attempt begins.
+    fn started(&mut self);
     /// It printed something.
     fn output(&mut self, stream: Stream, bytes: &[u8]);
 }
@@ -92,12 +94,12 @@ pub async fn run_attempt(
     buffers: &mut Buffers,
     observer: &mut (dyn AttemptObserver + Send),
 ) -> AttemptEnd {
+    observer.started();
     let begin = Instant::now();
     let spawned = match request.spawner.spawn(request.command).await {
         Ok(spawned) => spawned,
         Err(error) => return could_not_start(error.message, begin.elapsed()),
     };
-    observer.started(spawned.pid);
     let mut running = Running::new(&request, begin, spawned, capture);
     running.live(buffers, observer).await;
     running.end()
@@ -106,6 +108,7 @@ pub async fn run_attempt(
 fn could_not_start(error: String, duration: Duration) -> AttemptEnd {
     AttemptEnd {
         outcome: Outcome::CouldNotStart { error },
+        pid: None,
         duration,
         usage: Usage::default(),
         output: OutputSummary::default(),
@@ -140,7 +143,7 @@ impl Pipe {
 /// What the loop waits for.
 enum Happening {
     Output(Stream, usize),
-    Exited(std::io::Result<Exit>),
+    Exited(Result<Exit, NoExit>),
     Cancelled(String),
     KillNow,
     Due,
@@ -183,6 +186,7 @@ struct Running<'a> {
     left_behind: bool,
     killed: bool,
     lost: bool,
+    not_started: Option<String>,
     leaked: Vec<Leaked>,
     warnings: Vec<String>,
 }
@@ -203,6 +207,7 @@ impl<'a> Running<'a> {
             left_behind: false,
             killed: false,
             lost: false,
+            not_started: None,
             leaked: Vec::new(),
             warnings: Vec::new(),
         }
@@ -254,7 +259,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn exited(&mut self, exit: std::io::Result<Exit>) {
+    fn exited(&mut self, exit: Result<Exit, NoExit>) {
         match exit {
             Ok(exit) => {
                 let now = Instant::now();
@@ -265,7 +270,11 @@ impl<'a> Running<'a> {
                     self.alarms.leak_check = Some(now + FIRST_LEAK_CHECK.min(self.request.limits.leak_timeout));
                 }
             }
-            Err(error) => {
+            Err(NoExit::NotStarted(error)) => {
+                self.lost = true;
+                self.not_started = Some(error.message);
+            }
+            Err(NoExit::Lost(error)) => {
                 self.lost = true;
                 self.warnings.push(format!("lost sight of the script's process: {error}"));
             }
@@ -347,6 +356,9 @@ impl<'a> Running<'a> {
     }
 
     fn end(mut self) -> AttemptEnd {
+        if let Some(error) = self.not_started.take() {
+            return could_not_start(error, self.begin.elapsed());
+        }
         let (exit, duration) = match self.exit {
             Some((exit, duration)) => (Some(exit), duration),
             None => (None, self.begin.elapsed()),
@@ -371,6 +383,7 @@ impl<'a> Running<'a> {
         self.warnings.extend(error);
         AttemptEnd {
             outcome,
+            pid: exit.map(|exit| exit.pid),
             duration,
             usage: exit.map(|exit| exit.usage).unwrap_or_default(),
             output,

@@ -17,4 +17,4 @@ pub use lock::{Holder, LockError, ProjectLock};
 pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
-pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
+pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

@@ -38,12 +38,25 @@ pub enum ExitStatus {
 /// What is known once a process has exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
+    /// The process id it had.
+    pub pid: u32,
     /// How.
     pub status: ExitStatus,
     /// What it used.
     pub usage: Usage,
     /// Whether descendants of it may still be alive.
     pub left_behind: bool,
+}
+
+/// Why an exit was waited for in vain.
+#[derive(Debug, Error)]
+pub enum NoExit {
+    /// The process could not be started after all.
+    #[error(transparent)]
+    NotStarted(#[from] SpawnError),
+    /// Whoever owns the process can't tell any more.
+    #[error(transparent)]
+    Lost(#[from] io::Error),
 }
 
 /// Whether a process could be asked to end.
@@ -55,10 +68,8 @@ pub enum Asked {
     NotPossible,
 }
 
-/// A started script.
+/// A script that was started, or is about to be.
 pub struct Spawned {
-    /// Its process id.
-    pub pid: u32,
     /// Reads what it writes to standard output.
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// Reads what it writes to standard error.
@@ -70,14 +81,14 @@ pub struct Spawned {
 /// Owns the processes of scripts.
 pub trait Spawn: Send + Sync {
     /// Starts a command in a process group, or job, of its own, with an empty standard input and both output streams
-    /// piped.
+    /// piped. That it can't be started may come out here or when its exit is waited for.
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>>;
 }
 
 /// One started script and its descendants. Dropping it kills what is left of them.
 pub trait ChildHandle: Send {
     /// Waits for the script itself (not for its descendants). May be dropped and called again.
-    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>>;
+    fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>>;
 
     /// Asks the script and its descendants to end.
     ///

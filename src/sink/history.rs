@@ -6,7 +6,7 @@
 //! discarded, the end of each run says so, and a later import reads the run folders.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::model::RunId;
 use crate::store::{Batch, Durability, OpenOptions, Store, StoreError};
 
 /// How long events wait for others to be committed with.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 
 /// What becomes of the open database when the writer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,13 @@ impl HistoryWriter {
         }
     }
 
+    /// Ends the thread's gathering; see [`next`].
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
     /// A sink for one run's events.
     #[must_use]
     pub fn sink(&self) -> HistorySink {
@@ -83,6 +90,7 @@ impl HistoryWriter {
         let what = "the run is not in the history yet (it will be read from its folder later)";
         let (reply, answer) = sync_channel(1);
         let sent = self.sender.as_ref().is_some_and(|sender| sender.send(Message::Finish(reply)).is_ok());
+        self.wake();
         if !sent {
             let why = self.not_started.clone().unwrap_or_else(|| "the thread that records it ended".to_owned());
             return Err(SinkError::new(what, why));
@@ -101,6 +109,7 @@ impl Drop for HistoryWriter {
         if let Some(sender) = self.sender.take() {
             let _ = sender.send(Message::End);
         }
+        self.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -133,6 +142,24 @@ fn refuse(receiver: &Receiver<Message>, why: &str) {
     }
 }
 
+/// The next message. While events gather, until `commit_at`, the thread is parked beside the channel rather than waiting
+/// in it: whoever runs scripts then doesn't have to wake it for each event.
+fn next(receiver: &Receiver<Message>, commit_at: Option<Instant>) -> Result<Message, RecvTimeoutError> {
+    let Some(at) = commit_at else { return receiver.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+    loop {
+        match receiver.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        let left = at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
 /// The thread's state.
 struct Worker {
     state_dir: PathBuf,
@@ -148,11 +175,7 @@ impl Worker {
     fn work(mut self, runtime: &tokio::runtime::Runtime, receiver: &Receiver<Message>, at_end: AtEnd) {
         let mut commit_at: Option<Instant> = None;
         loop {
-            let message = match commit_at {
-                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
-            };
-            match message {
+            match next(receiver, commit_at) {
                 Ok(Message::Rows(rows)) => {
                     if self.broken.is_some() {
                         continue;

@@ -175,7 +175,7 @@ impl Batch {
                 output,
                 traceback,
                 leaked,
-                last_lines: _,
+                ..
             } => {
                 let finished = Finished {
                     duration_us: *duration_us,
@@ -314,6 +314,7 @@ mod tests {
             index: 0,
             attempt,
             outcome,
+            pid: None,
             duration_us: 5,
             usage: Usage::default(),
             output: OutputSummary::default(),
@@ -327,9 +328,9 @@ mod tests {
     fn a_script_is_one_change_however_much_happened() {
         let run = RunId::random();
         let mut batch = Batch::default();
-        batch.apply(&run, &event(EventKind::ScriptStarted { index: 0, attempt: 1, pid: 1 }));
+        batch.apply(&run, &event(EventKind::ScriptStarted { index: 0, attempt: 1 }));
         batch.apply(&run, &finished(1, Outcome::ExitCode { code: 1 }, Some("x".repeat(10_000))));
-        batch.apply(&run, &event(EventKind::ScriptStarted { index: 0, attempt: 2, pid: 2 }));
+        batch.apply(&run, &event(EventKind::ScriptStarted { index: 0, attempt: 2 }));
         let change = &batch.scripts[&(run.clone(), 0)];
         assert_eq!((change.attempts, change.outcome.as_ref()), (Some(2), None), "an attempt under way has no end");
         assert_eq!(change.finished.as_ref().unwrap().traceback.as_ref().unwrap().len(), TRACEBACK_EXCERPT);

@@ -170,6 +170,7 @@ pub fn closing_events(report: &RunReport, last_sign: DateTime<Utc>) -> Vec<RunEv
                     index: script.index,
                     attempt: script.attempts,
                     outcome: Outcome::Interrupted { by: "the runner died".to_owned() },
+                    pid: None,
                     duration_us: since(begin),
                     usage: Usage::default(),
                     output: OutputSummary::default(),

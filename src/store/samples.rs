@@ -34,7 +34,7 @@ pub(crate) fn started(run_id: &RunId, project_dir: &Path, time: DateTime<Utc>, s
 
 /// The beginning of an attempt.
 pub(crate) fn began(index: usize, attempt: u32, time: DateTime<Utc>) -> RunEvent {
-    RunEvent { time, kind: EventKind::ScriptStarted { index, attempt, pid: 100 } }
+    RunEvent { time, kind: EventKind::ScriptStarted { index, attempt } }
 }
 
 /// The end of an attempt that took two seconds.
@@ -44,6 +44,7 @@ pub(crate) fn ended(index: usize, attempt: u32, time: DateTime<Utc>, outcome: Ou
         index,
         attempt,
         outcome,
+        pid: None,
         duration_us: 2_000_000 + index as u64,
         usage: Usage { cpu_user_us: Some(1_500_000), cpu_system_us: Some(20_000), peak_memory_bytes: Some(9_437_184) },
         output: OutputSummary { file: Some(format!("{index}.out")), bytes: 1536, cut: 0 },

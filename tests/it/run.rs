@@ -201,7 +201,7 @@ fn arguments_arrive_as_they_are_written() {
 #[test]
 fn output_is_kept_byte_for_byte_whatever_it_is() {
     let test = Test::new();
-    let project = test.project("p").script("a.txt", "bytes ff fe 00 0a e9\neprint done").script("quiet.txt", "");
+    let project = test.project("p").script("a.txt", "bytes ff fe 00 0a e9\nprint done").script("quiet.txt", "");
     test.runner(["run", "p"]).expect(0);
     let output = project.output(0);
     assert!(output.starts_with(b"\xff\xfe\x00\x0a\xe9") && output.len() >= 10, "{output:?}");

@@ -1,7 +1,15 @@
 //! A script that misbehaves on request: `subject PROGRAM [ARGS…]`, where PROGRAM is a text file with a verb a line.
 //!
 //! The tests use it as the interpreter of their projects, on every system.
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, clippy::exit, clippy::panic, unreachable_pub)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::exit,
+    clippy::panic,
+    unreachable_pub
+)]
 
 use std::io::{Read, Write};
 use std::path::Path;

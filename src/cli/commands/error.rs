@@ -9,7 +9,7 @@ use crate::store::{FindRunError, StoreError};
 /// Why a verb could not answer. [`CommandError::hint`] says what to do about it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum CommandError {
+pub(super) enum CommandError {
     /// The answer could not be written: the reader may be gone.
     #[error("cannot write the answer")]
     Write(#[from] std::io::Error),
@@ -50,7 +50,7 @@ pub enum CommandError {
 impl CommandError {
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) | Self::FindRun(FindRunError::Store(error)) => Some(error.hint().to_owned()),
             Self::FindRun(FindRunError::Ambiguous { .. }) => Some("give more digits".to_owned()),

@@ -13,7 +13,7 @@ use crate::store::{Counts, RunFilter, RunRow, Store};
 
 /// Which runs are asked for.
 #[derive(Debug, Clone)]
-pub struct HistoryRequest {
+pub(super) struct HistoryRequest {
     /// Those of this project only: its folder or its name.
     pub project: Option<String>,
     /// The folder that a relative project folder starts from.
@@ -26,7 +26,7 @@ pub struct HistoryRequest {
 ///
 /// # Errors
 /// When the project is unknown, the database can't be read or the answer not written.
-pub async fn history(
+pub(super) async fn history(
     store: &mut Store,
     request: &HistoryRequest,
     view: &View,

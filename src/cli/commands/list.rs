@@ -13,7 +13,7 @@ use crate::store::Store;
 ///
 /// # Errors
 /// When the database can't be read or the answer not written.
-pub async fn list(store: &mut Store, view: &View, out: &mut dyn Write) -> Result<(), CommandError> {
+pub(super) async fn list(store: &mut Store, view: &View, out: &mut dyn Write) -> Result<(), CommandError> {
     let projects = store.projects().await?;
     if view.json {
         for project in &projects {

@@ -16,7 +16,7 @@ use crate::store::Store;
 const WAIT: Duration = Duration::from_millis(200);
 
 /// What is asked for.
-pub struct LogsRequest<'a> {
+pub(super) struct LogsRequest<'a> {
     /// The beginning of the run's id.
     pub run: String,
     /// Only this script: its name, or as the project file writes it.
@@ -33,7 +33,7 @@ pub struct LogsRequest<'a> {
 ///
 /// # Errors
 /// When there is no such run or script, a file can't be read or the answer not written.
-pub async fn logs(
+pub(super) async fn logs(
     store: &mut Store,
     request: &LogsRequest<'_>,
     view: &View,

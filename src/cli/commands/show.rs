@@ -11,7 +11,7 @@ use crate::store::{FindRunError, Store};
 
 /// Which run is asked for.
 #[derive(Debug, Clone)]
-pub struct ShowRequest {
+pub(super) struct ShowRequest {
     /// The beginning of its id.
     pub run: String,
 }
@@ -20,7 +20,7 @@ pub struct ShowRequest {
 ///
 /// # Errors
 /// When there is no such run, the database can't be read or the answer not written.
-pub async fn show(
+pub(super) async fn show(
     store: &mut Store,
     request: &ShowRequest,
     view: &View,
@@ -44,7 +44,7 @@ pub async fn show(
 ///
 /// # Errors
 /// When there is no such run, or the database can't be read.
-pub async fn load_report(store: &mut Store, prefix: &str) -> Result<RunReport, FindRunError> {
+pub(super) async fn load_report(store: &mut Store, prefix: &str) -> Result<RunReport, FindRunError> {
     let row = store.run(prefix).await?;
     let mut report = store.report(row).await?;
     // The database is enough, so that nothing is lost but length if the folder is gone or can't be read.

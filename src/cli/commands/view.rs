@@ -9,7 +9,7 @@ use crate::store::RunRow;
 
 /// How an answer is wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct View {
+pub(super) struct View {
     /// One JSON object a line, for programs.
     pub json: bool,
     /// With colours, for a terminal.
@@ -29,7 +29,7 @@ const BETWEEN: Style = AnsiColor::Yellow.on_default();
 impl View {
     /// A view at this moment, in this machine's time zone.
     #[must_use]
-    pub fn now(json: bool, color: bool) -> Self {
+    pub(super) fn now(json: bool, color: bool) -> Self {
         Self { json, color, now: Utc::now(), local: |time| time.with_timezone(&Local).naive_local() }
     }
 

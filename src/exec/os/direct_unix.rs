@@ -10,7 +10,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
-use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
 use crate::plan::SpawnCommand;
 
@@ -44,7 +44,7 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     let pid = child.id().ok_or_else(missing)?;
     let group = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(missing)?;
     let handle = Box::new(Group { child, group, exited: false });
-    Ok(Spawned { pid, stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
+    Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
 }
 
 struct Group {
@@ -60,7 +60,7 @@ impl Group {
 }
 
 impl ChildHandle for Group {
-    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>> {
+    fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>> {
         Box::pin(async move {
             let status = self.child.wait().await?;
             self.exited = true;
@@ -68,9 +68,16 @@ impl ChildHandle for Group {
             let status = match (status.code(), status.signal()) {
                 (Some(code), _) => ExitStatus::Code(code.unsigned_abs()),
                 (None, Some(signal)) => ExitStatus::Signal { signal, core_dumped },
-                (None, None) => return Err(io::Error::other("the process neither exited nor was ended by a signal")),
+                (None, None) => {
+                    return Err(io::Error::other("the process neither exited nor was ended by a signal").into());
+                }
             };
-            Ok(Exit { status, usage: Usage::default(), left_behind: self.lives() })
+            Ok(Exit {
+                pid: self.group.as_raw_nonzero().get().unsigned_abs(),
+                status,
+                usage: Usage::default(),
+                left_behind: self.lives(),
+            })
         })
     }
 

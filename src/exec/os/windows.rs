@@ -30,7 +30,7 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW, ResumeThread, THREAD_SUSPEND_RESUME,
 };
 
-use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
 use crate::plan::SpawnCommand;
 
@@ -73,7 +73,7 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     let times = open_process(pid);
     resume(pid)?;
     let handle = Box::new(InJob { child, job, pid, shares_console, process: times });
-    Ok(Spawned { pid, stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
+    Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
 }
 
 /// `cmd /d /c script.cmd ARGS` as `script.cmd ARGS`: the standard library then starts cmd itself and quotes the arguments
@@ -253,13 +253,13 @@ struct InJob {
 }
 
 impl ChildHandle for InJob {
-    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>> {
+    fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>> {
         Box::pin(async move {
             let status = self.child.wait().await?;
             let code = status.code().unwrap_or_default().cast_unsigned();
             let usage = self.job.usage(self.process.as_ref());
             let left_behind = self.job.living().iter().any(|&pid| pid != self.pid);
-            Ok(Exit { status: ExitStatus::Code(code), usage, left_behind })
+            Ok(Exit { pid: self.pid, status: ExitStatus::Code(code), usage, left_behind })
         })
     }
 

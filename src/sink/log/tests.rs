@@ -81,6 +81,7 @@ fn finished(index: usize, outcome: Outcome, traceback: Option<&str>) -> EventKin
         index,
         attempt: 1,
         outcome,
+        pid: None,
         duration_us: 4_800_000,
         usage: Usage::default(),
         output: OutputSummary::default(),

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
 use super::wire::{self, Reply};
-use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, Spawn, SpawnError, Spawned};
+use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
 use crate::plan::SpawnCommand;
 
@@ -69,24 +69,28 @@ impl Guardian {
         io::Write::write_all(&mut &*socket, &bytes[sent..])
     }
 
-    async fn start_script(&self, command: &SpawnCommand) -> io::Result<Spawned> {
-        let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    fn start_script(&self, command: &SpawnCommand) -> io::Result<Spawned> {
+        let (stdout, stdout_end) = output_pipe()?;
+        let (stderr, stderr_end) = output_pipe()?;
         let (ours, theirs) = UnixStream::pair()?;
         self.order(command, [stdout_end, stderr_end, theirs.into()])?;
         ours.set_nonblocking(true)?;
-        let mut handle = Guarded { socket: tokio::net::UnixStream::from_std(ours)?, inbox: Vec::new(), exit: None };
-        match handle.reply().await? {
-            Reply::Started { pid } => Ok(Spawned {
-                pid,
-                stdout: Box::new(Receiver::from_owned_fd(stdout)?),
-                stderr: Box::new(Receiver::from_owned_fd(stderr)?),
-                handle: Box::new(handle),
-            }),
-            Reply::Failed { errno } => Err(io::Error::from_raw_os_error(errno)),
-            other => Err(io::Error::other(format!("the guardian answered an order with {other:?}"))),
-        }
+        // Whether the script could be started is told with its exit: waiting for that here would cost each script a wake-up.
+        let handle = Guarded {
+            socket: tokio::net::UnixStream::from_std(ours)?,
+            inbox: Vec::new(),
+            end: None,
+            command: command.clone(),
+        };
+        Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle: Box::new(handle) })
     }
+}
+
+/// A pipe whose reading end is ready for the runtime and whose writing end is an ordinary one.
+fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
+    Ok((Receiver::from_owned_fd_unchecked(read)?, write))
 }
 
 impl Drop for Guardian {
@@ -98,7 +102,7 @@ impl Drop for Guardian {
 
 impl Spawn for Guardian {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
-        Box::pin(async move { self.start_script(command).await.map_err(|error| SpawnError::explain(command, &error)) })
+        Box::pin(async move { self.start_script(command).map_err(|error| SpawnError::explain(command, &error)) })
     }
 }
 
@@ -106,31 +110,28 @@ impl Spawn for Guardian {
 struct Guarded {
     socket: tokio::net::UnixStream,
     inbox: Vec<u8>,
-    /// The exit, if it was told while something else was waited for.
-    exit: Option<Exit>,
+    /// The end, if it was told while something else was waited for.
+    end: Option<Result<Exit, i32>>,
+    command: SpawnCommand,
 }
 
 impl Guarded {
-    /// The next thing the guardian tells. May be dropped and called again.
-    async fn reply(&mut self) -> io::Result<Reply> {
+    /// The next thing the guardian tells but the script's end, which is kept; returns early when that has come and
+    /// `until_end` is set. May be dropped and called again.
+    async fn listen(&mut self, until_end: bool) -> io::Result<Option<Reply>> {
         loop {
-            if let Some(end) = self.inbox.iter().position(|&byte| byte == b'\n') {
-                let reply = serde_json::from_slice(&self.inbox[..end])?;
-                self.inbox.drain(..=end);
-                return Ok(reply);
+            if until_end && self.end.is_some() {
+                return Ok(None);
             }
-            if self.socket.read_buf(&mut self.inbox).await? == 0 {
+            if let Some(at) = self.inbox.iter().position(|&byte| byte == b'\n') {
+                let reply = serde_json::from_slice(&self.inbox[..at])?;
+                self.inbox.drain(..=at);
+                match end_of(&reply) {
+                    Some(end) => self.end = Some(end),
+                    None => return Ok(Some(reply)),
+                }
+            } else if self.socket.read_buf(&mut self.inbox).await? == 0 {
                 return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the guardian process has ended"));
-            }
-        }
-    }
-
-    /// The next reply that isn't the exit, which is kept.
-    async fn reply_but_exit(&mut self) -> io::Result<Reply> {
-        loop {
-            match self.reply().await? {
-                exited @ Reply::Exited { .. } => self.exit = exit_of(&exited),
-                other => return Ok(other),
             }
         }
     }
@@ -142,26 +143,37 @@ impl Guarded {
     }
 }
 
-fn exit_of(reply: &Reply) -> Option<Exit> {
-    let Reply::Exited { code, signal, core, user_us, system_us, peak_bytes, left_behind } = *reply else { return None };
+/// The end of the script, if that is what is told: its exit, or the error code for which it never began.
+fn end_of(reply: &Reply) -> Option<Result<Exit, i32>> {
+    let (pid, code, signal, core_dumped, usage, left_behind) = match *reply {
+        Reply::Failed { errno } => return Some(Err(errno)),
+        Reply::Exited { pid, code, signal, core, user_us, system_us, peak_bytes, left_behind } => {
+            let usage = Usage {
+                cpu_user_us: Some(user_us),
+                cpu_system_us: Some(system_us),
+                peak_memory_bytes: Some(peak_bytes),
+            };
+            (pid, code, signal, core, usage, left_behind)
+        }
+        _ => return None,
+    };
     let status = match (code, signal) {
         (Some(code), _) => ExitStatus::Code(code),
-        (None, Some(signal)) => ExitStatus::Signal { signal, core_dumped: core },
-        (None, None) => return None,
+        (None, signal) => ExitStatus::Signal { signal: signal.unwrap_or_default(), core_dumped },
     };
-    let usage =
-        Usage { cpu_user_us: Some(user_us), cpu_system_us: Some(system_us), peak_memory_bytes: Some(peak_bytes) };
-    Some(Exit { status, usage, left_behind })
+    Some(Ok(Exit { pid, status, usage, left_behind }))
 }
 
 impl ChildHandle for Guarded {
-    fn exited(&mut self) -> BoxFuture<'_, io::Result<Exit>> {
+    fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>> {
         Box::pin(async move {
-            loop {
-                if let Some(exit) = self.exit.take() {
-                    return Ok(exit);
+            while self.listen(true).await?.is_some() {}
+            match self.end.take() {
+                Some(Ok(exit)) => Ok(exit),
+                Some(Err(errno)) => {
+                    Err(SpawnError::explain(&self.command, &io::Error::from_raw_os_error(errno)).into())
                 }
-                self.exit = exit_of(&self.reply().await?);
+                None => Err(io::Error::other("the guardian told of no end").into()),
             }
         })
     }
@@ -173,9 +185,9 @@ impl ChildHandle for Guarded {
     fn kill(&mut self) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
             self.tell(wire::KILL)?;
-            match self.reply_but_exit().await? {
-                Reply::Killed { left: 0 } => Ok(()),
-                Reply::Killed { left } => Err(io::Error::other(format!("{left} of them could not be ended"))),
+            match self.listen(false).await? {
+                Some(Reply::Killed { left: 0 }) => Ok(()),
+                Some(Reply::Killed { left }) => Err(io::Error::other(format!("{left} of them could not be ended"))),
                 other => Err(io::Error::other(format!("the guardian answered with {other:?}"))),
             }
         })
@@ -186,8 +198,8 @@ impl ChildHandle for Guarded {
             if self.tell(wire::LIST).is_err() {
                 return Vec::new();
             }
-            match self.reply_but_exit().await {
-                Ok(Reply::Survivors { processes }) => processes,
+            match self.listen(false).await {
+                Ok(Some(Reply::Survivors { processes })) => processes,
                 _ => Vec::new(),
             }
         })

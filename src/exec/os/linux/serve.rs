@@ -96,7 +96,6 @@ impl Guardian {
             Ok((pid, marker)) => {
                 match Pid::from_raw(pid).map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
                     Some(Ok(pidfd)) => {
-                        say(&mut socket, &Reply::Started { pid: u32::try_from(pid).unwrap_or_default() });
                         self.wards.push(Ward { socket, pidfd, leader: pid, marker, exited: false, clean: false });
                     }
                     _ => {
@@ -117,6 +116,7 @@ impl Guardian {
         let left_behind = self.leaves_behind(at);
         self.wards[at].clean = !left_behind;
         let reply = Reply::Exited {
+            pid: u32::try_from(self.wards[at].leader).unwrap_or_default(),
             code: wait.code,
             signal: wait.signal,
             core: wait.core_dumped,

@@ -25,12 +25,11 @@ pub(super) const LIST: u8 = b'L';
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
-    /// It runs.
-    Started { pid: u32 },
     /// It could not be started; the number is the system's error code.
     Failed { errno: i32 },
     /// It has exited.
     Exited {
+        pid: u32,
         code: Option<u32>,
         signal: Option<i32>,
         core: bool,
