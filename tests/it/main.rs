@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+mod config;
 mod harness;
 mod mail;
 mod run;
