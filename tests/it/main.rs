@@ -11,6 +11,7 @@
 
 mod config;
 mod harness;
+mod history;
 mod mail;
 mod run;
 mod smtp_server;
