@@ -10,8 +10,10 @@
 )]
 
 mod config;
+mod examples;
 mod harness;
 mod history;
 mod mail;
+mod python;
 mod run;
 mod smtp_server;
