@@ -13,6 +13,7 @@ mod config;
 mod examples;
 mod harness;
 mod history;
+mod library;
 mod mail;
 mod python;
 mod run;

@@ -127,11 +127,12 @@ kept = 'logs/runs/' + os.environ['RUNNER_RUN_ID'] + '/001-both.py.out'
 def wait_for(length):
     while not (os.path.exists(kept) and os.path.getsize(kept) >= length):
         time.sleep(0.005)
+line = len('out 0' + os.linesep)
 for n in range(5):
     print('out', n)
-    wait_for(12 * n + 6)
+    wait_for(line * (2 * n + 1))
     print('err', n, file=sys.stderr)
-    wait_for(12 * n + 12)
+    wait_for(line * (2 * n + 2))
 ";
     let project = project(&test, python).script("both.py", script).set("timeout", "1m");
     test.runner(["run", "p"]).expect(0);
