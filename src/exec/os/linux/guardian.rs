@@ -151,11 +151,8 @@ fn end_of(reply: &Reply) -> Option<Result<Exit, i32>> {
     let (pid, code, signal, core_dumped, usage, left_behind) = match *reply {
         Reply::Failed { errno } => return Some(Err(errno)),
         Reply::Exited { pid, code, signal, core, user_us, system_us, peak_bytes, left_behind } => {
-            let usage = Usage {
-                cpu_user_us: Some(user_us),
-                cpu_system_us: Some(system_us),
-                peak_memory_bytes: Some(peak_bytes),
-            };
+            let usage =
+                Usage { cpu_user_us: Some(user_us), cpu_system_us: Some(system_us), peak_memory_bytes: peak_bytes };
             (pid, code, signal, core, usage, left_behind)
         }
         _ => return None,

@@ -152,7 +152,7 @@ impl Guardian {
             core: wait.core_dumped,
             user_us: wait.user_us,
             system_us: wait.system_us,
-            peak_bytes: wait.peak_bytes,
+            peak_bytes: pages::told_apart(wait.peak_bytes),
             left_behind,
         };
         say(&mut self.wards[at].socket, &reply);
