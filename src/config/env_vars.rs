@@ -38,8 +38,10 @@ variables! {
     NO_COLOR = "NO_COLOR": "When set and not empty, nothing is coloured.";
     PATH = "PATH": "Where an interpreter without a folder in its name is looked for.";
     RUN_ID = "RUNNER_RUN_ID": "Set for scripts: the run's identifier.";
-    PROJECT = "RUNNER_PROJECT": "Set for scripts: the project's folder.";
+    PROJECT = "RUNNER_PROJECT": "Set for scripts: the project's name.";
     ATTEMPT = "RUNNER_ATTEMPT": "Set for scripts: which attempt this is, from 1.";
+    PYTHON_ENCODING = "PYTHONIOENCODING": "Set for scripts to `utf-8` unless it is set: what they print is taken for UTF-8.";
+    PYTHON_UNBUFFERED = "PYTHONUNBUFFERED": "Set for scripts to `1` unless it is set, so that what they print comes at once and in order.";
 }
 
 /// Whether a variable's name suggests that its value is a secret: such values are never shown.
