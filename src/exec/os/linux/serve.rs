@@ -251,7 +251,7 @@ fn start(command: &SpawnCommand, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Resu
     let child = Command::new(&command.program)
         .args(&command.args)
         .env_clear()
-        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .envs(command.environment())
         .current_dir(&command.working_dir)
         .stdin(Stdio::null())
         .stdout(stdout.try_clone()?)
