@@ -220,18 +220,13 @@ impl Guardian {
 
     /// Whether an exited script may have descendants that live. The usual answer, no, is found with two system calls.
     fn leaves_behind(&self, at: usize) -> bool {
-        if group_lives(self.wards[at].leader) {
-            return true;
-        }
         if !calls::has_children() {
-            return false;
+            return group_lives(self.wards[at].leader);
         }
+        // What has ended and was not yet reaped still counts as a member of its group.
         let leaders = self.leaders();
-        let orphans = || children().iter().any(|pid| !leaders.contains(pid));
-        orphans() && {
-            reap_orphans(&leaders);
-            orphans()
-        }
+        reap_orphans(&leaders);
+        group_lives(self.wards[at].leader) || children().iter().any(|pid| !leaders.contains(pid))
     }
 
     fn leaders(&self) -> HashSet<i32> {
