@@ -9,7 +9,14 @@
     clippy::print_stdout
 )]
 
+mod architecture;
+mod config;
+mod examples;
+mod generated;
 mod harness;
+mod history;
+mod library;
 mod mail;
+mod python;
 mod run;
 mod smtp_server;

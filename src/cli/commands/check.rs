@@ -52,7 +52,7 @@ fn show(loaded: &Loaded, args: &CheckArgs, output: &Output) {
     if project.email_strategy != EmailStrategy::None
         && let Err(error) = MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok())
     {
-        output.error(format!("{} {error}", styled(output::WARNING, "warning:")));
+        output.error(format!("{} {}: {error}", styled(output::WARNING, "warning:"), project.name));
     }
     if args.explain {
         output.line(config::render_explain(&loaded.explain).trim_end());
