@@ -89,10 +89,11 @@ pub(super) fn problems(error: &ConfigError, output: &Output) {
     }
 }
 
-/// Shows warnings on standard error.
+/// Shows warnings on standard error: elsewhere than on a terminal in the same form as problems, for programs to read.
 pub(super) fn warnings(warnings: &[Problem], output: &Output) {
     for warning in warnings {
-        output.error(format!("{} {}", styled(output::WARNING, "warning:"), warning.plain()));
+        let plain = warning.plain();
+        output.error(if output.terminal { format!("{} {plain}", styled(output::WARNING, "warning:")) } else { plain });
     }
 }
 
