@@ -4,12 +4,13 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/cli.md",
+    "docs/json.md",
     "docs/run-folder.md",
     "docs/unattended.md",
 ];
@@ -96,6 +97,41 @@ fn every_variable_is_documented() {
     for variable in project_runner::config::env_vars::ALL {
         assert!(documents.contains(variable.name), "no document names {}", variable.name);
     }
+}
+
+/// The keys that stand in a row of the page, in backticks.
+fn keys_of(page: &str, command: &str) -> Vec<String> {
+    let row = page.lines().find(|line| line.starts_with(&format!("| `{command}` |"))).unwrap();
+    let cell = row.split(" | ").nth(2).unwrap();
+    let mut keys: Vec<String> = cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn answers_for_programs_have_the_keys_of_their_page() {
+    let page = read("docs/json.md");
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "print a").set("timout", 5);
+    test.runner(["run", "p"]).expect(0);
+    let run_dir = project.run_dir();
+    let run = run_dir.file_name().unwrap().to_str().unwrap();
+    for (command, args) in [
+        ("list", vec!["list"]),
+        ("history", vec!["history"]),
+        ("show", vec!["show", run]),
+        ("logs", vec!["logs", run]),
+        ("check --explain", vec!["check", "p", "--explain"]),
+    ] {
+        let answer = test.runner(args.into_iter().chain(["--json"])).expect(0).json();
+        let keys: Vec<String> = answer[0].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, keys_of(&page, command), "{command}");
+    }
+    let problem = &test.runner(["check", "p", "--json"]).expect(0).json()[0];
+    let keys: Vec<String> = problem.as_object().unwrap().keys().cloned().collect();
+    let expected = keys_of(&page, "check");
+    let expected: Vec<String> = expected.into_iter().filter(|key| key != "error" && key != "warning").collect();
+    assert_eq!(keys, expected);
 }
 
 #[test]
