@@ -30,7 +30,7 @@ pub(super) fn serve() -> io::Result<()> {
     calls::outlive_requests_to_end()?;
     // Not the runner's name: whoever kills all runners by their name means the runners, and then the guardians are needed.
     let _ = rustix::thread::set_name(c"guardian");
-    let mut guardian = Guardian { me: pid_of(std::process::id()), wards: Vec::new() };
+    let mut guardian = Guardian { me: pid_of(std::process::id()), own_size: pages::OwnSize::new(), wards: Vec::new() };
     // Made small once the first script runs, which needn't wait for it.
     if guardian.serve_once(&main)? {
         pages::shed();
@@ -51,6 +51,8 @@ struct Ward {
     leader: i32,
     marker: String,
     left_behind: bool,
+    /// How large the guardian was when it started the script.
+    guardian_size: u64,
 }
 
 impl Ward {
@@ -66,6 +68,7 @@ impl Ward {
 
 struct Guardian {
     me: i32,
+    own_size: pages::OwnSize,
     wards: Vec<Ward>,
 }
 
@@ -111,6 +114,7 @@ impl Guardian {
     fn take_order(&mut self, main: &UnixStream) -> bool {
         let Ok(Some((bytes, [stdout, stderr, socket]))) = receive(main) else { return false };
         let mut socket = UnixStream::from(socket);
+        let guardian_size = self.own_size.bytes();
         let started = match wire::decode(&bytes) {
             Some(command) => start(&command, &stdout, &stderr).map(|pid| (pid, command.marker)),
             None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
@@ -127,6 +131,7 @@ impl Guardian {
                             leader: pid,
                             marker,
                             left_behind: false,
+                            guardian_size,
                         });
                     }
                     _ => {
@@ -157,7 +162,7 @@ impl Guardian {
             core: wait.core_dumped,
             user_us: wait.user_us,
             system_us: wait.system_us,
-            peak_bytes: pages::told_apart(wait.peak_bytes),
+            peak_bytes: pages::told_apart(wait.peak_bytes, self.wards[at].guardian_size),
             left_behind,
         };
         say(&mut self.wards[at].socket, &reply);
