@@ -138,7 +138,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    ProjectLock::holder(dir.path());
+                    let _ = ProjectLock::holder(dir.path());
                 }
             });
             for _ in 0..200 {

@@ -20,10 +20,10 @@ pub(super) fn shed() {
 /// Below this a peak is told whatever the guardian's size: it says at least that the script was small.
 const SMALL: u64 = 5 * 1024 * 1024;
 
-/// A script's peak memory, unless it may be no more than the size that the guardian had when it started it (that of an
+/// A script's peak memory, unless it may be no more than the size, roughly known, that the guardian had when it started it (that of an
 /// unoptimised build, say).
 pub(super) fn told_apart(peak: u64, guardian: u64) -> Option<u64> {
-    (peak < SMALL || peak > guardian + guardian / 16).then_some(peak)
+    (peak < SMALL || peak > guardian + guardian / 4).then_some(peak)
 }
 
 /// Tells how much memory this process holds (`man 5 proc_pid_statm`).
