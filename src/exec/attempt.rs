@@ -238,7 +238,12 @@ impl<'a> Running<'a> {
                     let buffer = if stream == Stream::Stdout { &buffers.stdout } else { &buffers.stderr };
                     self.take(stream, &buffer[..read], observer);
                 }
-                Happening::Exited(exit) => self.exited(exit),
+                Happening::Exited(exit) => {
+                    self.exited(exit);
+                    if self.exit.is_some() && !self.left_behind && self.handle.exit_completes_output() {
+                        self.read_the_rest(buffers, observer).await;
+                    }
+                }
                 Happening::Cancelled(by) => self.ask(Cause::Interrupted(by)).await,
                 Happening::KillNow => self.kill().await,
                 Happening::Due => {}
@@ -246,6 +251,34 @@ impl<'a> Running<'a> {
             // Looked at after whatever happened: a flood of output mustn't keep an alarm from being heard.
             self.hear_alarms().await;
         }
+    }
+
+    /// Takes what is written already, and waits for no more.
+    async fn read_the_rest(&mut self, buffers: &mut Buffers, observer: &mut (dyn AttemptObserver + Send)) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            loop {
+                let (pipe, buffer) = match stream {
+                    Stream::Stdout => (&mut self.stdout, &mut buffers.stdout),
+                    Stream::Stderr => (&mut self.stderr, &mut buffers.stderr),
+                };
+                // Unconstrained: the runtime must not say "nothing there" to let other tasks have their turn.
+                let ready = tokio::task::unconstrained(async {
+                    tokio::select! {
+                        biased;
+                        read = pipe.read(buffer) => read,
+                        () = std::future::ready(()) => 0,
+                    }
+                });
+                let read = ready.await;
+                if read == 0 {
+                    break;
+                }
+                let buffer = if stream == Stream::Stdout { &buffers.stdout } else { &buffers.stderr };
+                self.take(stream, &buffer[..read], observer);
+            }
+        }
+        self.stdout = Pipe(None);
+        self.stderr = Pipe(None);
     }
 
     fn take(&mut self, stream: Stream, bytes: &[u8], observer: &mut (dyn AttemptObserver + Send)) {

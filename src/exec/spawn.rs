@@ -91,6 +91,12 @@ pub trait ChildHandle: Send {
     /// Waits for the script itself (not for its descendants). May be dropped and called again.
     fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>>;
 
+    /// Whether, once [`ChildHandle::exited`] has told of an exit that left nothing behind, all that was printed can be
+    /// read without waiting for the streams' ends.
+    fn exit_completes_output(&self) -> bool {
+        false
+    }
+
     /// Asks the script and its descendants to end.
     ///
     /// # Errors

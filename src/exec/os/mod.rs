@@ -4,8 +4,6 @@
 mod direct_unix;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(target_os = "linux")]
-mod unix_calls;
 #[cfg(windows)]
 mod windows;
 

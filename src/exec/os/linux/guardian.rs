@@ -188,6 +188,11 @@ impl ChildHandle for Guarded {
         })
     }
 
+    /// The exit is told after the last byte was written, and both are heard of in that order.
+    fn exit_completes_output(&self) -> bool {
+        true
+    }
+
     fn ask(&mut self) -> io::Result<Asked> {
         self.tell(wire::ASK).map(|()| Asked::Yes)
     }

@@ -5,6 +5,7 @@
 //! by whatever means. It is small so that `wait4`'s peak memory, which is never less than the spawner's own size, tells
 //! of the scripts.
 
+mod calls;
 pub mod guardian;
 mod pages;
 mod procfs;

@@ -1,23 +1,21 @@
 //! The guardian's own side: one thread, few pages, no runtime.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::calls;
 use super::pages;
 use super::procfs;
 use super::tree::{self, Family};
-use super::wire::{self, Reply};
-use crate::exec::os::unix_calls as calls;
+use super::wire::{self, Order, Reply};
 use crate::model::Leaked;
-use crate::plan::SpawnCommand;
 
 /// Serves orders from the socket that is this process's standard input, until its other end is closed; then ends every
 /// script that is left, with all of its descendants.
@@ -30,7 +28,12 @@ pub(super) fn serve() -> io::Result<()> {
     calls::outlive_requests_to_end()?;
     // Not the runner's name: whoever kills all runners by their name means the runners, and then the guardians are needed.
     let _ = rustix::thread::set_name(c"guardian");
-    let mut guardian = Guardian { me: pid_of(std::process::id()), own_size: pages::OwnSize::new(), wards: Vec::new() };
+    let mut guardian = Guardian {
+        me: pid_of(std::process::id()),
+        own_size: pages::OwnSize::new(),
+        null: File::open("/dev/null")?.into(),
+        wards: Vec::new(),
+    };
     // Made small once the first script runs, which needn't wait for it.
     if guardian.serve_once(&main)? {
         pages::shed();
@@ -45,8 +48,8 @@ struct Ward {
     socket: UnixStream,
     /// Becomes readable when the script exits; `None` once it has, since it would stay so for ever.
     pidfd: Option<OwnedFd>,
-    /// The writing ends of its output. Kept until it exits and closed only then, they wake the runner once, together
-    /// with the word of the exit.
+    /// The writing ends of its output. Kept until its exit has been told, so that the runner is woken once, by the word of
+    /// the exit, and not by each stream's end.
     output: Option<[OwnedFd; 2]>,
     leader: i32,
     marker: String,
@@ -69,6 +72,8 @@ impl Ward {
 struct Guardian {
     me: i32,
     own_size: pages::OwnSize,
+    /// `/dev/null`, the scripts' standard input.
+    null: OwnedFd,
     wards: Vec<Ward>,
 }
 
@@ -116,7 +121,7 @@ impl Guardian {
         let mut socket = UnixStream::from(socket);
         let guardian_size = self.own_size.bytes();
         let started = match wire::decode(&bytes) {
-            Some(command) => start(&command, &stdout, &stderr).map(|pid| (pid, command.marker)),
+            Some(order) => self.start(&order, &stdout, &stderr).map(|pid| (pid, order.marker.to_owned())),
             None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
         };
         match started {
@@ -152,7 +157,6 @@ impl Guardian {
         }
         let Some(wait) = calls::wait4(ward.leader) else { return };
         ward.pidfd = None;
-        ward.output = None;
         let left_behind = self.leaves_behind(at);
         self.wards[at].left_behind = left_behind;
         let reply = Reply::Exited {
@@ -166,6 +170,7 @@ impl Guardian {
             left_behind,
         };
         say(&mut self.wards[at].socket, &reply);
+        self.wards[at].output = None;
     }
 
     /// Does what the runner says of one script; false when it has closed that script's socket.
@@ -231,6 +236,11 @@ impl Guardian {
         tree::kill_all(everyone, || reap_orphans(&HashSet::new()));
     }
 
+    fn start(&self, order: &Order<'_>, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
+        let streams = [self.null.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        calls::spawn(order.program, &order.args, &order.env, order.working_dir, streams)
+    }
+
     /// Whether an exited script may have descendants that live. The usual answer, no, is found with two system calls.
     fn leaves_behind(&self, at: usize) -> bool {
         if !calls::has_children() {
@@ -252,21 +262,6 @@ impl Guardian {
         let family = Family { leader: ward.leader, marker: ward.marker.clone(), alone: others.is_empty() };
         tree::members(&procfs::processes(), self.me, &others, &family)
     }
-}
-
-fn start(command: &SpawnCommand, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
-    // Everything here keeps to what the standard library can do with posix_spawn, which doesn't copy page tables.
-    let child = Command::new(&command.program)
-        .args(&command.args)
-        .env_clear()
-        .envs(command.environment())
-        .current_dir(&command.working_dir)
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone()?)
-        .stderr(stderr.try_clone()?)
-        .process_group(0)
-        .spawn()?;
-    Ok(pid_of(child.id()))
 }
 
 /// Whether a process of this group is left.

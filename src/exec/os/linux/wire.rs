@@ -4,10 +4,9 @@
 //! first byte three file descriptors: the script's standard output and error, and the guardian's end of the order's
 //! own socket. On that socket the guardian answers with JSON lines, and the runner sends single bytes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,28 +74,39 @@ pub(super) fn encode(command: &SpawnCommand) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A command as the guardian reads it: in place, since it is handed to the system as it came.
+#[derive(Debug)]
+pub(super) struct Order<'a> {
+    pub(super) program: &'a CStr,
+    pub(super) working_dir: &'a CStr,
+    pub(super) marker: &'a str,
+    pub(super) args: Vec<&'a CStr>,
+    /// `NAME=value` each.
+    pub(super) env: Vec<&'a CStr>,
+}
+
 /// Reads what [`encode`] wrote, without the length.
-pub(super) fn decode(bytes: &[u8]) -> Option<SpawnCommand> {
-    let (count, texts) = bytes.split_first_chunk::<4>()?;
+pub(super) fn decode(bytes: &[u8]) -> Option<Order<'_>> {
+    let (count, mut texts) = bytes.split_first_chunk::<4>()?;
     let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
-    let mut texts = texts.strip_suffix(&[0])?.split(|&byte| byte == 0);
-    let mut next = || texts.next().map(|text| OsString::from_vec(text.to_vec()));
-    let program = PathBuf::from(next()?);
-    let working_dir = PathBuf::from(next()?);
-    let marker = next()?.into_string().ok()?;
+    let mut next = || {
+        let text = CStr::from_bytes_until_nul(texts).ok()?;
+        texts = &texts[text.count_bytes() + 1..];
+        Some(text)
+    };
+    let program = next()?;
+    let working_dir = next()?;
+    let marker = next()?.to_str().ok()?;
     let args = (0..count).map(|_| next()).collect::<Option<Vec<_>>>()?;
-    let mut env = Vec::new();
-    while let Some(pair) = next() {
-        let bytes = pair.as_bytes();
-        // A name may begin with `=` on other systems; here the first one after the first byte separates.
-        let at = bytes.iter().skip(1).position(|&byte| byte == b'=')? + 1;
-        env.push((OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec())));
-    }
-    Some(SpawnCommand { program, args, base_env: [].into(), env, working_dir, marker })
+    let env = std::iter::from_fn(next).collect();
+    Some(Order { program, working_dir, marker, args, env })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -112,10 +122,10 @@ mod tests {
         let bytes = encode(&command).unwrap();
         assert_eq!(u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize, bytes.len() - 4);
         let arrived = decode(&bytes[4..]).unwrap();
-        assert_eq!((&arrived.program, &arrived.args), (&command.program, &command.args));
-        assert_eq!((&arrived.working_dir, &arrived.marker), (&command.working_dir, &command.marker));
-        let environment: Vec<_> = arrived.environment().map(|(name, value)| (name.to_str(), value.to_str())).collect();
-        assert_eq!(environment, [("B", "b"), ("A", "x=y"), ("EMPTY", "")].map(|(a, b)| (Some(a), Some(b))));
+        assert_eq!((arrived.program, arrived.working_dir), (c"/usr/bin/python3", c"/srv/pro ject"));
+        assert_eq!(arrived.marker, command.marker);
+        assert_eq!(arrived.args, [c"a b.py", c"", c"\xff\n\""]);
+        assert_eq!(arrived.env, [c"B=b", c"A=x=y", c"EMPTY="]);
     }
 
     #[test]
