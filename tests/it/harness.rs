@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 /// How long a condition is waited for before a test fails. Long: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program under test.
+/// The program under test. Absolute, because a build for Windows made elsewhere names it without a drive.
 pub fn runner() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_runner"))
+    std::path::absolute(env!("CARGO_BIN_EXE_runner")).unwrap()
 }
 
 /// The misbehaving interpreter, an example program that is built beside the tests.
@@ -264,4 +264,10 @@ pub fn lives(pid: &str) -> bool {
     let filter = format!("PID eq {}", pid.trim());
     let output = Command::new("tasklist").args(["/fi", &filter, "/fo", "csv"]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).contains(&format!("\"{}\"", pid.trim()))
+}
+
+/// Whether Windows is in truth Wine, some of whose programs do less than those of Windows.
+#[cfg(windows)]
+pub fn under_wine() -> bool {
+    Path::new(r"C:\windows\system32\winecfg.exe").exists()
 }

@@ -13,3 +13,5 @@ mod harness;
 mod mail;
 mod run;
 mod smtp_server;
+#[cfg(windows)]
+mod windows;

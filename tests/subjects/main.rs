@@ -43,6 +43,7 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
         "lines" => (0..rest.parse::<u64>().unwrap()).for_each(|n| println!("line {n}")),
         "exit" => std::process::exit(rest.parse::<u32>().unwrap().cast_signed()),
         "abort" => std::process::abort(),
+        "crash" => system::crash(),
         "sleep" => std::thread::sleep(seconds(rest)),
         "touch" => std::fs::write(rest, "").unwrap(),
         "append" => {
@@ -138,6 +139,10 @@ mod system {
         }
     }
 
+    pub fn crash() {
+        signal_self(libc::SIGSEGV);
+    }
+
     pub fn signal_self(signal: i32) {
         // SAFETY: no pointers.
         unsafe { libc::raise(signal) };
@@ -155,12 +160,18 @@ mod system {
 }
 
 #[cfg(windows)]
+#[allow(unsafe_code)]
 mod system {
     use std::os::windows::process::CommandExt;
     use std::process::Command;
 
     pub fn ignore_requests_to_end() {
         // What a console program does not handle ends it; the tests that need this are for Unix.
+    }
+
+    pub fn crash() {
+        // SAFETY: it is not: this is what a broken extension module does.
+        unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
     }
 
     pub fn signal_self(signal: i32) {

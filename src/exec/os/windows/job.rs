@@ -4,12 +4,12 @@
 //! A script is started suspended and resumed once it is in its job, so that no descendant can be born outside of it.
 #![allow(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::mem::size_of;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW, ResumeThread, THREAD_SUSPEND_RESUME,
 };
 
+use super::cmd_line::{Started, prepare};
 use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
 use crate::plan::SpawnCommand;
@@ -41,21 +42,23 @@ const TERMINATED: u32 = 1;
 
 /// Starts scripts in job objects.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct JobSpawner;
+pub(in crate::exec::os) struct JobSpawner;
 
 impl Spawn for JobSpawner {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
-        Box::pin(async move { start(command).map_err(|error| SpawnError::explain(command, &error)) })
+        Box::pin(async move {
+            let prepared = prepare(command).map_err(|message| SpawnError { message })?;
+            start(command, &prepared).map_err(|error| SpawnError::explain(command, &error))
+        })
     }
 }
 
-fn start(command: &SpawnCommand) -> io::Result<Spawned> {
+fn start(command: &SpawnCommand, prepared: &Started<'_>) -> io::Result<Spawned> {
     let job = Job::new()?;
     let shares_console = has_console();
     let window = if shares_console { 0 } else { CREATE_NO_WINDOW };
-    let (program, args) = without_cmd(&command.program, &command.args);
-    let mut child = Command::new(program)
-        .args(args)
+    let mut child = Command::new(prepared.program)
+        .args(prepared.args)
         .env_clear()
         .envs(command.env.iter().map(|(name, value)| (name, value)))
         .current_dir(&command.working_dir)
@@ -74,22 +77,6 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     resume(pid)?;
     let handle = Box::new(InJob { child, job, pid, shares_console, process: times });
     Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
-}
-
-/// `cmd /d /c script.cmd ARGS` as `script.cmd ARGS`: the standard library then starts cmd itself and quotes the arguments
-/// for it, or refuses those that can't be quoted. Written out, cmd would take `&` and `%` in them for its own.
-fn without_cmd<'a>(program: &'a Path, args: &'a [OsString]) -> (&'a OsStr, &'a [OsString]) {
-    let is = |text: &OsStr, word: &str| text.eq_ignore_ascii_case(word);
-    let cmd = program.file_stem().is_some_and(|stem| is(stem, "cmd"));
-    if cmd
-        && let Some(at) = args.iter().position(|arg| is(arg, "/c"))
-        && args[..at].iter().all(|flag| is(flag, "/d") || is(flag, "/s"))
-        && let Some(script) = args.get(at + 1)
-        && Path::new(script).extension().is_some_and(|extension| is(extension, "cmd") || is(extension, "bat"))
-    {
-        return (script, &args[at + 2..]);
-    }
-    (program.as_os_str(), args)
 }
 
 fn has_console() -> bool {
@@ -295,21 +282,5 @@ impl ChildHandle for InJob {
             let others = living.into_iter().filter(|&pid| pid != self.pid);
             others.map(|pid| Leaked { pid, command: program_of(pid) }).collect()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batch_files_are_started_without_a_cmd_in_front() {
-        let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
-        let cmd = Path::new(r"C:\Windows\System32\cmd.exe");
-        let batch = args(&["/d", "/C", r"C:\p\a.cmd", "x & y"]);
-        assert_eq!(without_cmd(cmd, &batch), (OsStr::new(r"C:\p\a.cmd"), &batch[3..]));
-        for other in [args(&["/d", "/c", "dir"]), args(&["/q", "/c", "a.cmd"]), args(&["/k", "a.cmd"])] {
-            assert_eq!(without_cmd(cmd, &other), (cmd.as_os_str(), &other[..]));
-        }
     }
 }
