@@ -14,7 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
-use windows_sys::Win32::Foundation::{FILETIME, HANDLE, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Foundation::{ERROR_MORE_DATA, FILETIME, HANDLE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
@@ -57,8 +57,12 @@ fn start(command: &SpawnCommand, prepared: &Started<'_>) -> io::Result<Spawned> 
     let job = Job::new()?;
     let shares_console = has_console();
     let window = if shares_console { 0 } else { CREATE_NO_WINDOW };
-    let mut child = Command::new(prepared.program)
-        .args(prepared.args)
+    let mut starting = Command::new(prepared.program);
+    starting.args(prepared.args);
+    if let Some(tail) = &prepared.tail {
+        starting.raw_arg(tail);
+    }
+    let mut child = starting
         .env_clear()
         .envs(command.env.iter().map(|(name, value)| (name, value)))
         .current_dir(&command.working_dir)
@@ -157,6 +161,7 @@ impl Job {
         check(unsafe { TerminateJobObject(self.raw(), TERMINATED) })
     }
 
+    /// What the job tells of itself; of a list that is too long for `T`, its beginning.
     fn query<T: Default>(&self, class: i32) -> Option<T> {
         let mut information = T::default();
         // SAFETY: callers name the structure that belongs to the class; it lives through the call.
@@ -169,7 +174,8 @@ impl Job {
                 std::ptr::null_mut(),
             )
         };
-        (result != 0).then_some(information)
+        let is_cut = || io::Error::last_os_error().raw_os_error() == Some(ERROR_MORE_DATA as i32);
+        (result != 0 || is_cut()).then_some(information)
     }
 
     /// Processes in the job that haven't ended.
@@ -239,13 +245,27 @@ struct InJob {
     process: Option<OwnedHandle>,
 }
 
+impl InJob {
+    /// The script's descendants that live. A console's host ends by itself when nobody needs the console any more.
+    fn descendants(&self) -> Vec<Leaked> {
+        let others = self.job.living().into_iter().filter(|&pid| pid != self.pid);
+        let named = others.map(|pid| Leaked { pid, command: program_of(pid) });
+        named.filter(|leaked| !is_console_host(&leaked.command)).collect()
+    }
+}
+
+/// The system starts it for a program that has a console of its own, and it then belongs to that program's job.
+fn is_console_host(program: &str) -> bool {
+    program.to_ascii_lowercase().ends_with(r"\system32\conhost.exe")
+}
+
 impl ChildHandle for InJob {
     fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>> {
         Box::pin(async move {
             let status = self.child.wait().await?;
             let code = status.code().unwrap_or_default().cast_unsigned();
             let usage = self.job.usage(self.process.as_ref());
-            let left_behind = self.job.living().iter().any(|&pid| pid != self.pid);
+            let left_behind = !self.descendants().is_empty();
             Ok(Exit { pid: self.pid, status: ExitStatus::Code(code), usage, left_behind })
         })
     }
@@ -277,10 +297,6 @@ impl ChildHandle for InJob {
     }
 
     fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
-        Box::pin(async move {
-            let living = self.job.living();
-            let others = living.into_iter().filter(|&pid| pid != self.pid);
-            others.map(|pid| Leaked { pid, command: program_of(pid) }).collect()
-        })
+        Box::pin(async move { self.descendants() })
     }
 }
