@@ -267,7 +267,6 @@ pub fn lives(pid: &str) -> bool {
 }
 
 /// Whether Windows is in truth Wine, some of whose programs do less than those of Windows.
-#[cfg(windows)]
 pub fn under_wine() -> bool {
-    Path::new(r"C:\windows\system32\winecfg.exe").exists()
+    cfg!(windows) && Path::new(r"C:\windows\system32\winecfg.exe").exists()
 }
