@@ -430,7 +430,8 @@ fn peak_memory_is_the_scripts_own() {
     test.runner(["run", "p"]).expect(0);
     let peaks: Vec<_> = project.ends().iter().map(|end| end["usage"]["peak_memory_bytes"].as_u64()).collect();
     if cfg!(target_os = "linux") {
-        assert!(peaks[0].unwrap() < 5 << 20, "{peaks:?}");
+        // An unoptimised guardian may be too large itself to tell; then it must not say its own size.
+        assert!(peaks[0].is_none_or(|peak| peak < 5 << 20), "{peaks:?}");
         assert!((64 << 20..80 << 20).contains(&peaks[1].unwrap()), "{peaks:?}");
     } else {
         assert!(peaks[1].is_none_or(|peak| peak >= 64 << 20), "{peaks:?}");

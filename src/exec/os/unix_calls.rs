@@ -1,4 +1,4 @@
-//! The two system calls that no safe library offers in the form needed here.
+//! System calls on children and signals, some of which no safe library offers in the form needed here.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -38,6 +38,14 @@ pub(super) fn wait4(pid: i32) -> Option<Wait> {
         // Linux counts kibibytes.
         peak_bytes: u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024,
     })
+}
+
+/// Whether this process has a child, living or not yet reaped.
+pub(super) fn has_children() -> bool {
+    let options = rustix::process::WaitIdOptions::EXITED
+        | rustix::process::WaitIdOptions::NOHANG
+        | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(rustix::process::WaitId::All, options).is_ok()
 }
 
 /// Lets the usual requests to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT) pass without effect: a terminal or a service manager

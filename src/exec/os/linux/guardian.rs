@@ -81,6 +81,7 @@ impl Guardian {
             inbox: Vec::new(),
             end: None,
             command: command.clone(),
+            done: false,
         };
         Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle: Box::new(handle) })
     }
@@ -113,6 +114,8 @@ struct Guarded {
     /// The end, if it was told while something else was waited for.
     end: Option<Result<Exit, i32>>,
     command: SpawnCommand,
+    /// It has exited and left nothing behind: the guardian has forgotten it.
+    done: bool,
 }
 
 impl Guarded {
@@ -148,11 +151,8 @@ fn end_of(reply: &Reply) -> Option<Result<Exit, i32>> {
     let (pid, code, signal, core_dumped, usage, left_behind) = match *reply {
         Reply::Failed { errno } => return Some(Err(errno)),
         Reply::Exited { pid, code, signal, core, user_us, system_us, peak_bytes, left_behind } => {
-            let usage = Usage {
-                cpu_user_us: Some(user_us),
-                cpu_system_us: Some(system_us),
-                peak_memory_bytes: Some(peak_bytes),
-            };
+            let usage =
+                Usage { cpu_user_us: Some(user_us), cpu_system_us: Some(system_us), peak_memory_bytes: peak_bytes };
             (pid, code, signal, core, usage, left_behind)
         }
         _ => return None,
@@ -169,7 +169,10 @@ impl ChildHandle for Guarded {
         Box::pin(async move {
             while self.listen(true).await?.is_some() {}
             match self.end.take() {
-                Some(Ok(exit)) => Ok(exit),
+                Some(Ok(exit)) => {
+                    self.done = !exit.left_behind;
+                    Ok(exit)
+                }
                 Some(Err(errno)) => {
                     Err(SpawnError::explain(&self.command, &io::Error::from_raw_os_error(errno)).into())
                 }
@@ -184,6 +187,9 @@ impl ChildHandle for Guarded {
 
     fn kill(&mut self) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
+            if self.done {
+                return Ok(());
+            }
             self.tell(wire::KILL)?;
             match self.listen(false).await? {
                 Some(Reply::Killed { left: 0 }) => Ok(()),
@@ -195,7 +201,7 @@ impl ChildHandle for Guarded {
 
     fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
         Box::pin(async move {
-            if self.tell(wire::LIST).is_err() {
+            if self.done || self.tell(wire::LIST).is_err() {
                 return Vec::new();
             }
             match self.listen(false).await {

@@ -38,12 +38,25 @@ pub(super) fn serve() -> io::Result<()> {
 /// One script.
 struct Ward {
     socket: UnixStream,
-    pidfd: OwnedFd,
+    /// Becomes readable when the script exits; `None` once it has, since it would stay so for ever.
+    pidfd: Option<OwnedFd>,
+    /// The writing ends of its output. Kept until it exits and closed only then, they wake the runner once, together
+    /// with the word of the exit.
+    output: Option<[OwnedFd; 2]>,
     leader: i32,
     marker: String,
-    exited: bool,
-    /// It has exited and left nothing behind.
-    clean: bool,
+    left_behind: bool,
+}
+
+impl Ward {
+    fn exited(&self) -> bool {
+        self.pidfd.is_none()
+    }
+
+    /// It has exited and left nothing behind: there is nothing that the runner could still want of it.
+    fn is_done(&self) -> bool {
+        self.exited() && !self.left_behind
+    }
 }
 
 struct Guardian {
@@ -62,26 +75,31 @@ impl Guardian {
         fds.push(PollFd::new(main, PollFlags::IN));
         for ward in &self.wards {
             fds.push(PollFd::new(&ward.socket, PollFlags::IN));
-            // A pidfd stays readable for ever once its process has ended: not asked for again.
-            fds.push(PollFd::new(&ward.pidfd, if ward.exited { PollFlags::empty() } else { PollFlags::IN }));
         }
+        fds.extend(self.wards.iter().filter_map(|ward| Some(PollFd::new(ward.pidfd.as_ref()?, PollFlags::IN))));
         match poll(&mut fds, None) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let order = ready.next().unwrap_or_default();
+        let heard: Vec<bool> = ready.by_ref().take(self.wards.len()).collect();
+        let exits = ready.any(|exited| exited);
         drop(fds);
+        if exits {
+            // Whose, is found by asking for each: there are as many as projects side by side.
+            (0..self.wards.len()).for_each(|at| self.see_exit(at));
+        }
         // From the last to the first, since a ward may be dropped.
         for at in (0..self.wards.len()).rev() {
-            if ready[2 + 2 * at] && !self.wards[at].exited {
-                self.see_exit(at);
-            }
-            if ready[1 + 2 * at] && !self.hear(at) {
+            if self.wards[at].is_done() {
+                self.wards.swap_remove(at);
+            } else if heard[at] && !self.hear(at) {
                 self.dismiss(at);
             }
         }
-        Ok(!ready[0] || self.take_order(main))
+        Ok(!order || self.take_order(main))
     }
 
     /// Starts the script of an order; false when the runner is gone.
@@ -89,14 +107,22 @@ impl Guardian {
         let Ok(Some((bytes, [stdout, stderr, socket]))) = receive(main) else { return false };
         let mut socket = UnixStream::from(socket);
         let started = match wire::decode(&bytes) {
-            Some(command) => start(&command, stdout, stderr).map(|pid| (pid, command.marker)),
+            Some(command) => start(&command, &stdout, &stderr).map(|pid| (pid, command.marker)),
             None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
         };
         match started {
             Ok((pid, marker)) => {
                 match Pid::from_raw(pid).map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
                     Some(Ok(pidfd)) => {
-                        self.wards.push(Ward { socket, pidfd, leader: pid, marker, exited: false, clean: false });
+                        let output = Some([stdout, stderr]);
+                        self.wards.push(Ward {
+                            socket,
+                            pidfd: Some(pidfd),
+                            output,
+                            leader: pid,
+                            marker,
+                            left_behind: false,
+                        });
                     }
                     _ => {
                         tree::signal(pid, Signal::KILL);
@@ -111,10 +137,14 @@ impl Guardian {
 
     fn see_exit(&mut self, at: usize) {
         let ward = &mut self.wards[at];
+        if ward.exited() {
+            return;
+        }
         let Some(wait) = calls::wait4(ward.leader) else { return };
-        ward.exited = true;
+        ward.pidfd = None;
+        ward.output = None;
         let left_behind = self.leaves_behind(at);
-        self.wards[at].clean = !left_behind;
+        self.wards[at].left_behind = left_behind;
         let reply = Reply::Exited {
             pid: u32::try_from(self.wards[at].leader).unwrap_or_default(),
             code: wait.code,
@@ -122,7 +152,7 @@ impl Guardian {
             core: wait.core_dumped,
             user_us: wait.user_us,
             system_us: wait.system_us,
-            peak_bytes: wait.peak_bytes,
+            peak_bytes: pages::told_apart(wait.peak_bytes),
             left_behind,
         };
         say(&mut self.wards[at].socket, &reply);
@@ -165,11 +195,9 @@ impl Guardian {
 
     /// The runner is done with a script; whatever of it still lives is ended.
     fn dismiss(&mut self, at: usize) {
-        if !self.wards[at].clean {
-            self.kill(at);
-        }
+        self.kill(at);
         let ward = self.wards.swap_remove(at);
-        if !ward.exited {
+        if !ward.exited() {
             let _ = calls::wait4(ward.leader);
         }
     }
@@ -195,6 +223,9 @@ impl Guardian {
         if group_lives(self.wards[at].leader) {
             return true;
         }
+        if !calls::has_children() {
+            return false;
+        }
         let leaders = self.leaders();
         let orphans = || children().iter().any(|pid| !leaders.contains(pid));
         orphans() && {
@@ -204,7 +235,7 @@ impl Guardian {
     }
 
     fn leaders(&self) -> HashSet<i32> {
-        self.wards.iter().filter(|ward| !ward.exited).map(|ward| ward.leader).collect()
+        self.wards.iter().filter(|ward| !ward.exited()).map(|ward| ward.leader).collect()
     }
 
     fn members(&self, at: usize) -> Vec<i32> {
@@ -215,7 +246,7 @@ impl Guardian {
     }
 }
 
-fn start(command: &SpawnCommand, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<i32> {
+fn start(command: &SpawnCommand, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Result<i32> {
     // Everything here keeps to what the standard library can do with posix_spawn, which doesn't copy page tables.
     let child = Command::new(&command.program)
         .args(&command.args)
@@ -223,8 +254,8 @@ fn start(command: &SpawnCommand, stdout: OwnedFd, stderr: OwnedFd) -> io::Result
         .envs(command.env.iter().map(|(name, value)| (name, value)))
         .current_dir(&command.working_dir)
         .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(stderr)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
         .process_group(0)
         .spawn()?;
     Ok(pid_of(child.id()))

@@ -35,7 +35,7 @@ pub(super) enum Reply {
         core: bool,
         user_us: u64,
         system_us: u64,
-        peak_bytes: u64,
+        peak_bytes: Option<u64>,
         left_behind: bool,
     },
     /// Those of its descendants that are alive.
