@@ -49,6 +49,10 @@ pub(super) const KEYS: [Key; 17] = [
     optional("output"),
 ];
 
+/// Keys whose single value is a text, never a number or a truth value.
+pub(super) const TEXT_KEYS: [&str; 7] =
+    ["python_command", "email_strategy", "env_file", "working_dir", "on_failure", "log_filename", "log_rotation"];
+
 /// Keys of a script beside those that it shares with the project.
 pub(super) const SCRIPT_ONLY_KEYS: [&str; 3] = ["path", "name", "interpreter"];
 

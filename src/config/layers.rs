@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 use super::environment::Environment;
-use super::keys::{COMMON_FILE, PROJECT_FILE};
+use super::keys::{self, COMMON_FILE, PROJECT_FILE};
 use super::names;
 use super::node::{Entry, Node, Table, Value};
 use super::parse::{self, Parsed, canonical};
@@ -65,7 +67,8 @@ impl Layers {
         }
     }
 
-    /// `RUNNER_SET_TIMEOUT=90s` and the like: JSON where it parses as JSON, else text.
+    /// `RUNNER_SET_TIMEOUT=90s` and the like: JSON where it parses as JSON, else text. `true`, or a year, is text too
+    /// where the key wants text: it is a program's or a file's name.
     fn add_variables(&mut self, environment: &Environment) {
         let mut table = Table::default();
         for (name, value) in environment.iter() {
@@ -81,6 +84,9 @@ impl Layers {
                 continue;
             };
             let node = match serde_json::from_str(text) {
+                Ok(Json::Bool(_) | Json::Number(_)) if keys::TEXT_KEYS.contains(&canonical(&key)) => {
+                    Node { value: Value::Text(text.to_owned()), origin: origin.clone() }
+                }
                 Ok(json) => Node::from_json(json, &origin),
                 Err(_) => Node { value: Value::Text(text.to_owned()), origin: origin.clone() },
             };
@@ -123,7 +129,7 @@ fn no_project_file(root: &Path) -> Problem {
         Some(name) => format!("rename {name} to {PROJECT_FILE}"),
         None => format!(
             "to make this folder a project, write {PROJECT_FILE}: {{{}}}",
-            super::keys::KEYS.iter().filter_map(|key| key.example).collect::<Vec<_>>().join(", ")
+            keys::KEYS.iter().filter_map(|key| key.example).collect::<Vec<_>>().join(", ")
         ),
     };
     let message = format!("the folder has no {PROJECT_FILE}");

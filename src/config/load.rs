@@ -90,11 +90,19 @@ pub fn load_config(project: impl AsRef<Path>) -> Result<Project, ConfigError> {
     Ok(loaded.project)
 }
 
+/// Why a folder can't be a project although it is there.
+const NOT_UNICODE: &str =
+    if cfg!(windows) { "the folder's path is not Unicode" } else { "the folder's path is not UTF-8" };
+
 /// The project's folder, absolute.
 fn project_folder(project: &Path) -> Result<PathBuf, Box<Problem>> {
     let not_found = |message: String| Problem::of_file(ProblemKind::FileNotFound, project, message);
     let root = paths::absolute(project).map_err(|error| Box::new(not_found(format!("not a folder: {error}"))))?;
     match std::fs::metadata(&root) {
+        // Events, the history and the mail name the folder, and they are Unicode.
+        Ok(_) if root.to_str().is_none() => Err(Problem::of_file(ProblemKind::Unreadable, project, NOT_UNICODE)
+            .hint("rename the folder, or reach it by a link")
+            .into()),
         Ok(metadata) if metadata.is_dir() => Ok(root),
         Ok(_) => Err(not_found("a project is a folder, not a file".to_owned()).hint("name the folder it is in").into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -31,7 +31,7 @@ pub struct Batch {
 pub(super) struct RunStart {
     run_id: RunId,
     project: String,
-    project_dir: String,
+    pub(super) project_dir: String,
     profile: Option<String>,
     host: String,
     pid: u32,

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use thiserror::Error;
 
 use super::batch::micros;
-use super::{Store, StoreError};
+use super::{Store, StoreError, known};
 use crate::model::{MailState, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage};
 
 /// So many of a script's last successes tell how long it usually takes.
@@ -203,6 +203,12 @@ impl Store {
             }
         };
         rows.map_err(|error| self.error(error))?.iter().map(|row| self.run_row(row)).collect()
+    }
+
+    /// Folders of projects that were recorded here at some time, also in a database that was lost since.
+    #[must_use]
+    pub fn remembered_projects(&self) -> Vec<PathBuf> {
+        self.path.parent().map(known::known).unwrap_or_default()
     }
 
     /// The one run whose id begins with `prefix`.

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -21,6 +22,36 @@ pub fn subject() -> PathBuf {
     let path = runner().parent().unwrap().join("examples").join(name);
     assert!(path.exists(), "{} is not built; run all of `cargo test` once", path.display());
     path
+}
+
+/// The command of a usable Python, or a word of why the test is skipped.
+pub fn python() -> Option<&'static str> {
+    static FOUND: OnceLock<Option<&'static str>> = OnceLock::new();
+    let names: &[&str] = if cfg!(windows) { &["python", "py", "python3"] } else { &["python3", "python"] };
+    let is_usable = |name: &&&str| {
+        let mut command = Command::new(name);
+        command.args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let found = *FOUND.get_or_init(|| names.iter().find(is_usable).copied());
+    if found.is_none() {
+        println!("skipped: no Python 3.8 or newer is on PATH (looked for {})", names.join(", "));
+    }
+    found
+}
+
+/// Copies what of a folder belongs to it, without what runs leave there.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if !entry.file_type().unwrap().is_dir() {
+            std::fs::copy(entry.path(), target).unwrap();
+        } else if entry.file_name() != "logs" && entry.file_name() != "work" {
+            copy_dir(&entry.path(), &target);
+        }
+    }
 }
 
 /// Waits until `condition` gives something.
@@ -48,7 +79,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn of(output: Output) -> Self {
+    /// Of a command that has ended.
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"),
@@ -99,6 +131,13 @@ impl Test {
             "logs_backup_count": 0,
         });
         Project { root, config }
+    }
+
+    /// A project that is there already.
+    pub fn existing(&self, name: &str) -> Project {
+        let root = self.path(name);
+        let text = std::fs::read(root.join("exec_config.json")).unwrap();
+        Project { root, config: serde_json::from_slice(&text).unwrap() }
     }
 
     /// The runner with these arguments, not yet started, in this folder, with a state folder of its own and without any
@@ -171,12 +210,6 @@ impl Project {
     /// Sets a key of the project file.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.config[key] = value.into();
-        self.write()
-    }
-
-    /// Removes a key of the project file.
-    pub fn without(mut self, key: &str) -> Self {
-        self.config.as_object_mut().unwrap().remove(key);
         self.write()
     }
 

@@ -9,8 +9,13 @@
     clippy::print_stdout
 )]
 
+mod config;
+mod examples;
 mod harness;
+mod history;
+mod library;
 mod mail;
+mod python;
 mod run;
 mod smtp_server;
 #[cfg(windows)]

@@ -1,25 +1,29 @@
 //! `runner logs RUN [SCRIPT]`: what a run's scripts printed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::CommandError;
+use super::kept_output::KeptOutput;
 use super::show::load_report;
 use super::view::{BOLD, DIM, View, one_line, outcome_style};
 use crate::event::{ReportFold, RunEvent};
-use crate::model::{RunReport, ScriptReport};
+use crate::model::{Outcome, RunReport, ScriptReport};
 use crate::store::Store;
 
 /// How long one waits for a running script to print more. Files have no portable way to tell that they grew.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// Bytes of a line that become one JSON object; a longer line comes in pieces.
+const LONGEST_LINE: usize = 1024 * 1024;
+
 /// What is asked for.
 pub(super) struct LogsRequest<'a> {
     /// The beginning of the run's id.
     pub run: String,
-    /// Only this script: its name, or as the project file writes it.
+    /// Only this script: its name, its file or its place.
     pub script: Option<String>,
     /// Go on until the run ends.
     pub follow: bool,
@@ -29,7 +33,7 @@ pub(super) struct LogsRequest<'a> {
     pub is_alive: &'a dyn Fn(&RunReport) -> bool,
 }
 
-/// Writes what the scripts of a run printed, with a heading a script if there are several.
+/// Writes what the scripts of a run printed, with a heading a script if there are several; as JSON one object a line.
 ///
 /// # Errors
 /// When there is no such run or script, a file can't be read or the answer not written.
@@ -41,8 +45,7 @@ pub(super) async fn logs(
 ) -> Result<(), CommandError> {
     let report = load_report(store, &request.run).await?;
     let chosen = chosen(&report, request.script.as_deref())?;
-    let mut printer =
-        Printer { out, view, request, headings: chosen.len() > 1, chosen, next: 0, heading_written: false, offset: 0 };
+    let mut printer = Printer::new(out, view, request, chosen);
     let path = report.run_dir.join("events.jsonl");
     let mut told = match File::open(&path) {
         Ok(file) => Told { path, lines: BufReader::new(file), line: Vec::new(), fold: ReportFold::default() },
@@ -72,8 +75,7 @@ pub(super) async fn logs(
 
 /// The places of the scripts that are asked for.
 fn chosen(report: &RunReport, script: Option<&str>) -> Result<Vec<usize>, CommandError> {
-    let asked =
-        |candidate: &&ScriptReport| script.is_none_or(|text| candidate.name == text || candidate.script == text);
+    let asked = |candidate: &&ScriptReport| script.is_none_or(|text| is_called(candidate, text));
     let chosen: Vec<usize> = report.scripts.iter().filter(asked).map(|script| script.index).collect();
     match script {
         Some(text) if chosen.is_empty() => Err(CommandError::UnknownScript {
@@ -83,6 +85,13 @@ fn chosen(report: &RunReport, script: Option<&str>) -> Result<Vec<usize>, Comman
         }),
         _ => Ok(chosen),
     }
+}
+
+/// By its name, by its path as written, by its file's name, or by its place, from 1: as `run --only` has it.
+fn is_called(script: &ScriptReport, text: &str) -> bool {
+    // The file names of either system: a run may have come from the other.
+    let file_name = script.script.rsplit(['/', '\\']).next();
+    script.name == text || script.script == text || file_name == Some(text) || text.parse() == Ok(script.index + 1)
 }
 
 /// A run's events, read as they are written.
@@ -120,10 +129,29 @@ struct Printer<'a> {
     chosen: Vec<usize>,
     next: usize,
     heading_written: bool,
-    offset: u64,
+    kept: KeptOutput,
+    /// What was printed since the last end of a line; only kept where lines are wanted.
+    line: Vec<u8>,
+    /// Whether the last byte ended no line.
+    within_line: bool,
 }
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
+    fn new(out: &'a mut dyn Write, view: &'a View, request: &'a LogsRequest<'a>, chosen: Vec<usize>) -> Self {
+        Self {
+            out,
+            view,
+            request,
+            headings: chosen.len() > 1 && !view.json,
+            chosen,
+            next: 0,
+            heading_written: false,
+            kept: KeptOutput::default(),
+            line: Vec::new(),
+            within_line: false,
+        }
+    }
+
     /// Writes what the scripts printed since the last time. `true` when all of them are through.
     fn print(&mut self, report: &RunReport) -> Result<bool, CommandError> {
         while let Some(script) = self.chosen.get(self.next).and_then(|index| report.scripts.get(*index)) {
@@ -132,20 +160,11 @@ impl Printer<'_> {
                 return Ok(false);
             }
             self.heading(script)?;
-            let file = match &script.output.file {
-                Some(file) => Some(PathBuf::from(file)),
-                None if ended => None,
-                None => Some((self.request.output_file)(script)),
-            };
-            if let Some(file) = file {
-                self.copy(&report.run_dir.join(file), ended)?;
-            }
+            self.output(report, script)?;
             if !ended && report.finished.is_none() {
                 return Ok(false);
             }
-            self.next += 1;
-            self.heading_written = false;
-            self.offset = 0;
+            self.end_of_script(script)?;
         }
         Ok(true)
     }
@@ -164,33 +183,71 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// Copies what a file has beyond what was copied of it, byte by byte as the script printed it.
-    fn copy(&mut self, path: &Path, ended: bool) -> Result<(), CommandError> {
-        let read = |source: io::Error| CommandError::Read { path: path.to_owned(), source };
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            // Nothing was printed yet.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !ended => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let gone = format!("[{} is gone]", path.display());
-                writeln!(self.out, "{}", self.view.paint(DIM, &gone))?;
-                return Ok(());
-            }
-            Err(error) => return Err(read(error)),
+    /// Copies what is new of a script's output, byte by byte as it was printed.
+    fn output(&mut self, report: &RunReport, script: &ScriptReport) -> Result<(), CommandError> {
+        let summary = script.output.file.as_ref().map(|_| &script.output);
+        let file = match (&script.output.file, &script.outcome) {
+            (Some(file), _) => PathBuf::from(file),
+            // Of a script that nobody saw end, nobody noted the file.
+            (None, None | Some(Outcome::Interrupted { .. })) => (self.request.output_file)(script),
+            (None, Some(_)) => return Ok(()),
         };
-        file.seek(SeekFrom::Start(self.offset)).map_err(read)?;
-        let mut piece = vec![0; 64 * 1024];
-        let mut last = None;
-        loop {
-            let length = file.read(&mut piece).map_err(read)?;
-            let Some(bytes) = piece.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
-            self.out.write_all(bytes)?;
-            self.offset += length as u64;
-            last = bytes.last().copied();
+        let path = report.run_dir.join(file);
+        let mut kept = std::mem::take(&mut self.kept);
+        let mut broken = None;
+        let read = kept.read_on(&path, summary, &mut |bytes| {
+            self.bytes(script, bytes).map_err(|error| {
+                let kind = error.kind();
+                broken = Some(error);
+                kind.into()
+            })
+        });
+        self.kept = kept;
+        match (broken, read) {
+            (Some(error), _) => Err(error.into()),
+            (None, Err(source)) => Err(CommandError::Read { path, source }),
+            (None, Ok(false)) if summary.is_some() && !self.view.json => {
+                let gone = format!("[{} is gone]", path.display());
+                Ok(writeln!(self.out, "{}", self.view.paint(DIM, &gone))?)
+            }
+            (None, Ok(_)) => Ok(()),
         }
-        if ended && self.headings && last.is_some_and(|byte| byte != b'\n') {
+    }
+
+    fn bytes(&mut self, script: &ScriptReport, bytes: &[u8]) -> io::Result<()> {
+        self.within_line = bytes.last().is_some_and(|byte| *byte != b'\n');
+        if !self.view.json {
+            return self.out.write_all(bytes);
+        }
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.line.len() > LONGEST_LINE {
+                self.object(script)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One line as an object.
+    fn object(&mut self, script: &ScriptReport) -> io::Result<()> {
+        let line = String::from_utf8_lossy(&self.line);
+        let line = line.strip_suffix('\n').map_or(&*line, |line| line.strip_suffix('\r').unwrap_or(line));
+        let object = serde_json::json!({"index": script.index, "script": script.name, "line": line});
+        self.line.clear();
+        writeln!(self.out, "{object}")
+    }
+
+    fn end_of_script(&mut self, script: &ScriptReport) -> Result<(), CommandError> {
+        if !self.line.is_empty() {
+            self.object(script)?;
+        }
+        if self.headings && self.within_line {
             writeln!(self.out)?;
         }
+        self.next += 1;
+        self.heading_written = false;
+        self.kept = KeptOutput::default();
+        self.within_line = false;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod check;
 mod error;
 pub(super) mod generate;
 mod history;
+mod kept_output;
 mod list;
 mod logs;
 pub(super) mod reading;

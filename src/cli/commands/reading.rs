@@ -133,14 +133,14 @@ fn sentence(error: &CommandError) -> String {
     text
 }
 
-/// Records what run folders know and the database doesn't: those of `folder`, else of all known projects and of the folder
-/// one stands in.
+/// Records what run folders know and the database doesn't: those of `folder`, else of all projects that are known, or
+/// were before the database was lost, and of the folder one stands in.
 async fn bring_up_to_date(store: &mut Store, folder: Option<&Path>, output: &Output) -> Result<(), StoreError> {
     let mut folders: Vec<PathBuf> = match folder {
         Some(folder) => vec![folder.to_owned()],
         None => {
-            let known = store.projects().await?.into_iter().map(|project| PathBuf::from(project.path));
-            known.chain(std::env::current_dir()).collect()
+            let known = store.projects().await?.into_iter().map(|project| project.path);
+            known.chain(store.remembered_projects()).chain(std::env::current_dir()).collect()
         }
     };
     folders = folders.into_iter().filter_map(|folder| std::path::absolute(folder).ok()).collect();

@@ -139,7 +139,7 @@ fn end(script: &ScriptReport, status: RunStatus) -> String {
     }
 }
 
-/// What doesn't fit into the table: warnings, processes left behind, tracebacks.
+/// What doesn't fit into the table: warnings, processes left behind, tracebacks or last lines.
 fn details(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<()> {
     if !report.warnings.is_empty() {
         writeln!(out)?;
@@ -148,14 +148,14 @@ fn details(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "{} {}", view.paint(status_style(RunStatus::Running), "warning:"), printable(warning))?;
     }
     for script in &report.scripts {
-        let traceback = script.traceback.as_deref().filter(|_| !script.success());
-        if traceback.is_none() && script.leaked.is_empty() && script.output.cut == 0 {
+        let last_words = script.last_words().filter(|_| !script.success());
+        if last_words.is_none() && script.leaked.is_empty() && script.output.cut == 0 {
             continue;
         }
         let end = script.outcome.as_ref().map(Outcome::to_string).unwrap_or_default();
         let end = view.paint(outcome_style(script.outcome.as_ref()), &printable(&end));
         writeln!(out, "\n{}: {end}", view.paint(BOLD, &printable(&script.name)))?;
-        for line in traceback.map(printable).iter().flat_map(|text| text.lines()) {
+        for line in last_words.map(printable).iter().flat_map(|text| text.lines()) {
             if line.is_empty() { writeln!(out)? } else { writeln!(out, "  {line}")? }
         }
         for process in &script.leaked {

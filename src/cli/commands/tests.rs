@@ -272,7 +272,9 @@ no newline
 ";
         assert_eq!(lab.logs("a", None).await.unwrap(), expected);
         assert_eq!(lab.logs("a", Some("load.py")).await.unwrap(), "loaded 3 rows\n");
-        assert_eq!(lab.logs("a", Some("src/transform.py")).await.unwrap(), "no newline");
+        for name in ["src/transform.py", "transform.py", "2"] {
+            assert_eq!(lab.logs("a", Some(name)).await.unwrap(), "no newline", "{name}");
+        }
         let error = lab.logs("a", Some("x")).await.unwrap_err().to_string();
         assert_eq!(error, "run aaaaaaaaaaaaa has no script `x`, only load.py, transform.py, report.py");
         assert!(matches!(lab.logs("7", None).await, Err(CommandError::FindRun(FindRunError::Unknown { .. }))));

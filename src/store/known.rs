@@ -1,0 +1,54 @@
+//! The projects that were ever recorded, in a plain file beside the database: when the database is lost, this says which
+//! folders to fill it from again.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// One project folder a line, each a JSON text: paths may hold anything.
+const KNOWN_FILE: &str = "projects.jsonl";
+
+/// The folders of the list. None where there is no list; what is no path in it is passed over.
+pub(super) fn known(state_dir: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(state_dir.join(KNOWN_FILE)).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Adds to the list what it lacks.
+///
+/// # Errors
+/// When the list can't be written.
+pub(super) fn remember<'a>(state_dir: &Path, folders: impl Iterator<Item = &'a str>) -> std::io::Result<()> {
+    let known = known(state_dir);
+    let mut new = String::new();
+    for folder in folders.filter(|folder| !known.iter().any(|path| path == Path::new(folder))) {
+        let line = format!("{}\n", serde_json::Value::from(folder));
+        if !new.contains(&line) {
+            new.push_str(&line);
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    // One write, so that two runners' lines don't mix. The same folder twice does no harm.
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(state_dir.join(KNOWN_FILE))?;
+    file.write_all(new.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_folder_is_remembered_once() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(known(dir.path()), Vec::<PathBuf>::new());
+        remember(dir.path(), ["/a", "/b\n", "/a"].into_iter()).unwrap();
+        remember(dir.path(), ["/b\n", "/é"].into_iter()).unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(dir.path().join(KNOWN_FILE))
+            .and_then(|mut file| file.write_all(b"torn\n\n\"/c\"\n"))
+            .unwrap();
+        assert_eq!(known(dir.path()), ["/a", "/b\n", "/é", "/c"].map(PathBuf::from));
+    }
+}
