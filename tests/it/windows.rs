@@ -2,11 +2,12 @@
 //!
 //! Some of it doesn't hold under Wine, which is not Windows; those tests say so and why.
 
+use std::os::windows::process::CommandExt;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::harness::{Finished, Project, Test, subject, under_wine};
+use crate::harness::{Finished, Project, Test, finish, lives, subject, under_wine};
 
 /// What cmd acts on if it sees it outside of quotes, or even inside.
 const DANGEROUS: [&str; 12] = [
@@ -190,7 +191,52 @@ fn slashes_and_letter_case_of_paths_do_not_matter() {
     let project = test.project("Big").script("sub/a.txt", "print a");
     let project = project.script("sub\\b.txt", "print b");
     test.runner(["run", "./big/"]).expect(0);
-    assert_eq!(project.log_ends().len(), 2, "{:?}", project.log());
+    test.runner(["run", ".\\BIG\\"]).expect(0);
+    assert_eq!(project.log_ends().len(), 4, "{:?}", project.log());
+    let listed = test.runner(["list", "--json"]).expect(0).json();
+    assert_eq!(listed.len(), 1, "one project, however it is written: {listed:?}");
+    assert_eq!(listed[0]["name"], "Big");
+}
+
+/// A console that has no window.
+const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+
+#[test]
+fn a_script_is_asked_to_end_before_it_is_killed() {
+    if under_wine() {
+        eprintln!("skipped: Wine (as of 8.0) delivers no console events from one process to another");
+        return;
+    }
+    let test = Test::new();
+    let project = test.project("p").script_with(
+        "a.txt",
+        "expect-request-to-end asked\nsleep 60",
+        json!({"timeout": "2s", "kill_grace": "1m"}),
+    );
+    let run = test.command(["run", "p"]).creation_flags(CREATE_NO_WINDOW).spawn().unwrap();
+    finish(run).expect(1);
+    assert!(project.root.join("asked").exists());
+    assert_eq!(project.log_ends(), ["a.txt - failure - timeout after 2 s"]);
+}
+
+#[test]
+fn ctrl_c_ends_the_script_records_it_and_says_so() {
+    if under_wine() {
+        eprintln!("skipped: Wine (as of 8.0) delivers no console events from one process to another");
+        return;
+    }
+    let test = Test::new();
+    let project =
+        test.project("p").script("a.txt", "leave pid1 300\npid pid2\nctrl-c\nsleep 60").script("b.txt", "touch ran");
+    let run = test.command(["run", "p"]).creation_flags(CREATE_NO_WINDOW).spawn().unwrap();
+    let run = finish(run).expect(130);
+    assert!(run.stdout.contains("interrupted: Ctrl-C"), "{}", run.stdout);
+    assert_eq!(project.log_ends(), ["a.txt - failure - interrupted: Ctrl-C"]);
+    assert!(!project.root.join("ran").exists());
+    for file in ["pid1", "pid2"] {
+        let pid = std::fs::read_to_string(project.root.join(file)).unwrap();
+        assert!(!lives(&pid), "{file}");
+    }
 }
 
 #[test]
