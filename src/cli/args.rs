@@ -117,6 +117,11 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner check                                 check the project of this folder
+  runner check reports load                    check two projects
+  runner check reports --explain               show each setting and where it comes from")]
 pub(super) struct CheckArgs {
     /// Project folders [default: this folder]
     #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
@@ -143,8 +148,13 @@ pub(super) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner history                               the last runs of all projects
+  runner history reports -n 100                the last hundred of one, by its folder or its name
+  runner history --json                        for programs")]
 pub(super) struct HistoryArgs {
-    /// A project folder [default: all projects]
+    /// A project's folder or name [default: all projects]
     #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
     pub(super) project: Option<PathBuf>,
 
@@ -168,6 +178,11 @@ pub(super) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner logs 39be3                            what the scripts of the run printed whose id begins so
+  runner logs 39be3 load.py                    only one of them
+  runner logs 39be3 --follow                   while they print")]
 pub(super) struct LogsArgs {
     /// The run's id, or its beginning
     pub(super) run: String,

@@ -178,27 +178,11 @@ words!(OnFailure, "^([cC][oO][nN][tT][iI][nN][uU][eE]|[sS][tT][oO][pP])$", ["con
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::PathBuf;
 
     use serde_json::{Value, json};
 
     use super::super::keys;
     use super::*;
-
-    fn checked_in() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema/exec_config.schema.json")
-    }
-
-    /// Set `UPDATE_SCHEMA` to write the file anew.
-    #[test]
-    fn the_checked_in_schema_is_up_to_date() {
-        let generated = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
-        if std::env::var_os("UPDATE_SCHEMA").is_some() {
-            std::fs::write(checked_in(), &generated).unwrap();
-        }
-        let stored = std::fs::read_to_string(checked_in()).unwrap_or_default().replace("\r\n", "\n");
-        assert!(stored == generated, "run: UPDATE_SCHEMA=1 cargo test --lib schema");
-    }
 
     fn names(schema: &Value) -> BTreeSet<String> {
         schema["properties"].as_object().unwrap().keys().cloned().collect()

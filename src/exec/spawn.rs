@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 
 use thiserror::Error;
@@ -106,13 +107,14 @@ pub trait ChildHandle: Send {
 
 impl SpawnError {
     /// Puts the system's error into a sentence that says what to do.
-    pub(crate) fn explain(command: &SpawnCommand, error: &io::Error) -> Self {
-        let program = command.program.display();
-        let message = if !command.working_dir.is_dir() {
-            format!("the working directory {} does not exist", command.working_dir.display())
+    pub(crate) fn explain(program: &Path, working_dir: &Path, error: &io::Error) -> Self {
+        let exists = program.exists();
+        let program = program.display();
+        let message = if !working_dir.is_dir() {
+            format!("the working directory {} does not exist", working_dir.display())
         } else {
             match error.kind() {
-                io::ErrorKind::NotFound if command.program.exists() => {
+                io::ErrorKind::NotFound if exists => {
                     format!("{program}: the program that its first line (#!) or its format names does not exist")
                 }
                 io::ErrorKind::NotFound => format!("{program} does not exist any more"),

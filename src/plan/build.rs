@@ -1,6 +1,7 @@
 //! The plan of a run.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::environment::{self, RunContext};
@@ -11,13 +12,13 @@ use crate::model::{OnFailure, Project, Script};
 /// How long descendants may outlive their script before they are ended.
 const LEAK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What will be run, in order.
-#[derive(Debug, Clone)]
+/// What will be run, in order. Not printable: the environment may hold secrets.
+#[derive(Clone)]
 pub struct RunPlan<'a> {
     /// The steps.
     pub steps: Vec<Step<'a>>,
     /// What every script's environment begins with.
-    base_environment: Vec<(OsString, OsString)>,
+    base_environment: Arc<[(OsString, OsString)]>,
 }
 
 /// One script of a plan.
@@ -39,7 +40,7 @@ pub fn build<'a>(
     let taken = selection.apply(&project.name, &project.scripts)?;
     let steps =
         project.scripts.iter().zip(taken).filter(|(_, taken)| *taken).map(|(script, _)| Step { script }).collect();
-    Ok(RunPlan { steps, base_environment: environment::base_environment(project, process) })
+    Ok(RunPlan { steps, base_environment: environment::base_environment(project, process).into() })
 }
 
 impl RunPlan<'_> {
@@ -49,7 +50,8 @@ impl RunPlan<'_> {
         SpawnCommand {
             program: step.script.settings.interpreter.path.clone(),
             args: step.arguments(),
-            env: environment::script_environment(&self.base_environment, step.script, context),
+            base_env: Arc::clone(&self.base_environment),
+            env: environment::script_environment(step.script, context),
             working_dir: step.script.settings.working_dir.clone(),
             marker: format!("{}={}", environment::CONTEXT_VARIABLES[0], context.run_id),
         }

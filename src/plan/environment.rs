@@ -1,10 +1,10 @@
 //! What environment a script gets.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use secrecy::ExposeSecret;
 
+use super::command::is_same_variable;
 use crate::model::{Project, RunId, Script};
 
 /// Variables by which the runner tells a script where it is. Those that the runner itself was started with, because it
@@ -35,16 +35,12 @@ pub fn is_secret_setting(name: &OsStr) -> bool {
     SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
-/// Names are compared as the system does it: on Windows `Path` and `PATH` are one.
-fn key(name: &OsStr) -> OsString {
-    if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() }
-}
-
-/// An environment: by [`key`], the name as written and the value.
-type Variables = BTreeMap<OsString, (OsString, OsString)>;
-
-fn set(variables: &mut Variables, name: &OsStr, value: &OsStr) {
-    variables.insert(key(name), (name.to_owned(), value.to_owned()));
+/// Sets a variable over whatever has its name.
+fn set(variables: &mut Vec<(OsString, OsString)>, name: &OsStr, value: &OsStr) {
+    match variables.iter_mut().find(|(known, _)| is_same_variable(known, name)) {
+        Some(known) => *known = (name.to_owned(), value.to_owned()),
+        None => variables.push((name.to_owned(), value.to_owned())),
+    }
 }
 
 /// What all scripts of a project get: the runner's environment and, where that has none, the values of the `.env` files,
@@ -53,7 +49,7 @@ pub fn base_environment(
     project: &Project,
     process: impl Iterator<Item = (OsString, OsString)>,
 ) -> Vec<(OsString, OsString)> {
-    let mut variables = Variables::new();
+    let mut variables = Vec::new();
     for (name, value) in DEFAULTS {
         set(&mut variables, OsStr::new(name), OsStr::new(value));
     }
@@ -63,8 +59,8 @@ pub fn base_environment(
     for (name, value) in process {
         set(&mut variables, &name, &value);
     }
-    variables.retain(|name, _| !is_secret_setting(name) && !is_context(name));
-    variables.into_values().collect()
+    variables.retain(|(name, _)| !is_secret_setting(name) && !is_context(name));
+    variables
 }
 
 fn is_context(name: &OsStr) -> bool {
@@ -72,13 +68,9 @@ fn is_context(name: &OsStr) -> bool {
         || name.to_str().is_some_and(|name| name.to_ascii_uppercase().starts_with(CONTEXT_PREFIX))
 }
 
-/// What one attempt at one script gets: the project's base, over it the script's `env_file`, over that its `env`, over
-/// all of it the context.
-pub(super) fn script_environment(
-    base: &[(OsString, OsString)],
-    script: &Script,
-    context: &RunContext<'_>,
-) -> Vec<(OsString, OsString)> {
+/// What one attempt at one script gets over the project's base: its `env_file`, over that its `env`, over that the
+/// context.
+pub(super) fn script_environment(script: &Script, context: &RunContext<'_>) -> Vec<(OsString, OsString)> {
     let own = script.settings.env_file.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
     let own = own.chain(script.settings.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let attempt = context.attempt.to_string();
@@ -87,12 +79,9 @@ pub(super) fn script_environment(
         (CONTEXT_VARIABLES[1], context.project),
         (CONTEXT_VARIABLES[2], attempt.as_str()),
     ];
-    let mut added = Variables::new();
+    let mut variables = Vec::new();
     for (name, value) in own.chain(context) {
-        set(&mut added, OsStr::new(name), OsStr::new(value));
+        set(&mut variables, OsStr::new(name), OsStr::new(value));
     }
-    let kept = base.iter().filter(|(name, _)| !added.contains_key(&key(name))).cloned();
-    let mut all: Vec<_> = kept.collect();
-    all.extend(added.into_values());
-    all
+    variables
 }

@@ -251,7 +251,7 @@ fn without_an_account_nothing_runs_where_a_mail_may_be_due() {
     let project = test.project("p").script("a.txt", "touch ran").set("email_strategy", "failure_only");
     let other = test.project("quiet").script("a.txt", "print a");
     let run = test.runner(["run", "p", "quiet"]).expect(2);
-    assert!(run.stderr.contains("MissingEnvironmentVariable"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: p: MissingEnvironmentVariable: "), "{}", run.stderr);
     assert!(run.stderr.contains("LOGIN_MAIL") && run.stderr.contains("PASSWORD_MAIL"), "{}", run.stderr);
     assert!(!project.root.join("ran").exists() && !project.root.join("logs").exists());
     assert_eq!(other.log_ends(), ["a.txt - success"], "the strategy none needs no account");
@@ -266,7 +266,7 @@ fn without_an_account_nothing_runs_where_a_mail_may_be_due() {
     test.runner(["run", "p", "--mail-dir", "mails"]).expect(0);
     assert!(project.root.join("ran").exists());
     let check = test.runner(["check", "p"]).expect(0);
-    assert!(check.stderr.contains("warning: ") && check.stderr.contains("LOGIN_MAIL"), "{}", check.stderr);
+    assert!(check.stderr.starts_with("warning: p: Missing") && check.stderr.contains("LOGIN_MAIL"), "{}", check.stderr);
 }
 
 /// Events name the project's folder in JSON, which has Unicode only.
@@ -291,5 +291,10 @@ fn a_folder_that_no_event_could_name_is_refused() {
         let mut inside = test.command(["run"]);
         inside.current_dir(&folder);
         Finished::of(inside.output().unwrap()).expect(2);
+        // The same holds for the mail's file.
+        let args = [OsStr::new("run"), OsStr::new("p"), OsStr::new("--mail-dir"), folder.as_os_str()];
+        let run = test.runner(args).expect(2);
+        assert!(run.stderr.contains("is not Unicode; name another folder"), "{}", run.stderr);
+        assert!(!project.root.join("ran").exists());
     }
 }

@@ -123,6 +123,16 @@ fn one_run_is_shown_with_all_that_it_left() {
 }
 
 #[test]
+fn a_mail_that_was_written_is_found_from_anywhere() {
+    let test = Test::new();
+    let project = test.project("p").set("email_strategy", "all").script("a.txt", "print a");
+    test.runner(["run", "p", "--mail-dir", "mails"]).expect(0);
+    let report = &test.runner(["show", &id(&project.run_dir()), "--json"]).expect(0).json()[0];
+    let file = Path::new(report["mail"]["file"].as_str().unwrap());
+    assert!(file.is_absolute() && file.starts_with(test.path("mails")) && file.exists(), "{}", file.display());
+}
+
+#[test]
 fn a_run_is_named_by_a_beginning_that_is_its_alone() {
     let test = Test::new();
     let project = test.project("p").script("a.txt", "print a");

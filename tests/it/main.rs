@@ -9,8 +9,10 @@
     clippy::print_stdout
 )]
 
+mod architecture;
 mod config;
 mod examples;
+mod generated;
 mod harness;
 mod history;
 mod library;

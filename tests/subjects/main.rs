@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::exit,
     clippy::panic,
+    clippy::zombie_processes,
     unreachable_pub
 )]
 

@@ -52,7 +52,7 @@ fn show(loaded: &Loaded, args: &CheckArgs, output: &Output) {
     if project.email_strategy != EmailStrategy::None
         && let Err(error) = MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok())
     {
-        output.error(format!("{} {error}", styled(output::WARNING, "warning:")));
+        output.error(format!("{} {}: {error}", styled(output::WARNING, "warning:"), project.name));
     }
     if args.explain {
         output.line(config::render_explain(&loaded.explain).trim_end());
@@ -89,10 +89,11 @@ pub(super) fn problems(error: &ConfigError, output: &Output) {
     }
 }
 
-/// Shows warnings on standard error.
+/// Shows warnings on standard error: elsewhere than on a terminal in the same form as problems, for programs to read.
 pub(super) fn warnings(warnings: &[Problem], output: &Output) {
     for warning in warnings {
-        output.error(format!("{} {}", styled(output::WARNING, "warning:"), warning.plain()));
+        let plain = warning.plain();
+        output.error(if output.terminal { format!("{} {plain}", styled(output::WARNING, "warning:")) } else { plain });
     }
 }
 

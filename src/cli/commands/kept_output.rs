@@ -191,7 +191,11 @@ mod tests {
         fn read(&mut self, ended: Option<&OutputSummary>) -> &mut Self {
             let seen = &mut self.seen;
             let path = self.dir.path().join("a.out");
-            self.kept.read_on(&path, ended, &mut |bytes| Ok(seen.extend_from_slice(bytes))).unwrap();
+            let mut take = |bytes: &[u8]| {
+                seen.extend_from_slice(bytes);
+                Ok(())
+            };
+            self.kept.read_on(&path, ended, &mut take).unwrap();
             self
         }
 

@@ -17,11 +17,20 @@ use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
 use crate::model::Project;
 use crate::plan::{self, Selection};
-use crate::runner::{History, MailDelivery, RunOptions, Runner};
+use crate::runner::{History, MailDelivery, RunError, RunOptions, Runner};
 use crate::sink::{AtEnd, HistoryWriter, JsonSink};
 use crate::store::{OpenOptions, Store};
 
-pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
+pub(in crate::cli) fn run(mut args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
+    if let Some(dir) = &mut args.mail_dir {
+        // Reports name the mail's file. They are read elsewhere too, and they are Unicode.
+        *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
+        if dir.to_str().is_none() {
+            let what = styled(output::BAD, "error:");
+            output.error(format!("{what} --mail-dir: the path {} is not Unicode; name another folder", dir.display()));
+            return ExitCode::Usage;
+        }
+    }
     let env = Environment::from_process();
     let mut worst = ExitCode::Success;
     let mut projects = VecDeque::new();
@@ -129,10 +138,16 @@ impl<'a> RunCommand<'a> {
             sinks: Vec::new(),
         };
         let sink = self.sink(&project);
+        let name = project.name.clone();
         match Runner::new(project).run_with(options, sink) {
             Ok(run) => ExitCode::from(run.report.status),
             Err(error) => {
-                self.output.error(format!("{} {error}", styled(output::BAD, "error:")));
+                let what = styled(output::BAD, "error:");
+                self.output.error(match &error {
+                    // Of the settings, which several projects may share; whose mail it is stands in front.
+                    RunError::Mail(error) => format!("{what} {name}: {error}"),
+                    error => format!("{what} {error}"),
+                });
                 ExitCode::from(&error)
             }
         }

@@ -23,7 +23,9 @@ pub(super) struct DirectSpawner;
 
 impl Spawn for DirectSpawner {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
-        Box::pin(async move { start(command).map_err(|error| SpawnError::explain(command, &error)) })
+        Box::pin(async move {
+            start(command).map_err(|error| SpawnError::explain(&command.program, &command.working_dir, &error))
+        })
     }
 }
 
@@ -31,7 +33,7 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     let mut child = Command::new(&command.program)
         .args(&command.args)
         .env_clear()
-        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .envs(command.environment())
         .current_dir(&command.working_dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

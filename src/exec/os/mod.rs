@@ -22,5 +22,5 @@ use windows::JobSpawner as DirectSpawner;
 /// ended with the runner.
 #[must_use]
 pub fn default_spawner() -> std::sync::Arc<dyn super::Spawn> {
-    std::sync::Arc::new(DirectSpawner::default())
+    std::sync::Arc::new(DirectSpawner)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -80,7 +80,8 @@ impl Guardian {
             socket: tokio::net::UnixStream::from_std(ours)?,
             inbox: Vec::new(),
             end: None,
-            command: command.clone(),
+            program: command.program.clone(),
+            working_dir: command.working_dir.clone(),
             done: false,
         };
         Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle: Box::new(handle) })
@@ -103,7 +104,10 @@ impl Drop for Guardian {
 
 impl Spawn for Guardian {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
-        Box::pin(async move { self.start_script(command).map_err(|error| SpawnError::explain(command, &error)) })
+        Box::pin(async move {
+            self.start_script(command)
+                .map_err(|error| SpawnError::explain(&command.program, &command.working_dir, &error))
+        })
     }
 }
 
@@ -113,7 +117,8 @@ struct Guarded {
     inbox: Vec<u8>,
     /// The end, if it was told while something else was waited for.
     end: Option<Result<Exit, i32>>,
-    command: SpawnCommand,
+    program: PathBuf,
+    working_dir: PathBuf,
     /// It has exited and left nothing behind: the guardian has forgotten it.
     done: bool,
 }
@@ -174,7 +179,8 @@ impl ChildHandle for Guarded {
                     Ok(exit)
                 }
                 Some(Err(errno)) => {
-                    Err(SpawnError::explain(&self.command, &io::Error::from_raw_os_error(errno)).into())
+                    let error = io::Error::from_raw_os_error(errno);
+                    Err(SpawnError::explain(&self.program, &self.working_dir, &error).into())
                 }
                 None => Err(io::Error::other("the guardian told of no end").into()),
             }

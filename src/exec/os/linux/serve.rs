@@ -220,18 +220,13 @@ impl Guardian {
 
     /// Whether an exited script may have descendants that live. The usual answer, no, is found with two system calls.
     fn leaves_behind(&self, at: usize) -> bool {
-        if group_lives(self.wards[at].leader) {
-            return true;
-        }
         if !calls::has_children() {
-            return false;
+            return group_lives(self.wards[at].leader);
         }
+        // What has ended and was not yet reaped still counts as a member of its group.
         let leaders = self.leaders();
-        let orphans = || children().iter().any(|pid| !leaders.contains(pid));
-        orphans() && {
-            reap_orphans(&leaders);
-            orphans()
-        }
+        reap_orphans(&leaders);
+        group_lives(self.wards[at].leader) || children().iter().any(|pid| !leaders.contains(pid))
     }
 
     fn leaders(&self) -> HashSet<i32> {
@@ -251,7 +246,7 @@ fn start(command: &SpawnCommand, stdout: &OwnedFd, stderr: &OwnedFd) -> io::Resu
     let child = Command::new(&command.program)
         .args(&command.args)
         .env_clear()
-        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .envs(command.environment())
         .current_dir(&command.working_dir)
         .stdin(Stdio::null())
         .stdout(stdout.try_clone()?)

@@ -62,8 +62,8 @@ pub(super) fn kill_all(find: impl Fn() -> Vec<i32>, mut reap: impl FnMut()) -> u
     let begin = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
-        reap();
         let found = find();
+        reap();
         if found.is_empty() || begin.elapsed() > PATIENCE {
             return found.len();
         }

@@ -66,7 +66,7 @@ pub(super) fn encode(command: &SpawnCommand) -> io::Result<Vec<u8>> {
     for arg in &command.args {
         put(&[arg])?;
     }
-    for (name, value) in &command.env {
+    for (name, value) in command.environment() {
         put(&[name, OsStr::new("="), value])?;
     }
     let length = u32::try_from(bytes.len() - 4)
@@ -92,7 +92,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<SpawnCommand> {
         let at = bytes.iter().skip(1).position(|&byte| byte == b'=')? + 1;
         env.push((OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec())));
     }
-    Some(SpawnCommand { program, args, env, working_dir, marker })
+    Some(SpawnCommand { program, args, base_env: [].into(), env, working_dir, marker })
 }
 
 #[cfg(test)]
@@ -104,6 +104,7 @@ mod tests {
         let command = SpawnCommand {
             program: "/usr/bin/python3".into(),
             args: vec!["a b.py".into(), "".into(), OsString::from_vec(vec![0xff, b'\n', b'"'])],
+            base_env: [("A".into(), "old".into()), ("B".into(), "b".into())].into(),
             env: vec![("A".into(), "x=y".into()), ("EMPTY".into(), "".into())],
             working_dir: "/srv/pro ject".into(),
             marker: "RUNNER_RUN_ID=39be3d37aed64".into(),
@@ -111,7 +112,10 @@ mod tests {
         let bytes = encode(&command).unwrap();
         assert_eq!(u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize, bytes.len() - 4);
         let arrived = decode(&bytes[4..]).unwrap();
-        assert_eq!(format!("{arrived:?}"), format!("{command:?}"));
+        assert_eq!((&arrived.program, &arrived.args), (&command.program, &command.args));
+        assert_eq!((&arrived.working_dir, &arrived.marker), (&command.working_dir, &command.marker));
+        let environment: Vec<_> = arrived.environment().map(|(name, value)| (name.to_str(), value.to_str())).collect();
+        assert_eq!(environment, [("B", "b"), ("A", "x=y"), ("EMPTY", "")].map(|(a, b)| (Some(a), Some(b))));
     }
 
     #[test]
@@ -119,6 +123,7 @@ mod tests {
         let command = SpawnCommand {
             program: "/bin/sh".into(),
             args: vec!["a\0b".into()],
+            base_env: [].into(),
             env: Vec::new(),
             working_dir: "/".into(),
             marker: String::new(),

@@ -9,7 +9,7 @@ use std::io;
 use std::mem::size_of;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,8 @@ impl Spawn for JobSpawner {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
         Box::pin(async move {
             let prepared = prepare(command).map_err(|message| SpawnError { message })?;
-            start(command, &prepared).map_err(|error| SpawnError::explain(command, &error))
+            let program = Path::new(prepared.program);
+            start(command, &prepared).map_err(|error| SpawnError::explain(program, &command.working_dir, &error))
         })
     }
 }
@@ -64,7 +65,7 @@ fn start(command: &SpawnCommand, prepared: &Started<'_>) -> io::Result<Spawned> 
     }
     let mut child = starting
         .env_clear()
-        .envs(command.env.iter().map(|(name, value)| (name, value)))
+        .envs(command.environment())
         .current_dir(&command.working_dir)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

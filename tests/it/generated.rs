@@ -1,0 +1,123 @@
+//! What is made from the program and checked in: the schema of the project file, the reference of the command line, the
+//! manual pages. `UPDATE_GENERATED=1 cargo test` writes all of it anew.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Finished, Test};
+
+/// Compares with a checked-in file, or writes it.
+#[track_caller]
+fn check(path: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, generated).unwrap();
+    }
+    let stored = std::fs::read_to_string(&file).unwrap_or_default().replace("\r\n", "\n");
+    assert!(stored == generated, "{path} is not up to date: UPDATE_GENERATED=1 cargo test");
+}
+
+#[test]
+fn the_schema() {
+    check("schema/exec_config.schema.json", &Test::new().runner(["schema"]).expect(0).stdout);
+}
+
+/// The project files that are handed out are what the schema describes.
+#[test]
+fn the_examples_are_what_the_schema_describes() {
+    let schema: serde_json::Value = serde_json::from_str(&Test::new().runner(["schema"]).stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("exec_config.example.json")];
+    let examples = std::fs::read_dir(root.join("example_projects")).unwrap();
+    files.extend(examples.map(|entry| entry.unwrap().path().join("exec_config.json")).filter(|file| file.exists()));
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", file.display());
+        let named = file.parent().unwrap().join(value["$schema"].as_str().unwrap());
+        assert!(named.exists(), "{} names a schema that isn't there", file.display());
+    }
+}
+
+#[test]
+fn the_reference_of_the_command_line() {
+    let mut command = project_runner::cli::command().term_width(100);
+    command.build();
+    let mut page = String::from(
+        "# The command line\n\nThis page is what `runner help` and `runner help VERB` print; a test compares it with them.\n",
+    );
+    let mut section = |title: &str, help: &str| {
+        let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+        write!(page, "\n## {title}\n\n```text\n{}\n```\n", lines.join("\n")).unwrap();
+    };
+    section("runner", &command.render_long_help().to_string());
+    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+        let title = format!("runner {}", verb.get_name());
+        section(&title, &verb.render_long_help().to_string());
+    }
+    check("docs/cli.md", &page);
+}
+
+#[test]
+fn the_manual_pages() {
+    let test = Test::new();
+    test.runner(["man", "pages"]).expect(0);
+    let mut pages: Vec<PathBuf> =
+        std::fs::read_dir(test.path("pages")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.sort();
+    let names: Vec<String> =
+        pages.iter().map(|page| page.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    for page in ["runner.1", "runner-run.1", "runner-history.1"] {
+        assert!(names.contains(&page.to_owned()), "{names:?}");
+    }
+    for (page, name) in pages.iter().zip(&names) {
+        let text = std::fs::read_to_string(page).unwrap();
+        assert!(text.contains(".TH ") && text.contains(".SH SYNOPSIS"), "{name}");
+        check(&format!("docs/man/{name}"), &text);
+    }
+    let stored = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man")).unwrap();
+    assert_eq!(stored.count(), names.len(), "pages of verbs that are gone");
+    let single = test.runner(["man"]).expect(0).stdout;
+    assert_eq!(single, std::fs::read_to_string(test.path("pages").join("runner.1")).unwrap());
+}
+
+#[test]
+fn completions_are_programs_that_shells_can_read() {
+    let test = Test::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = test.runner(["completions", shell]).expect(0).stdout;
+        assert!(script.contains("runner") && script.contains("history"), "{shell}: {script}");
+        std::fs::write(test.path(shell), script).unwrap();
+    }
+    // Windows' `bash` may be another system's.
+    if cfg!(unix) {
+        for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+            match Command::new(shell).arg(check).arg(test.path(shell)).output() {
+                Ok(output) => assert_eq!(Finished::of(output).expect(0).stderr, "", "{shell}"),
+                Err(error) => println!("skipped {shell}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn help_teaches() {
+    let test = Test::new();
+    let help = test.runner(["--help"]).expect(0).stdout;
+    for words in ["Examples:\n", "Exit codes:\n", "runner check reports --explain", "history"] {
+        assert!(help.contains(words), "{words}: {help}");
+    }
+    assert_eq!(test.runner(["help"]).expect(0).stdout, help);
+    assert!(test.runner(["run", "--help"]).expect(0).stdout.contains("--mail-dir <DIR>"));
+    assert_eq!(test.runner(["--version"]).expect(0).stdout, format!("runner {}\n", env!("CARGO_PKG_VERSION")));
+    let empty: [&str; 0] = [];
+    assert!(test.runner(empty).expect(2).stderr.contains("Usage: runner"));
+    let wrong = test.runner(["rnu"]).expect(2);
+    assert!(wrong.stderr.contains("unrecognized subcommand 'rnu'"), "{}", wrong.stderr);
+    test.runner(["run", "--mail-dir", "a", "--no-mail"]).expect(2);
+    test.runner(["run", "--jobs", "0"]).expect(2);
+}
