@@ -148,6 +148,7 @@ mod tests {
         SpawnCommand {
             program: program.into(),
             args: args.iter().map(OsString::from).collect(),
+            base_env: [].into(),
             env: Vec::new(),
             working_dir: working_dir.into(),
             marker: String::new(),
