@@ -293,10 +293,20 @@ pub fn lives(pid: &str) -> bool {
 
 /// Whether a process lives.
 #[cfg(windows)]
+#[allow(unsafe_code)]
 pub fn lives(pid: &str) -> bool {
-    let filter = format!("PID eq {}", pid.trim());
-    let output = Command::new("tasklist").args(["/fi", &filter, "/fo", "csv"]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).contains(&format!("\"{}\"", pid.trim()))
+    use windows_sys::Win32::Foundation::{CloseHandle, WAIT_TIMEOUT};
+    use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_SYNCHRONIZE, WaitForSingleObject};
+    // SAFETY: no pointers; the handle is used only if there is one, and closed once.
+    unsafe {
+        let process = OpenProcess(PROCESS_SYNCHRONIZE, 0, pid.trim().parse().unwrap());
+        if process.is_null() {
+            return false;
+        }
+        let lives = WaitForSingleObject(process, 0) == WAIT_TIMEOUT;
+        CloseHandle(process);
+        lives
+    }
 }
 
 /// Whether Windows is in truth Wine, some of whose programs do less than those of Windows.

@@ -2,6 +2,7 @@
 //!
 //! Some of it doesn't hold under Wine, which is not Windows; those tests say so and why.
 
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
 use std::path::Path;
 
@@ -273,4 +274,39 @@ fn the_cmd_example_runs() {
     assert!(total.starts_with("total: ") && total.trim_end().ends_with(" bytes"), "{total}");
     let mail = std::fs::read_dir(&mails).unwrap().next().unwrap().unwrap().path();
     assert_eq!(mail.extension().unwrap(), "eml");
+}
+
+#[test]
+fn a_process_is_seen_to_live_and_to_end() {
+    let mut child = std::process::Command::new("cmd")
+        .args(["/d", "/c", "set /p x="])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(lives(&child.id().to_string()), "other tests rely on it");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!lives(&child.id().to_string()));
+}
+
+#[test]
+fn a_log_that_an_editor_holds_is_written_on_and_archived_later() {
+    const FILE_SHARE_READ_AND_WRITE: u32 = 3;
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "");
+    let logs = project.root.join("logs");
+    std::fs::create_dir(&logs).unwrap();
+    let old = "2024-11-27 09:51:58,954 - INFO - HOST - 39be3d37aed64 - 0.08 - main.py - success";
+    std::fs::write(logs.join("p.log"), format!("{old}\n")).unwrap();
+    let editor =
+        std::fs::OpenOptions::new().read(true).share_mode(FILE_SHARE_READ_AND_WRITE).open(logs.join("p.log")).unwrap();
+    let run = test.runner(["run", "p"]).expect(0);
+    assert_eq!(project.log_ends(), ["main.py - success", "a.txt - success"]);
+    assert!(run.stderr.contains("cannot archive the log"), "{}", run.stderr);
+    drop(editor);
+    test.runner(["run", "p"]).expect(0);
+    assert_eq!(project.log_ends(), ["a.txt - success"]);
+    let archives = std::fs::read_dir(&logs).unwrap().flatten();
+    let archives = archives.filter(|entry| entry.file_name().to_string_lossy().starts_with("p.log.2"));
+    assert_eq!(archives.count(), 1);
 }
