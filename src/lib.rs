@@ -95,3 +95,8 @@ pub mod store;
 
 pub use config::load_config;
 pub use runner::{History, MailDelivery, RunError, RunOptions, RunOutput, Runner, ScriptResult};
+
+/// So that the example of the README is compiled with those of the crate.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,7 @@ use super::{ExitCode, diagnostics};
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
     let args: Vec<OsString> = args.into_iter().collect();
     #[cfg(target_os = "linux")]
-    if args.len() == 2 && args[1] == crate::exec::guardian::ARGUMENT {
+    if args.get(1).is_some_and(|arg| arg == crate::exec::guardian::ARGUMENT) {
         return i32::from(crate::exec::guardian::serve().is_err());
     }
     let cli = match Cli::try_parse_from(args) {

@@ -26,7 +26,7 @@ macro_rules! variables {
 
 variables! {
     STATE_DIR = "RUNNER_STATE_DIR": "The folder of the state database; `--state-dir` wins over it.";
-    SET_PREFIX = "RUNNER_SET_": "Overrides one key of every project file, as in `RUNNER_SET_TIMEOUT=90s`; JSON where it parses as JSON, text otherwise.";
+    SET_PREFIX = "RUNNER_SET_": "Overrides one key of every project file, as in `RUNNER_SET_TIMEOUT=90s`; JSON where it parses as JSON, text otherwise and where the key wants text.";
     LOG = "RUNNER_LOG": "What the runner writes to its own diagnostic log, as in `debug` or `project_runner=trace`.";
     LOGIN_MAIL = "LOGIN_MAIL": "The account that signs in to the mail server.";
     #[secret] PASSWORD_MAIL = "PASSWORD_MAIL": "Its password; scripts don't get it.";
@@ -38,8 +38,10 @@ variables! {
     NO_COLOR = "NO_COLOR": "When set and not empty, nothing is coloured.";
     PATH = "PATH": "Where an interpreter without a folder in its name is looked for.";
     RUN_ID = "RUNNER_RUN_ID": "Set for scripts: the run's identifier.";
-    PROJECT = "RUNNER_PROJECT": "Set for scripts: the project's folder.";
+    PROJECT = "RUNNER_PROJECT": "Set for scripts: the project's name.";
     ATTEMPT = "RUNNER_ATTEMPT": "Set for scripts: which attempt this is, from 1.";
+    PYTHON_ENCODING = "PYTHONIOENCODING": "Set for scripts to `utf-8` unless it is set: what they print is taken for UTF-8.";
+    PYTHON_UNBUFFERED = "PYTHONUNBUFFERED": "Set for scripts to `1` unless it is set, so that what they print comes at once and in order.";
 }
 
 /// Whether a variable's name suggests that its value is a secret: such values are never shown.

@@ -3,12 +3,16 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::RunId;
+
+/// How long somebody may take to ask for the holder.
+const ASKING: Duration = Duration::from_millis(100);
 
 /// Who holds a project's lock, as far as it left word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,10 +66,15 @@ impl ProjectLock {
         let (path, details) = paths(logs_dir);
         let io = |source| LockError::Io { path: path.clone(), source };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held(read(&details))),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
+        // Whoever only asks for the holder has the lock for an instant too: not to be taken for a run.
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begin.elapsed() < ASKING => std::thread::sleep(ASKING / 20),
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held(read(&details))),
+                Err(TryLockError::Error(error)) => return Err(io(error)),
+            }
         }
         // Only for the message that others show; a lock without it is as good.
         if let Ok(text) = serde_json::to_vec(holder) {
@@ -119,6 +128,28 @@ mod tests {
         drop(lock);
         assert_eq!(ProjectLock::holder(dir.path()), None);
         ProjectLock::acquire(dir.path(), &holder()).unwrap();
+    }
+
+    #[test]
+    fn asking_for_the_holder_keeps_nobody_from_running() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(ProjectLock::acquire(dir.path(), &holder()).unwrap());
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = ProjectLock::holder(dir.path());
+                }
+            });
+            for _ in 0..200 {
+                let taken = ProjectLock::acquire(dir.path(), &holder());
+                if taken.is_err() {
+                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                }
+                taken.unwrap();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn the_reference_of_the_command_line() {
     let mut command = project_runner::cli::command().term_width(100);
     command.build();
     let mut page = String::from(
-        "# The command line\n\nThis page is what `runner help` and `runner help VERB` print; a test compares it with them.\n",
+        "# The command line\n\nThis page is made from the program: what `runner help` and `runner help VERB` print, and the variables.\n",
     );
     let mut section = |title: &str, help: &str| {
         let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
@@ -58,6 +58,10 @@ fn the_reference_of_the_command_line() {
     for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
         let title = format!("runner {}", verb.get_name());
         section(&title, &verb.render_long_help().to_string());
+    }
+    page.push_str("\n## Variables\n\nThe runner reads or sets these.\n\n| variable | |\n| --- | --- |\n");
+    for variable in project_runner::config::env_vars::ALL {
+        writeln!(page, "| `{}` | {} |", variable.name, variable.meaning).unwrap();
     }
     check("docs/cli.md", &page);
 }

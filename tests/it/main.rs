@@ -11,6 +11,7 @@
 
 mod architecture;
 mod config;
+mod documents;
 mod examples;
 mod generated;
 mod harness;

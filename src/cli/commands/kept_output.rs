@@ -55,20 +55,20 @@ impl KeptOutput {
             Err(error) => return Err(error),
         };
         let Some((cut, mark)) = mark_of(&mut tail)? else { return Ok(()) };
-        // What is being renewed meanwhile is looked at the next time.
-        let mut end = Vec::new();
-        tail.read_to_end(&mut end)?;
-        tail.seek(SeekFrom::Start(0))?;
-        if mark_of(&mut tail)? != Some((cut, mark)) {
-            return Ok(());
-        }
         // While there is a saved end, the file is its first part.
         let begin = std::fs::metadata(path)?.len() + cut;
+        let known = self.position.saturating_sub(begin);
+        let mut new = Vec::new();
+        tail.seek(SeekFrom::Start(mark + known))?;
+        tail.read_to_end(&mut new)?;
+        // What was renewed meanwhile is looked at the next time.
+        tail.seek(SeekFrom::Start(0))?;
+        if new.is_empty() || mark_of(&mut tail)? != Some((cut, mark)) {
+            return Ok(());
+        }
         self.skip_to(begin, take)?;
-        let known = usize::try_from(self.position - begin).unwrap_or(usize::MAX);
-        let new = end.get(known..).unwrap_or_default();
         self.position += new.len() as u64;
-        if new.is_empty() { Ok(()) } else { take(new) }
+        take(&new)
     }
 
     /// What is new of an output that was cut and is complete.
@@ -100,8 +100,8 @@ fn mark_start(cut: u64) -> String {
     format!("\n[… {cut} bytes (")
 }
 
-/// The number in the mark that a saved end begins with, and how long the mark is; leaves the file behind it.
-fn mark_of(tail: &mut File) -> io::Result<Option<(u64, usize)>> {
+/// The number in the mark that a saved end begins with, and how long the mark is.
+fn mark_of(tail: &mut File) -> io::Result<Option<(u64, u64)>> {
     let mut start = [0; 128];
     let mut length = 0;
     loop {
@@ -116,8 +116,7 @@ fn mark_of(tail: &mut File) -> io::Result<Option<(u64, usize)>> {
         return Ok(None);
     };
     let number = line.strip_prefix("[… ").and_then(|line| line.split(' ').next()).and_then(|text| text.parse().ok());
-    let mark = line.len() + 2;
-    tail.seek(SeekFrom::Start(mark as u64))?;
+    let mark = line.len() as u64 + 2;
     Ok(number.map(|cut| (cut, mark)))
 }
 

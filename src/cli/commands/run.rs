@@ -31,6 +31,8 @@ pub(in crate::cli) fn run(mut args: RunArgs, state_dir: &StateDir, output: &Outp
             return ExitCode::Usage;
         }
     }
+    // Started first, so that it is there by the time the projects are read.
+    let spawner = if args.dry_run { exec::default_spawner() } else { spawner(output) };
     let env = Environment::from_process();
     let mut worst = ExitCode::Success;
     let mut projects = VecDeque::new();
@@ -46,7 +48,7 @@ pub(in crate::cli) fn run(mut args: RunArgs, state_dir: &StateDir, output: &Outp
     if projects.is_empty() {
         return worst;
     }
-    let command = RunCommand::new(args, state_dir, output);
+    let command = RunCommand::new(args, spawner, state_dir, output);
     signals::interrupt_on_signals(command.cancel.clone());
     worst.max(command.run_all(projects))
 }
@@ -79,7 +81,7 @@ struct RunCommand<'a> {
 }
 
 impl<'a> RunCommand<'a> {
-    fn new(args: RunArgs, state_dir: &StateDir, output: &'a Output) -> Self {
+    fn new(args: RunArgs, spawner: Arc<dyn Spawn>, state_dir: &StateDir, output: &'a Output) -> Self {
         let history = match state_dir.required() {
             Ok(dir) => {
                 // The process ends right after the last run; what closing would write back is for a quieter moment.
@@ -95,7 +97,7 @@ impl<'a> RunCommand<'a> {
             args,
             output,
             state_dir: state_dir.path().map(Path::to_owned),
-            spawner: spawner(output),
+            spawner,
             cancel: Cancel::default(),
             history,
         }

@@ -45,8 +45,9 @@ impl Guardian {
     pub fn start(executable: &Path) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let process = Command::new(executable)
-            .arg0("runner-guardian")
+            .arg0("guardian")
             .arg(ARGUMENT)
+            .arg(format!("of process {}", std::process::id()))
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -2,7 +2,8 @@
 //! parent's memory, and the kernel counts that as the child's (`setmax_mm_hiwater_rss` in `exec_mmap`).
 #![allow(unsafe_code)]
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 
 /// Gives back every page of the program's and the libraries' files that was only read so far, which come again when
 /// they are needed, and has the kernel forget the peak up to now (`man 5 proc_pid_clear_refs`). What can't be done is left.
@@ -19,17 +20,29 @@ pub(super) fn shed() {
 /// Below this a peak is told whatever the guardian's size: it says at least that the script was small.
 const SMALL: u64 = 5 * 1024 * 1024;
 
-/// A script's peak memory, unless it may be no more than this process's own size (of an unoptimised build, say).
-pub(super) fn told_apart(peak: u64) -> Option<u64> {
-    let told = peak < SMALL || own_size().is_some_and(|own| peak > own + own / 16);
-    told.then_some(peak)
+/// A script's peak memory, unless it may be no more than the size, roughly known, that the guardian had when it started it (that of an
+/// unoptimised build, say).
+pub(super) fn told_apart(peak: u64, guardian: u64) -> Option<u64> {
+    (peak < SMALL || peak > guardian + guardian / 4).then_some(peak)
 }
 
-/// Bytes of memory that this process holds (`man 5 proc_pid_statm`).
-fn own_size() -> Option<u64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
+/// Tells how much memory this process holds (`man 5 proc_pid_statm`).
+pub(super) struct OwnSize(Option<File>);
+
+impl OwnSize {
+    pub(super) fn new() -> Self {
+        Self(File::open("/proc/self/statm").ok())
+    }
+
+    /// In bytes; if it can't be told, more than anything.
+    pub(super) fn bytes(&self) -> u64 {
+        let mut statm = [0; 128];
+        let read = self.0.as_ref().and_then(|file| file.read_at(&mut statm, 0).ok()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&statm[..read]);
+        let pages = text.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        let page_size = u64::try_from(rustix::param::page_size()).unwrap_or(u64::MAX);
+        pages.map_or(u64::MAX / 2, |pages| pages.saturating_mul(page_size))
+    }
 }
 
 /// Start and length of the mappings of files that are private, can't be written, and have no page of their own.
@@ -60,6 +73,15 @@ fn header(line: &str) -> Option<Option<(usize, usize)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_may_be_no_larger_than_the_guardian_is_not_told() {
+        const MIB: u64 = 1024 * 1024;
+        assert_eq!(told_apart(2 * MIB, 3 * MIB), Some(2 * MIB));
+        assert_eq!(told_apart(8 * MIB, 8 * MIB), None);
+        assert_eq!(told_apart(64 * MIB, 8 * MIB), Some(64 * MIB));
+        assert!((MIB..512 * MIB).contains(&OwnSize::new().bytes()));
+    }
 
     #[test]
     fn only_unchanged_pages_of_files_are_given_back() {

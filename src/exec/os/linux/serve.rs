@@ -28,9 +28,14 @@ pub(super) fn serve() -> io::Result<()> {
     let main = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     rustix::process::set_child_subreaper(Some(Pid::INIT))?;
     calls::outlive_requests_to_end()?;
-    pages::shed();
-    let mut guardian = Guardian { me: pid_of(std::process::id()), wards: Vec::new() };
-    while guardian.serve_once(&main)? {}
+    // Not the runner's name: whoever kills all runners by their name means the runners, and then the guardians are needed.
+    let _ = rustix::thread::set_name(c"guardian");
+    let mut guardian = Guardian { me: pid_of(std::process::id()), own_size: pages::OwnSize::new(), wards: Vec::new() };
+    // Made small once the first script runs, which needn't wait for it.
+    if guardian.serve_once(&main)? {
+        pages::shed();
+        while guardian.serve_once(&main)? {}
+    }
     guardian.end_everything();
     Ok(())
 }
@@ -46,6 +51,8 @@ struct Ward {
     leader: i32,
     marker: String,
     left_behind: bool,
+    /// How large the guardian was when it started the script.
+    guardian_size: u64,
 }
 
 impl Ward {
@@ -61,6 +68,7 @@ impl Ward {
 
 struct Guardian {
     me: i32,
+    own_size: pages::OwnSize,
     wards: Vec<Ward>,
 }
 
@@ -106,6 +114,7 @@ impl Guardian {
     fn take_order(&mut self, main: &UnixStream) -> bool {
         let Ok(Some((bytes, [stdout, stderr, socket]))) = receive(main) else { return false };
         let mut socket = UnixStream::from(socket);
+        let guardian_size = self.own_size.bytes();
         let started = match wire::decode(&bytes) {
             Some(command) => start(&command, &stdout, &stderr).map(|pid| (pid, command.marker)),
             None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
@@ -122,6 +131,7 @@ impl Guardian {
                             leader: pid,
                             marker,
                             left_behind: false,
+                            guardian_size,
                         });
                     }
                     _ => {
@@ -152,7 +162,7 @@ impl Guardian {
             core: wait.core_dumped,
             user_us: wait.user_us,
             system_us: wait.system_us,
-            peak_bytes: pages::told_apart(wait.peak_bytes),
+            peak_bytes: pages::told_apart(wait.peak_bytes, self.wards[at].guardian_size),
             left_behind,
         };
         say(&mut self.wards[at].socket, &reply);
@@ -209,6 +219,9 @@ impl Guardian {
     }
 
     fn end_everything(&mut self) {
+        if !calls::has_children() {
+            return;
+        }
         let me = self.me;
         let everyone = move || {
             let all = procfs::processes();

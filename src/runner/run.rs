@@ -1,7 +1,4 @@
-//! The runner: wires the rooms together for one run of one project.
-//!
-//! Plan, lock, then one script after the other, each thing that happens becoming an event that all sinks get. What a
-//! sink can't do becomes a warning of the run and never its failure.
+//! One run, from the lock to the last commit.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -9,215 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use serde::Serialize;
-use thiserror::Error;
 
-use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold, RunEvent, Stream};
-use crate::exec::{
-    self, AttemptEnd, AttemptObserver, AttemptRequest, Buffers, Cancel, Capture, Holder, LockError, ProjectLock, Spawn,
-};
+use super::options::{History, MailDelivery, RunError, RunOptions, RunOutput};
+use super::recorder::{Observer, Recorder};
+use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
+use crate::exec::{self, AttemptEnd, AttemptRequest, Buffers, Capture, Holder, LockError, ProjectLock};
 use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext};
-use crate::model::{Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock};
-use crate::plan::{self, RunContext, RunPlan, SelectError, Selection, Step};
+use crate::model::{Clock, EmailStrategy, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
+use crate::plan::{self, RunContext, RunPlan, Step};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
 
-/// What becomes of the run's mail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum MailDelivery {
-    /// It is sent, by the settings in the environment and the `.env` files.
-    #[default]
-    Send,
-    /// It is written to this folder, made if need be, and nothing is sent.
-    Folder(PathBuf),
-    /// There is none.
-    Off,
-}
-
-/// Where the run is recorded beside its own folder.
-#[derive(Debug, Clone, Default)]
-pub enum History {
-    /// In the state database of the folder that `RUNNER_STATE_DIR` names, else of the usual one.
-    #[default]
-    Usual,
-    /// In the state database of this folder.
-    Dir(PathBuf),
-    /// By a writer that several runs of this process share.
-    Shared(Arc<HistoryWriter>),
-    /// Nowhere. Its folder can be imported later.
-    Off,
-}
-
-/// How to run a project.
-pub struct RunOptions {
-    /// Which of its scripts.
-    pub selection: Selection,
-    /// What becomes of the mail.
-    pub mail: MailDelivery,
-    /// Where the run is recorded.
-    pub history: History,
-    /// Who owns the scripts' processes. The default starts them as children of this process.
-    pub spawner: Arc<dyn Spawn>,
-    /// Interrupts the run.
-    pub cancel: Cancel,
-    /// Further listeners to the run's events.
-    pub sinks: Vec<Box<dyn EventSink>>,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        Self {
-            selection: Selection::default(),
-            mail: MailDelivery::default(),
-            history: History::default(),
-            spawner: exec::default_spawner(),
-            cancel: Cancel::default(),
-            sinks: Vec::new(),
-        }
-    }
-}
-
-/// Why a project was not run. Nothing of it was started.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// A script was asked for that the project doesn't have.
-    #[error("{0}; {hint}", hint = .0.hint())]
-    Select(#[from] SelectError),
-    /// A mail may be due, and there is no way to send one.
-    #[error("{0}")]
-    Mail(#[from] MailSettingsError),
-    /// Another run of the project is under way.
-    #[error("{project}: {source}; nothing was run")]
-    AlreadyRunning {
-        /// The project's name.
-        project: String,
-        /// Who runs it.
-        source: LockError,
-    },
-    /// The run could leave nothing behind.
-    #[error("{project}: cannot {verb} {}: {source}; make the folder writable for this account", path.display())]
-    NothingCanBeWritten {
-        /// The project's name.
-        project: String,
-        /// What was tried.
-        verb: &'static str,
-        /// With which folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The system gave no thread, or no means to wait.
-    #[error("cannot start working: {0}")]
-    System(std::io::Error),
-}
-
-/// What one script came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ScriptResult {
-    /// The script, as the project file writes it.
-    pub script: String,
-    /// Whether it succeeded.
-    pub success: bool,
-    /// How long it took, in minutes.
-    pub execution_time: f64,
-    /// The traceback of a failure, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub traceback: Option<String>,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunOutput {
-    /// A result for each script that was tried, in running order.
-    pub results: Vec<ScriptResult>,
-    /// All that is known of the run.
-    pub report: RunReport,
-}
-
-impl RunOutput {
-    fn of(report: RunReport) -> Self {
-        let tried = report.scripts.iter().filter(|script| script.attempts > 0);
-        let results = tried.map(|script| ScriptResult {
-            script: script.script.clone(),
-            success: script.success(),
-            execution_time: script.execution_time(),
-            traceback: script.traceback.clone(),
-        });
-        Self { results: results.collect(), report }
-    }
-}
-
-/// Runs a project.
-#[derive(Debug, Clone)]
-pub struct Runner {
-    project: Project,
-}
-
-impl Runner {
-    /// A runner of `project`.
-    #[must_use]
-    pub fn new(project: Project) -> Self {
-        Self { project }
-    }
-
-    /// The project.
-    #[must_use]
-    pub fn project(&self) -> &Project {
-        &self.project
-    }
-
-    /// Runs the project to its end, and blocks until then. May be called from anywhere, also from inside an
-    /// asynchronous runtime (whose thread it then blocks; see [`Runner::run_async`]).
-    ///
-    /// Nothing process-wide is changed: no signal handlers, no environment, no logger.
-    ///
-    /// # Errors
-    /// When nothing was run. Scripts that fail are no error: they are in the report.
-    pub fn run(&self, options: RunOptions) -> Result<RunOutput, RunError> {
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("project-runner".into());
-            let running =
-                thread.spawn_scoped(scope, || run_here(&self.project, options, None)).map_err(RunError::System)?;
-            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// Runs the project on this thread, which no runtime may have, and lets a sink listen that borrows.
-    pub(crate) fn run_with<'a>(
-        &'a self,
-        options: RunOptions,
-        listener: Box<dyn EventSink + 'a>,
-    ) -> Result<RunOutput, RunError> {
-        run_here(&self.project, options, Some(listener))
-    }
-
-    /// Runs the project to its end without blocking the calling task. Works in any runtime. Dropping the future
-    /// interrupts the run.
-    ///
-    /// # Errors
-    /// As [`Runner::run`].
-    pub async fn run_async(self, options: RunOptions) -> Result<RunOutput, RunError> {
-        struct InterruptOnDrop(Cancel);
-        impl Drop for InterruptOnDrop {
-            fn drop(&mut self) {
-                self.0.cancel("the caller gave up");
-            }
-        }
-        let _interrupt = InterruptOnDrop(options.cancel.clone());
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let work = move || {
-            let _ = sender.send(run_here(&self.project, options, None));
-        };
-        std::thread::Builder::new().name("project-runner".into()).spawn(work).map_err(RunError::System)?;
-        match receiver.await {
-            Ok(result) => result,
-            Err(_) => Err(RunError::System(std::io::Error::other("the run's thread has panicked"))),
-        }
-    }
-}
-
-fn run_here<'a>(
+pub(super) fn run_here<'a>(
     project: &'a Project,
     options: RunOptions,
     listener: Option<Box<dyn EventSink + 'a>>,
@@ -274,52 +74,6 @@ fn lock(project: &Project, run_id: &RunId, host: &str) -> Result<ProjectLock, Ru
         LockError::Io { path, source } => cannot(project, "lock", path, source),
         held => RunError::AlreadyRunning { project: project.name.clone(), source: held },
     })
-}
-
-/// Hands events to the sinks and folds them into the report.
-struct Recorder<'a> {
-    sinks: FanOut<'a>,
-    fold: ReportFold,
-    /// Warnings that were given: the same trouble at every script is told once.
-    warned: HashSet<String>,
-}
-
-impl Recorder<'_> {
-    fn record(&mut self, kind: EventKind) {
-        let event = RunEvent::now(kind);
-        self.fold.apply(&event);
-        for error in self.sinks.event(&event) {
-            self.warn(error.sentence());
-        }
-    }
-
-    fn warn(&mut self, message: String) {
-        if !self.warned.insert(message.clone()) {
-            return;
-        }
-        tracing::warn!("{message}");
-        let event = RunEvent::now(EventKind::Warning { message });
-        self.fold.apply(&event);
-        // What a sink says of the warning is the same trouble again.
-        let _ = self.sinks.event(&event);
-    }
-}
-
-/// Tells the recorder of one attempt.
-struct Observer<'r, 'a> {
-    recorder: &'r mut Recorder<'a>,
-    index: usize,
-    attempt: u32,
-}
-
-impl AttemptObserver for Observer<'_, '_> {
-    fn started(&mut self) {
-        self.recorder.record(EventKind::ScriptStarted { index: self.index, attempt: self.attempt });
-    }
-
-    fn output(&mut self, stream: Stream, bytes: &[u8]) {
-        self.recorder.sinks.output(stream, bytes);
-    }
 }
 
 /// One run under way.

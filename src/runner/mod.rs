@@ -1,0 +1,13 @@
+//! The runner: wires the rooms together for one run of one project.
+//!
+//! Plan, lock, then one script after the other, each thing that happens becoming an event that all sinks get. What a
+//! sink can't do becomes a warning of the run and never its failure.
+
+mod facade;
+mod options;
+mod recorder;
+mod run;
+
+pub use facade::Runner;
+pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
+pub(crate) use run::output_name;

@@ -1,0 +1,140 @@
+//! What a run is asked for, and what it answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::event::EventSink;
+use crate::exec::{self, Cancel, LockError, Spawn};
+use crate::mail::MailSettingsError;
+use crate::model::RunReport;
+use crate::plan::{SelectError, Selection};
+use crate::sink::HistoryWriter;
+
+/// What becomes of the run's mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum MailDelivery {
+    /// It is sent, by the settings in the environment and the `.env` files.
+    #[default]
+    Send,
+    /// It is written to this folder, made if need be, and nothing is sent.
+    Folder(PathBuf),
+    /// There is none.
+    Off,
+}
+
+/// Where the run is recorded beside its own folder.
+#[derive(Debug, Clone, Default)]
+pub enum History {
+    /// In the state database of the folder that `RUNNER_STATE_DIR` names, else of the usual one.
+    #[default]
+    Usual,
+    /// In the state database of this folder.
+    Dir(PathBuf),
+    /// By a writer that several runs of this process share.
+    Shared(Arc<HistoryWriter>),
+    /// Nowhere. Its folder can be imported later.
+    Off,
+}
+
+/// How to run a project.
+pub struct RunOptions {
+    /// Which of its scripts.
+    pub selection: Selection,
+    /// What becomes of the mail.
+    pub mail: MailDelivery,
+    /// Where the run is recorded.
+    pub history: History,
+    /// Who owns the scripts' processes. The default starts them as children of this process.
+    pub spawner: Arc<dyn Spawn>,
+    /// Interrupts the run.
+    pub cancel: Cancel,
+    /// Further listeners to the run's events.
+    pub sinks: Vec<Box<dyn EventSink>>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            mail: MailDelivery::default(),
+            history: History::default(),
+            spawner: exec::default_spawner(),
+            cancel: Cancel::default(),
+            sinks: Vec::new(),
+        }
+    }
+}
+
+/// Why a project was not run. Nothing of it was started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A script was asked for that the project doesn't have.
+    #[error("{0}; {hint}", hint = .0.hint())]
+    Select(#[from] SelectError),
+    /// A mail may be due, and there is no way to send one.
+    #[error("{0}")]
+    Mail(#[from] MailSettingsError),
+    /// Another run of the project is under way.
+    #[error("{project}: {source}; nothing was run")]
+    AlreadyRunning {
+        /// The project's name.
+        project: String,
+        /// Who runs it.
+        source: LockError,
+    },
+    /// The run could leave nothing behind.
+    #[error("{project}: cannot {verb} {}: {source}; make the folder writable for this account", path.display())]
+    NothingCanBeWritten {
+        /// The project's name.
+        project: String,
+        /// What was tried.
+        verb: &'static str,
+        /// With which folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system gave no thread, or no means to wait.
+    #[error("cannot start working: {0}")]
+    System(std::io::Error),
+}
+
+/// What one script came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScriptResult {
+    /// The script, as the project file writes it.
+    pub script: String,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// How long it took, in minutes.
+    pub execution_time: f64,
+    /// The traceback of a failure, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunOutput {
+    /// A result for each script that was tried, in running order.
+    pub results: Vec<ScriptResult>,
+    /// All that is known of the run.
+    pub report: RunReport,
+}
+
+impl RunOutput {
+    pub(super) fn of(report: RunReport) -> Self {
+        let tried = report.scripts.iter().filter(|script| script.attempts > 0);
+        let results = tried.map(|script| ScriptResult {
+            script: script.script.clone(),
+            success: script.success(),
+            execution_time: script.execution_time(),
+            traceback: script.traceback.clone(),
+        });
+        Self { results: results.collect(), report }
+    }
+}
