@@ -1,6 +1,12 @@
 //! Ctrl-C and its relatives interrupt the runs.
 
+use std::time::Duration;
+
 use crate::exec::Cancel;
+
+/// How long scripts may take to end when the system ends this process soon: Windows does it five seconds after it has
+/// told of it ("HandlerRoutine callback function", timeouts), and what came of the run is to be written down before.
+const FINAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// From now on the signals that ask a program to end interrupt whatever holds `cancel`: SIGINT, SIGTERM and SIGHUP, or on
 /// Windows Ctrl-C, Ctrl-Break, the closing of the console, log-off and shutdown.
@@ -15,6 +21,10 @@ pub(super) fn interrupt_on_signals(cancel: Cancel) {
                     cancel.kill_now();
                 }
                 cancel.cancel(by);
+                if platform::is_final(by) {
+                    tokio::time::sleep(FINAL_PATIENCE).await;
+                    cancel.kill_now();
+                }
             }
         });
     };
@@ -25,6 +35,11 @@ pub(super) fn interrupt_on_signals(cancel: Cancel) {
 #[cfg(unix)]
 mod platform {
     use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// Whoever takes a signal on Unix has the time that it takes.
+    pub(super) fn is_final(_by: &str) -> bool {
+        false
+    }
 
     pub(super) struct Signals {
         interrupt: Signal,
@@ -56,6 +71,15 @@ mod platform {
     use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown};
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
 
+    const CLOSED: &str = "the console was closed";
+    const LOGOFF: &str = "log-off";
+    const SHUTDOWN: &str = "shutdown";
+
+    /// Whether the system ends this process soon. Scripts that share the console have been told by it as well.
+    pub(super) fn is_final(by: &str) -> bool {
+        [CLOSED, LOGOFF, SHUTDOWN].contains(&by)
+    }
+
     pub(super) struct Signals {
         c: CtrlC,
         r#break: CtrlBreak,
@@ -79,9 +103,9 @@ mod platform {
             tokio::select! {
                 _ = self.c.recv() => "Ctrl-C",
                 _ = self.r#break.recv() => "Ctrl-Break",
-                _ = self.close.recv() => "the console was closed",
-                _ = self.logoff.recv() => "log-off",
-                _ = self.shutdown.recv() => "shutdown",
+                _ = self.close.recv() => CLOSED,
+                _ = self.logoff.recv() => LOGOFF,
+                _ = self.shutdown.recv() => SHUTDOWN,
             }
         }
     }

@@ -46,6 +46,7 @@ impl Machine {
         })
     }
 
+    #[cfg(unix)]
     fn hint(&self, program: &str) -> String {
         self.find(program, &[]).unwrap_err().hint.unwrap_or_default()
     }

@@ -97,7 +97,7 @@ const NOT_UNICODE: &str =
 /// The project's folder, absolute.
 fn project_folder(project: &Path) -> Result<PathBuf, Box<Problem>> {
     let not_found = |message: String| Problem::of_file(ProblemKind::FileNotFound, project, message);
-    let root = paths::absolute(project).map_err(|error| Box::new(not_found(format!("not a folder: {error}"))))?;
+    let root = paths::project_root(project).map_err(|error| Box::new(not_found(format!("not a folder: {error}"))))?;
     match std::fs::metadata(&root) {
         // Events, the history and the mail name the folder, and they are Unicode.
         Ok(_) if root.to_str().is_none() => Err(Problem::of_file(ProblemKind::Unreadable, project, NOT_UNICODE)

@@ -34,5 +34,6 @@ pub use environment::Environment;
 pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;
 pub use load::{LoadRequest, Loaded, load, load_config};
+pub use paths::project_root;
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use schema::schema;

@@ -20,6 +20,42 @@ pub(super) fn absolute(path: &Path) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
+/// The one spelling of a project's folder, by which the history knows it: absolute, without a separator at its end, and
+/// in the letters that the disk has where `c:\jobs` and `C:\Jobs` are the same folder.
+///
+/// # Errors
+/// When the path is empty, or the current folder can't be told.
+pub fn project_root(folder: &Path) -> std::io::Result<PathBuf> {
+    Ok(os::as_on_disk(absolute(folder)?.components().collect()))
+}
+
+#[cfg(not(windows))]
+mod os {
+    use std::path::PathBuf;
+
+    pub(super) fn as_on_disk(folder: PathBuf) -> PathBuf {
+        folder
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use std::path::PathBuf;
+
+    /// Takes over the letters' case and nothing else: not where a link or a substituted drive leads.
+    pub(super) fn as_on_disk(folder: PathBuf) -> PathBuf {
+        let real = std::fs::canonicalize(&folder).ok();
+        let real = real.as_deref().and_then(|real| real.to_str()).map(|real| match real.strip_prefix(r"\\?\UNC\") {
+            Some(share) => format!(r"\\{share}"),
+            None => super::simplify_verbatim(real).unwrap_or(real).to_owned(),
+        });
+        match (real, folder.to_str()) {
+            (Some(real), Some(written)) if real.to_lowercase() == written.to_lowercase() => real.into(),
+            _ => folder,
+        }
+    }
+}
+
 /// A path as a project file writes it, on top of the project's folder. On Windows `/` and `\` both separate.
 pub(super) fn join(root: &Path, written: &str) -> PathBuf {
     let joined = if cfg!(windows) { root.join(written.replace('/', "\\")) } else { root.join(written) };
@@ -48,6 +84,27 @@ fn simplify_verbatim(path: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_project_has_one_spelling() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = project_root(dir.path()).unwrap().join("Jobs");
+        std::fs::create_dir(&root).unwrap();
+        let text = root.to_str().unwrap();
+        let mut spellings = vec![text.to_owned(), format!("{text}/"), format!("{text}/."), format!("{text}//")];
+        if cfg!(windows) {
+            spellings.extend([
+                text.to_lowercase(),
+                text.to_uppercase(),
+                text.replace('\\', "/"),
+                format!(r"\\?\{text}"),
+            ]);
+        }
+        for spelling in spellings {
+            assert_eq!(project_root(Path::new(&spelling)).unwrap().to_str(), Some(text), "{spelling}");
+        }
+        assert!(project_root(Path::new("")).is_err());
+    }
 
     #[test]
     fn verbatim_paths_are_made_plain_only_where_that_is_safe() {

@@ -21,3 +21,5 @@ mod mail;
 mod python;
 mod run;
 mod smtp_server;
+#[cfg(windows)]
+mod windows;

@@ -44,6 +44,7 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
         "lines" => (0..rest.parse::<u64>().unwrap()).for_each(|n| println!("line {n}")),
         "exit" => std::process::exit(rest.parse::<u32>().unwrap().cast_signed()),
         "abort" => std::process::abort(),
+        "crash" => system::crash(),
         "sleep" => std::thread::sleep(seconds(rest)),
         "touch" => std::fs::write(rest, "").unwrap(),
         "append" => {
@@ -75,6 +76,12 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
             std::thread::sleep(seconds(time));
         }
         "ignore-requests-to-end" => system::ignore_requests_to_end(),
+        // When asked to end, writes a file and does so.
+        #[cfg(windows)]
+        "expect-request-to-end" => system::expect_request_to_end(rest.into()),
+        // As if it was typed at the console that this process shares with others.
+        #[cfg(windows)]
+        "ctrl-c" => system::ctrl_c(),
         "signal" => system::signal_self(rest.parse().unwrap()),
         "memory" => {
             let block = vec![1_u8; rest.parse::<usize>().unwrap() * 1024 * 1024];
@@ -139,6 +146,10 @@ mod system {
         }
     }
 
+    pub fn crash() {
+        signal_self(libc::SIGSEGV);
+    }
+
     pub fn signal_self(signal: i32) {
         // SAFETY: no pointers.
         unsafe { libc::raise(signal) };
@@ -156,12 +167,37 @@ mod system {
 }
 
 #[cfg(windows)]
+#[allow(unsafe_code)]
 mod system {
     use std::os::windows::process::CommandExt;
+    use std::path::PathBuf;
     use std::process::Command;
+
+    use windows_sys::Win32::System::Console::{CTRL_C_EVENT, GenerateConsoleCtrlEvent};
 
     pub fn ignore_requests_to_end() {
         // What a console program does not handle ends it; the tests that need this are for Unix.
+    }
+
+    pub fn expect_request_to_end(file: PathBuf) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut asked = runtime.block_on(async { tokio::signal::windows::ctrl_break().unwrap() });
+        std::thread::spawn(move || {
+            runtime.block_on(asked.recv()).unwrap();
+            std::fs::write(file, "").unwrap();
+            std::process::exit(0);
+        });
+    }
+
+    pub fn ctrl_c() {
+        // SAFETY: no pointers.
+        let sent = unsafe { GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) };
+        assert!(sent != 0, "{}", std::io::Error::last_os_error());
+    }
+
+    pub fn crash() {
+        // SAFETY: it is not: this is what a broken extension module does.
+        unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
     }
 
     pub fn signal_self(signal: i32) {

@@ -11,6 +11,7 @@ use super::{CommandError, StateDir, View};
 use crate::cli::ExitCode;
 use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs};
 use crate::cli::output::{self, Output, styled};
+use crate::config::project_root;
 use crate::exec::ProjectLock;
 use crate::model::{RunReport, ScriptReport};
 use crate::runner::output_name;
@@ -143,7 +144,7 @@ async fn bring_up_to_date(store: &mut Store, folder: Option<&Path>, output: &Out
             known.chain(store.remembered_projects()).chain(std::env::current_dir()).collect()
         }
     };
-    folders = folders.into_iter().filter_map(|folder| std::path::absolute(folder).ok()).collect();
+    folders = folders.into_iter().filter_map(|folder| project_root(&folder).ok()).collect();
     folders.sort();
     folders.dedup();
     for folder in folders {

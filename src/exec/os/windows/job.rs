@@ -4,7 +4,7 @@
 //! A script is started suspended and resumed once it is in its job, so that no descendant can be born outside of it.
 #![allow(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::mem::size_of;
 use std::os::windows::ffi::OsStringExt;
@@ -14,7 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
-use windows_sys::Win32::Foundation::{FILETIME, HANDLE, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Foundation::{ERROR_MORE_DATA, FILETIME, HANDLE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
@@ -30,6 +30,7 @@ use windows_sys::Win32::System::Threading::{
     PROCESS_QUERY_LIMITED_INFORMATION, QueryFullProcessImageNameW, ResumeThread, THREAD_SUSPEND_RESUME,
 };
 
+use super::cmd_line::{Started, prepare};
 use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
 use crate::plan::SpawnCommand;
@@ -41,23 +42,28 @@ const TERMINATED: u32 = 1;
 
 /// Starts scripts in job objects.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct JobSpawner;
+pub(in crate::exec::os) struct JobSpawner;
 
 impl Spawn for JobSpawner {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>> {
         Box::pin(async move {
-            start(command).map_err(|error| SpawnError::explain(&command.program, &command.working_dir, &error))
+            let prepared = prepare(command).map_err(|message| SpawnError { message })?;
+            let program = Path::new(prepared.program);
+            start(command, &prepared).map_err(|error| SpawnError::explain(program, &command.working_dir, &error))
         })
     }
 }
 
-fn start(command: &SpawnCommand) -> io::Result<Spawned> {
+fn start(command: &SpawnCommand, prepared: &Started<'_>) -> io::Result<Spawned> {
     let job = Job::new()?;
     let shares_console = has_console();
     let window = if shares_console { 0 } else { CREATE_NO_WINDOW };
-    let (program, args) = without_cmd(&command.program, &command.args);
-    let mut child = Command::new(program)
-        .args(args)
+    let mut starting = Command::new(prepared.program);
+    starting.args(prepared.args);
+    if let Some(tail) = &prepared.tail {
+        starting.raw_arg(tail);
+    }
+    let mut child = starting
         .env_clear()
         .envs(command.environment())
         .current_dir(&command.working_dir)
@@ -76,22 +82,6 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     resume(pid)?;
     let handle = Box::new(InJob { child, job, pid, shares_console, process: times });
     Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
-}
-
-/// `cmd /d /c script.cmd ARGS` as `script.cmd ARGS`: the standard library then starts cmd itself and quotes the arguments
-/// for it, or refuses those that can't be quoted. Written out, cmd would take `&` and `%` in them for its own.
-fn without_cmd<'a>(program: &'a Path, args: &'a [OsString]) -> (&'a OsStr, &'a [OsString]) {
-    let is = |text: &OsStr, word: &str| text.eq_ignore_ascii_case(word);
-    let cmd = program.file_stem().is_some_and(|stem| is(stem, "cmd"));
-    if cmd
-        && let Some(at) = args.iter().position(|arg| is(arg, "/c"))
-        && args[..at].iter().all(|flag| is(flag, "/d") || is(flag, "/s"))
-        && let Some(script) = args.get(at + 1)
-        && Path::new(script).extension().is_some_and(|extension| is(extension, "cmd") || is(extension, "bat"))
-    {
-        return (script, &args[at + 2..]);
-    }
-    (program.as_os_str(), args)
 }
 
 fn has_console() -> bool {
@@ -172,6 +162,7 @@ impl Job {
         check(unsafe { TerminateJobObject(self.raw(), TERMINATED) })
     }
 
+    /// What the job tells of itself; of a list that is too long for `T`, its beginning.
     fn query<T: Default>(&self, class: i32) -> Option<T> {
         let mut information = T::default();
         // SAFETY: callers name the structure that belongs to the class; it lives through the call.
@@ -184,7 +175,8 @@ impl Job {
                 std::ptr::null_mut(),
             )
         };
-        (result != 0).then_some(information)
+        let is_cut = || io::Error::last_os_error().raw_os_error() == Some(ERROR_MORE_DATA as i32);
+        (result != 0 || is_cut()).then_some(information)
     }
 
     /// Processes in the job that haven't ended.
@@ -254,13 +246,27 @@ struct InJob {
     process: Option<OwnedHandle>,
 }
 
+impl InJob {
+    /// The script's descendants that live. A console's host ends by itself when nobody needs the console any more.
+    fn descendants(&self) -> Vec<Leaked> {
+        let others = self.job.living().into_iter().filter(|&pid| pid != self.pid);
+        let named = others.map(|pid| Leaked { pid, command: program_of(pid) });
+        named.filter(|leaked| !is_console_host(&leaked.command)).collect()
+    }
+}
+
+/// The system starts it for a program that has a console of its own, and it then belongs to that program's job.
+fn is_console_host(program: &str) -> bool {
+    program.to_ascii_lowercase().ends_with(r"\system32\conhost.exe")
+}
+
 impl ChildHandle for InJob {
     fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>> {
         Box::pin(async move {
             let status = self.child.wait().await?;
             let code = status.code().unwrap_or_default().cast_unsigned();
             let usage = self.job.usage(self.process.as_ref());
-            let left_behind = self.job.living().iter().any(|&pid| pid != self.pid);
+            let left_behind = !self.descendants().is_empty();
             Ok(Exit { pid: self.pid, status: ExitStatus::Code(code), usage, left_behind })
         })
     }
@@ -292,26 +298,6 @@ impl ChildHandle for InJob {
     }
 
     fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
-        Box::pin(async move {
-            let living = self.job.living();
-            let others = living.into_iter().filter(|&pid| pid != self.pid);
-            others.map(|pid| Leaked { pid, command: program_of(pid) }).collect()
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batch_files_are_started_without_a_cmd_in_front() {
-        let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
-        let cmd = Path::new(r"C:\Windows\System32\cmd.exe");
-        let batch = args(&["/d", "/C", r"C:\p\a.cmd", "x & y"]);
-        assert_eq!(without_cmd(cmd, &batch), (OsStr::new(r"C:\p\a.cmd"), &batch[3..]));
-        for other in [args(&["/d", "/c", "dir"]), args(&["/q", "/c", "a.cmd"]), args(&["/k", "a.cmd"])] {
-            assert_eq!(without_cmd(cmd, &other), (cmd.as_os_str(), &other[..]));
-        }
+        Box::pin(async move { self.descendants() })
     }
 }

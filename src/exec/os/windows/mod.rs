@@ -1,0 +1,6 @@
+//! Windows: job objects own the scripts, and cmd gets only what it can't misunderstand.
+
+mod cmd_line;
+mod job;
+
+pub(super) use job::JobSpawner;
