@@ -76,7 +76,7 @@ pub(super) struct RunArgs {
     pub(super) projects: Vec<PathBuf>,
 
     /// Run so many projects side by side
-    #[arg(short, long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=200))]
     pub(super) jobs: u16,
 
     /// Run only this script (its name, file or place); may be repeated
@@ -104,7 +104,7 @@ pub(super) struct RunArgs {
     pub(super) profile: Option<String>,
 
     /// Print events as JSON lines
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["dry_run", "quiet", "verbose"])]
     pub(super) json: bool,
 
     /// Print only what went wrong
@@ -159,7 +159,7 @@ pub(super) struct HistoryArgs {
     pub(super) project: Option<PathBuf>,
 
     /// Show at most so many runs
-    #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20")]
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
 
     /// Print one JSON object a line

@@ -46,6 +46,10 @@ fn parse(file: &Path, mut text: String) -> Dotenv {
         let Some(item) = items.next() else { break };
         let after = consumed.get();
         match item {
+            Ok((name, value)) if value.contains('\0') => {
+                let message = format!("the value of {name} contains a NUL byte, which no program can be given");
+                dotenv.problems.push(Problem::of_file(ProblemKind::InvalidValue, file, message).at_line(after.lines));
+            }
             Ok((name, value)) => {
                 let raw = text.get(before.bytes..after.bytes).unwrap_or_default();
                 if has_unknown_substitution(raw, &name, &names) {

@@ -49,7 +49,7 @@ impl Cancel {
     }
 
     /// Waits until [`Cancel::kill_now`] is called.
-    pub(super) async fn killed(&self) {
+    pub async fn killed(&self) {
         if self.now.subscribe().wait_for(|now| *now).await.is_err() {
             // Not reached: `self` holds the sender.
             std::future::pending::<()>().await;

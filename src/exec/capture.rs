@@ -26,6 +26,8 @@ pub struct Capture {
     last: usize,
     file: Option<File>,
     total: u64,
+    /// Bytes that stand in the file.
+    kept: u64,
     ring: Option<Ring>,
     stderr: Tail,
     all: Tail,
@@ -75,6 +77,7 @@ impl Capture {
             last: usize::try_from(policy.last).unwrap_or(usize::MAX),
             file: None,
             total: 0,
+            kept: 0,
             ring: None,
             stderr: Tail::default(),
             all: Tail::default(),
@@ -110,15 +113,18 @@ impl Capture {
         let path = &self.file_path;
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().create_new(true).read(true).append(true).open(path)?),
+            none => none.insert(OpenOptions::new().create_new(true).read(true).write(true).open(path)?),
         };
         file.write_all(bytes)?;
+        self.kept += bytes.len() as u64;
         if self.total > self.first.saturating_add(self.last as u64) {
             let mut ring = Ring { bytes: vec![0; self.last], at: 0, saved: true };
             file.seek(SeekFrom::Start(self.total - self.last as u64))?;
             file.read_exact(&mut ring.bytes)?;
             ring.saved = false;
             file.set_len(self.first)?;
+            file.seek(SeekFrom::Start(self.first))?;
+            self.kept = self.first;
             self.ring = Some(ring);
         }
         Ok(())
@@ -179,12 +185,14 @@ impl Capture {
             if let Err(error) = ring.write_to(cut, file) {
                 self.error = Some(error);
             } else {
+                self.kept += self.last as u64;
                 // It exists only if a checkpoint was made; what it holds now stands in the file itself.
                 let _ = std::fs::remove_file(self.tail_path());
             }
         }
-        let summary =
-            OutputSummary { file: self.file.is_some().then(|| self.file_name.clone()), bytes: self.total, cut };
+        let file = self.file.is_some().then(|| self.file_name.clone());
+        // What the disk didn't take is left out, too.
+        let summary = OutputSummary { file, bytes: self.total, cut: self.total - self.kept };
         let error = self.error.take().map(|error| {
             format!("cannot keep the output in {}: {error}; the script ran on without it", self.file_path.display())
         });

@@ -2,6 +2,8 @@
 
 /// The line every Python traceback begins with.
 const HEADER: &str = "Traceback (most recent call last):";
+/// The line that the traceback of an exception group begins with (Python 3.11, PEP 654).
+const GROUP_HEADER: &str = "  + Exception Group Traceback (most recent call last):";
 /// How Python joins the tracebacks of chained exceptions.
 const CHAINS: [&str; 2] = [
     "During handling of the above exception, another exception occurred:",
@@ -10,7 +12,8 @@ const CHAINS: [&str; 2] = [
 
 /// The last traceback in `text` with the ones it is chained to, up to the end of the text. `None` if there is none.
 pub(super) fn find(text: &str) -> Option<&str> {
-    let mut starts = line_starts(text).filter(|&at| text[at..].starts_with(HEADER)).collect::<Vec<_>>();
+    let begins = |at: &usize| text[*at..].starts_with(HEADER) || text[*at..].starts_with(GROUP_HEADER);
+    let mut starts = line_starts(text).filter(begins).collect::<Vec<_>>();
     let mut start = starts.pop()?;
     while let Some(earlier) = starts.pop() {
         let between = text[earlier..start].trim_end();
@@ -63,6 +66,12 @@ mod tests {
             let found = find(&text).unwrap();
             assert!(found.starts_with(HEADER) && found.contains(chain), "{found}");
         }
+    }
+
+    #[test]
+    fn an_exception_group_is_a_traceback_too() {
+        let group = "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 1, in <module>\n  | ExceptionGroup: two (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: one\n    +------------------------------------";
+        assert_eq!(find(&format!("noise\n{group}\n")), Some(group));
     }
 
     #[test]

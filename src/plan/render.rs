@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::RunPlan;
-use crate::model::{OnFailure, Project, format_duration};
+use crate::model::{EmailStrategy, OnFailure, Project, format_duration};
 
 /// What would be run, where, and with which limits. Values of variables are left out: they may be secrets.
 #[must_use]
@@ -48,9 +48,9 @@ pub fn render(project: &Project, plan: &RunPlan<'_>) -> String {
             let _ = writeln!(text, "     {}", notes.join("; "));
         }
     }
-    let mail = match project.recipients.as_slice() {
-        [] => "no mail".to_owned(),
-        recipients => format!("mail ({}) to {}", project.email_strategy.name(), recipients.join(", ")),
+    let mail = match project.email_strategy {
+        EmailStrategy::None => "no mail".to_owned(),
+        strategy => format!("mail ({}) to {}", strategy.name(), project.recipients.join(", ")),
     };
     let _ = writeln!(text, "  log {}; {mail}", project.log_file().display());
     text

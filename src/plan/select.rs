@@ -15,26 +15,40 @@ pub struct Selection {
 
 /// A script was asked for that the project doesn't have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{project} has no script `{wanted}`")]
+#[error("{project} {wanted}")]
 pub struct SelectError {
     /// The project.
     pub project: String,
     /// What was asked for.
-    pub wanted: String,
+    pub wanted: Wanted,
     /// What there is.
     pub names: Vec<String>,
+}
+
+/// What was asked for in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Wanted {
+    /// A script that the project doesn't have.
+    #[error("has no script `{0}`")]
+    Missing(String),
+    /// Only scripts before the one to start from.
+    #[error("has nothing to run: what `--only` names comes before `{0}`")]
+    OnlyBefore(String),
 }
 
 impl SelectError {
     /// What to write instead.
     #[must_use]
     pub fn hint(&self) -> String {
+        let Wanted::Missing(wanted) = &self.wanted else {
+            return "leave `--only` or `--from` out".to_owned();
+        };
         let near = self
             .names
             .iter()
-            .max_by(|a, b| strsim::jaro_winkler(a, &self.wanted).total_cmp(&strsim::jaro_winkler(b, &self.wanted)));
+            .max_by(|a, b| strsim::jaro_winkler(a, wanted).total_cmp(&strsim::jaro_winkler(b, wanted)));
         match near {
-            Some(near) if strsim::jaro_winkler(near, &self.wanted) > 0.8 => format!("did you mean `{near}`?"),
+            Some(near) if strsim::jaro_winkler(near, wanted) > 0.8 => format!("did you mean `{near}`?"),
             _ => format!("its scripts are {}", self.names.join(", ")),
         }
     }
@@ -51,7 +65,11 @@ impl Selection {
             let found: Vec<usize> = (0..scripts.len()).filter(|&at| is_called(&scripts[at], at, wanted)).collect();
             if found.is_empty() {
                 let names = scripts.iter().map(|script| script.name.clone()).collect();
-                return Err(SelectError { project: project.to_owned(), wanted: wanted.to_owned(), names });
+                return Err(SelectError {
+                    project: project.to_owned(),
+                    wanted: Wanted::Missing(wanted.to_owned()),
+                    names,
+                });
             }
             Ok(found)
         };
@@ -64,6 +82,11 @@ impl Selection {
         if let Some(from) = &self.from {
             let first = places(from)?[0];
             taken[..first].fill(false);
+        }
+        if !taken.contains(&true) {
+            let from = self.from.clone().unwrap_or_default();
+            let names = scripts.iter().map(|script| script.name.clone()).collect();
+            return Err(SelectError { project: project.to_owned(), wanted: Wanted::OnlyBefore(from), names });
         }
         Ok(taken)
     }

@@ -10,9 +10,9 @@ use chrono::Utc;
 use super::options::{History, MailDelivery, RunError, RunOptions, RunOutput};
 use super::recorder::{Observer, Recorder};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
-use crate::exec::{self, AttemptEnd, AttemptRequest, Buffers, Capture, Holder, LockError, ProjectLock};
+use crate::exec::{self, AttemptEnd, AttemptRequest, Buffers, Cancel, Capture, Holder, LockError, ProjectLock};
 use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext};
-use crate::model::{Clock, EmailStrategy, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
+use crate::model::{Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunContext, RunPlan, Step};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
@@ -52,6 +52,9 @@ fn mail_mode(project: &Project, delivery: &MailDelivery) -> Result<MailMode, Mai
         MailDelivery::Send => MailMode::Smtp(MailSettings::resolve(&project.dotenv, &environment)?),
     })
 }
+
+/// How long the mail may take once the run was interrupted.
+const LAST_MAIL: Duration = Duration::from_secs(5);
 
 /// Who records the run in the state database; `Err` says why nobody does.
 fn history_writer(choice: &History) -> Result<Option<Arc<HistoryWriter>>, String> {
@@ -123,7 +126,7 @@ impl Run<'_> {
             (None, _) => RunStatus::Success,
         };
         recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()) });
-        self.after(&mut recorder, history.as_deref());
+        self.after(&mut recorder, history.as_deref(), &options.cancel).await;
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
     }
@@ -216,24 +219,73 @@ impl Run<'_> {
         failed
     }
 
+    /// Delivers the mail on a thread of its own, so that whoever interrupts doesn't have to wait for a slow server.
+    async fn deliver(&self, report: RunReport, cancel: &Cancel) -> MailState {
+        if !mail::is_due(self.project.email_strategy, &report) || !matches!(self.mail, MailMode::Smtp(_)) {
+            return mail::deliver(
+                &report,
+                &self.delivery(&self.mail, &self.project.recipients, &RenderContext::default()),
+            );
+        }
+        let kept = report.run_dir.join(mail::KEPT_MAIL);
+        let (mode, recipients) = (self.mail.clone(), self.project.recipients.clone());
+        let (strategy, from) = (self.project.email_strategy, self.sender.clone());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let work = move || {
+            let context = RenderContext::default();
+            let delivery = Delivery {
+                strategy,
+                from,
+                recipients: &recipients,
+                mode: &mode,
+                context: &context,
+                deadline: Delivery::DEADLINE,
+            };
+            let _ = sender.send(mail::deliver(&report, &delivery));
+        };
+        if let Err(error) = std::thread::Builder::new().name("mail".into()).spawn(work) {
+            return MailState::Failed { error: format!("no thread to send it on: {error}") };
+        }
+        let given_up = async {
+            cancel.cancelled().await;
+            tokio::select! {
+                () = cancel.killed() => {}
+                () = tokio::time::sleep(LAST_MAIL) => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            mail = receiver => mail.unwrap_or_else(|_| MailState::Failed { error: "the thread that sent it broke off".into() }),
+            () = given_up => {
+                let error = format!("interrupted while it was being sent; the message is kept in {}", kept.display());
+                MailState::Failed { error }
+            }
+        }
+    }
+
+    fn delivery<'d>(&self, mode: &'d MailMode, recipients: &'d [String], context: &'d RenderContext) -> Delivery<'d> {
+        Delivery {
+            strategy: self.project.email_strategy,
+            from: self.sender.clone(),
+            recipients,
+            mode,
+            context,
+            deadline: Delivery::DEADLINE,
+        }
+    }
+
     /// What comes after the scripts: the run's end is made safe, the mail goes out, old run folders are swept.
-    fn after(&self, recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {
+    async fn after(&self, recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>, cancel: &Cancel) {
         let Some(report) = recorder.fold.report() else { return };
         if mail::is_due(self.project.email_strategy, report) && !matches!(self.mail, MailMode::Off) {
             // Delivery may take its time; what is known must not wait for it.
             commit(recorder, history);
         }
-        let mail = recorder.fold.report().map(|report| {
-            let delivery = Delivery {
-                strategy: self.project.email_strategy,
-                from: self.sender.clone(),
-                recipients: &self.project.recipients,
-                mode: &self.mail,
-                context: &RenderContext::default(),
-                deadline: Delivery::DEADLINE,
-            };
-            mail::deliver(report, &delivery)
-        });
+        let report = recorder.fold.report().cloned();
+        let mail = match report {
+            Some(report) => Some(self.deliver(report, cancel).await),
+            None => None,
+        };
         if let Some(mail) = mail {
             let failed = match &mail {
                 MailState::Failed { error } => Some(format!("the mail was not sent: {error}")),

@@ -21,5 +21,6 @@ mod mail;
 mod python;
 mod run;
 mod smtp_server;
+mod trouble;
 #[cfg(windows)]
 mod windows;

@@ -12,10 +12,9 @@ use crate::config;
 
 pub(in crate::cli) fn schema(output: &Output) -> ExitCode {
     match serde_json::to_string_pretty(&config::schema()) {
-        Ok(text) => output.line(text),
-        Err(error) => return cannot(output, "the schema", &error),
+        Ok(text) => written(output, "the schema", output.bytes(format!("{text}\n").as_bytes())),
+        Err(error) => cannot(output, "the schema", &error),
     }
-    ExitCode::Success
 }
 
 pub(in crate::cli) fn completions(shell: clap_complete::Shell, output: &Output) -> ExitCode {

@@ -142,6 +142,8 @@ impl<'a> RunCommand<'a> {
         let sink = self.sink(&project);
         let name = project.name.clone();
         match Runner::new(project).run_with(options, sink) {
+            // Interrupted after the last script, too: while the mail was under way.
+            Ok(_) if self.cancel.cancelled_by().is_some() => ExitCode::Interrupted,
             Ok(run) => ExitCode::from(run.report.status),
             Err(error) => {
                 let what = styled(output::BAD, "error:");

@@ -5,14 +5,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::PipeFlags;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe::Receiver;
 
+use super::tree;
 use super::wire::{self, Reply};
 use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
@@ -30,21 +33,24 @@ pub fn serve() -> io::Result<()> {
 }
 
 /// A guardian process: starts scripts, tells how they end, and ends what is left of them when this is dropped or the
-/// process that holds it dies.
+/// process that holds it dies. One that was itself killed is replaced when the next script is to start.
 #[derive(Debug)]
 pub struct Guardian {
-    orders: Mutex<Option<UnixStream>>,
-    process: Mutex<Child>,
+    executable: PathBuf,
+    process: Mutex<Process>,
 }
 
-impl Guardian {
-    /// Starts `executable` with [`ARGUMENT`].
-    ///
-    /// # Errors
-    /// When it can't be started.
-    pub fn start(executable: &Path) -> io::Result<Self> {
+/// The process, and the socket that it takes orders from. Dropping it closes the socket and waits for its end.
+#[derive(Debug)]
+struct Process {
+    orders: Option<UnixStream>,
+    child: Child,
+}
+
+impl Process {
+    fn start(executable: &Path) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let process = Command::new(executable)
+        let child = Command::new(executable)
             .arg0("guardian")
             .arg(ARGUMENT)
             .arg(format!("of process {}", std::process::id()))
@@ -55,26 +61,54 @@ impl Guardian {
             // Out of the reach of the terminal's Ctrl-C: it has to outlive the scripts.
             .process_group(0)
             .spawn()?;
-        Ok(Self { orders: Mutex::new(Some(ours)), process: Mutex::new(process) })
+        Ok(Self { orders: Some(ours), child })
     }
 
-    fn order(&self, command: &SpawnCommand, fds: [OwnedFd; 3]) -> io::Result<()> {
-        let bytes = wire::encode(command)?;
-        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(socket) = orders.as_ref() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+    fn send(&self, bytes: &[u8], fds: &[OwnedFd; 3]) -> io::Result<()> {
+        let Some(socket) = &self.orders else { return Err(io::ErrorKind::BrokenPipe.into()) };
         let fds = [fds[0].as_fd(), fds[1].as_fd(), fds[2].as_fd()];
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        let sent = rustix::net::sendmsg(socket, &[io::IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        let sent = rustix::net::sendmsg(socket, &[io::IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
         io::Write::write_all(&mut &*socket, &bytes[sent..])
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.child.wait();
+    }
+}
+
+impl Guardian {
+    /// Starts `executable` with [`ARGUMENT`].
+    ///
+    /// # Errors
+    /// When it can't be started, or the system (Linux before 5.3) lacks what it needs.
+    pub fn start(executable: &Path) -> io::Result<Self> {
+        rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())?;
+        Ok(Self { executable: executable.to_owned(), process: Mutex::new(Process::start(executable)?) })
+    }
+
+    fn order(&self, command: &SpawnCommand, fds: &[OwnedFd; 3]) -> io::Result<()> {
+        let bytes = wire::encode(command)?;
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        match process.send(&bytes, fds) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                *process = Process::start(&self.executable)?;
+                process.send(&bytes, fds)
+            }
+            sent => sent,
+        }
     }
 
     fn start_script(&self, command: &SpawnCommand) -> io::Result<Spawned> {
         let (stdout, stdout_end) = output_pipe()?;
         let (stderr, stderr_end) = output_pipe()?;
         let (ours, theirs) = UnixStream::pair()?;
-        self.order(command, [stdout_end, stderr_end, theirs.into()])?;
+        self.order(command, &[stdout_end, stderr_end, theirs.into()])?;
         ours.set_nonblocking(true)?;
         // Whether the script could be started is told with its exit: waiting for that here would cost each script a wake-up.
         let handle = Guarded {
@@ -83,9 +117,11 @@ impl Guardian {
             end: None,
             program: command.program.clone(),
             working_dir: command.working_dir.clone(),
+            marker: command.marker.clone(),
             done: false,
         };
-        Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle: Box::new(handle) })
+        let [stdout, stderr] = [stdout, stderr].map(|pipe| Box::new(OutputPipe { pipe, read: 0 }));
+        Ok(Spawned { stdout, stderr, handle: Box::new(handle) })
     }
 }
 
@@ -94,13 +130,6 @@ fn output_pipe() -> io::Result<(Receiver, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
     Ok((Receiver::from_owned_fd_unchecked(read)?, write))
-}
-
-impl Drop for Guardian {
-    fn drop(&mut self) {
-        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let _ = self.process.lock().unwrap_or_else(PoisonError::into_inner).wait();
-    }
 }
 
 impl Spawn for Guardian {
@@ -112,6 +141,35 @@ impl Spawn for Guardian {
     }
 }
 
+/// The reading end of a script's output. A script that prints very much gets a larger pipe, so that the two of them have
+/// to wait for each other less often.
+struct OutputPipe {
+    pipe: Receiver,
+    read: usize,
+}
+
+/// Bytes after which a pipe is made larger, and the largest that any account may have by default
+/// (`/proc/sys/fs/pipe-max-size`).
+const LARGE: usize = 1024 * 1024;
+
+impl AsyncRead for OutputPipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let ready = Pin::new(&mut self.pipe).poll_read(context, buffer);
+        let total = self.read + (buffer.filled().len() - before);
+        if self.read < LARGE && total >= LARGE {
+            // Where that is refused, the small one does as well.
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.pipe, LARGE);
+        }
+        self.read = total;
+        ready
+    }
+}
+
 /// A script that the guardian owns.
 struct Guarded {
     socket: tokio::net::UnixStream,
@@ -120,6 +178,7 @@ struct Guarded {
     end: Option<Result<Exit, i32>>,
     program: PathBuf,
     working_dir: PathBuf,
+    marker: String,
     /// It has exited and left nothing behind: the guardian has forgotten it.
     done: bool,
 }
@@ -140,7 +199,10 @@ impl Guarded {
                     None => return Ok(Some(reply)),
                 }
             } else if self.socket.read_buf(&mut self.inbox).await? == 0 {
-                return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the guardian process has ended"));
+                return Err(io::Error::new(
+                    io::ErrorKind::BrokenPipe,
+                    "its guardian process was ended, and so was the script",
+                ));
             }
         }
     }
@@ -173,7 +235,17 @@ fn end_of(reply: &Reply) -> Option<Result<Exit, i32>> {
 impl ChildHandle for Guarded {
     fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>> {
         Box::pin(async move {
-            while self.listen(true).await?.is_some() {}
+            loop {
+                match self.listen(true).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => {
+                        // Nobody else will end what it owned.
+                        tree::end_marked(&self.marker);
+                        return Err(error.into());
+                    }
+                }
+            }
             match self.end.take() {
                 Some(Ok(exit)) => {
                     self.done = !exit.left_behind;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::calls;
@@ -31,12 +31,14 @@ pub(super) fn serve() -> io::Result<()> {
     let mut guardian = Guardian {
         me: pid_of(std::process::id()),
         own_size: pages::OwnSize::new(),
+        shed: false,
         null: File::open("/dev/null")?.into(),
         wards: Vec::new(),
     };
     // Made small once the first script runs, which needn't wait for it.
     if guardian.serve_once(&main)? {
         pages::shed();
+        guardian.shed = true;
         while guardian.serve_once(&main)? {}
     }
     guardian.end_everything();
@@ -72,6 +74,7 @@ impl Ward {
 struct Guardian {
     me: i32,
     own_size: pages::OwnSize,
+    shed: bool,
     /// `/dev/null`, the scripts' standard input.
     null: OwnedFd,
     wards: Vec<Ward>,
@@ -117,9 +120,14 @@ impl Guardian {
 
     /// Starts the script of an order; false when the runner is gone.
     fn take_order(&mut self, main: &UnixStream) -> bool {
-        let Ok(Some((bytes, [stdout, stderr, socket]))) = receive(main) else { return false };
+        let (bytes, [stdout, stderr, socket]) = match receive(main) {
+            Ok(Received::Order(bytes, fds)) => (bytes, fds),
+            Ok(Received::Unusable) => return true,
+            Ok(Received::End) | Err(_) => return false,
+        };
         let mut socket = UnixStream::from(socket);
-        let guardian_size = self.own_size.bytes();
+        // Before the pages are shed the size is a rough guess.
+        let guardian_size = self.own_size.bytes() * if self.shed { 1 } else { 2 };
         let started = match wire::decode(&bytes) {
             Some(order) => self.start(&order, &stdout, &stderr).map(|pid| (pid, order.marker.to_owned())),
             None => Err(io::Error::from_raw_os_error(libc::EBADMSG)),
@@ -292,15 +300,24 @@ fn say(socket: &mut UnixStream, reply: &Reply) {
     }
 }
 
-/// An order and its descriptors; `None` when the runner has closed the socket.
-fn receive(main: &UnixStream) -> io::Result<Option<(Vec<u8>, [OwnedFd; 3])>> {
+/// What the main socket brings.
+enum Received {
+    /// A command, and where its output and the word of it go.
+    Order(Vec<u8>, [OwnedFd; 3]),
+    /// An order whose descriptors could not be taken over: there is nobody to tell, and its own socket is closed by that.
+    Unusable,
+    /// The runner has closed the socket.
+    End,
+}
+
+fn receive(main: &UnixStream) -> io::Result<Received> {
     let mut length = [0; 4];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        rustix::net::recvmsg(main, &mut [io::IoSliceMut::new(&mut length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(main, &mut [io::IoSliceMut::new(&mut length)], &mut ancillary, flags)?;
     if received.bytes == 0 {
-        return Ok(None);
+        return Ok(Received::End);
     }
     let mut fds: Vec<OwnedFd> = Vec::with_capacity(3);
     for message in ancillary.drain() {
@@ -312,9 +329,8 @@ fn receive(main: &UnixStream) -> io::Result<Option<(Vec<u8>, [OwnedFd; 3])>> {
     stream.read_exact(&mut length[received.bytes..])?;
     let mut bytes = vec![0; usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX)];
     stream.read_exact(&mut bytes)?;
-    let truncated = received.flags.contains(ReturnFlags::CTRUNC);
-    match <[OwnedFd; 3]>::try_from(fds) {
-        Ok(fds) if !truncated => Ok(Some((bytes, fds))),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "an order came without its descriptors")),
-    }
+    Ok(match <[OwnedFd; 3]>::try_from(fds) {
+        Ok(fds) => Received::Order(bytes, fds),
+        Err(_) => Received::Unusable,
+    })
 }

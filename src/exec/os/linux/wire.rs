@@ -51,7 +51,8 @@ pub(super) fn encode(command: &SpawnCommand) -> io::Result<Vec<u8>> {
     let mut put = |parts: &[&OsStr]| {
         for part in parts {
             if part.as_bytes().contains(&0) {
-                let message = format!("{} contains a NUL byte", part.display());
+                // Not the text itself: it may be a secret.
+                let message = "an argument or a variable contains a NUL byte, which no program can be given";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
             bytes.extend_from_slice(part.as_bytes());
