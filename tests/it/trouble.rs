@@ -96,3 +96,36 @@ mod on_linux {
         assert_eq!(project.log_ends(), ["a.txt - success"]);
     }
 }
+
+#[test]
+fn what_one_script_prints_never_reaches_anothers_output() {
+    // Around the sizes of pipes and of pieces read at once, and between them nothing, and a failure to start.
+    const SIZES: [usize; 8] = [0, 1, 4095, 65_536, 65_537, 262_144, 1_048_576, 1_400_000];
+    let test = Test::new();
+    let mut projects = Vec::new();
+    for name in ["a", "b"] {
+        let mut project = test.project(name);
+        for n in 0..32 {
+            let size = SIZES[n % SIZES.len()];
+            let verbs =
+                if size == 0 { String::new() } else { format!("write <{name}{n}>\nflood {size}\nwrite </{name}{n}>") };
+            project = project.script(&format!("s{n}.txt"), &verbs);
+        }
+        projects.push(project);
+    }
+    test.runner(["run", "-q", "--jobs", "2", "a", "b"]).expect(0);
+    for project in projects {
+        let name = project.name();
+        for n in 0..32 {
+            let output = project.output(n);
+            let size = SIZES[n % SIZES.len()];
+            if size == 0 {
+                assert!(output.is_empty(), "{name}{n}: {} bytes", output.len());
+                continue;
+            }
+            let (begin, end) = (format!("<{name}{n}>"), format!("</{name}{n}>"));
+            assert_eq!(output.len(), size + begin.len() + end.len(), "{name}{n}");
+            assert!(output.starts_with(begin.as_bytes()) && output.ends_with(end.as_bytes()), "{name}{n}");
+        }
+    }
+}
