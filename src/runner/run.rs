@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use lettre::message::Mailbox;
 
 use super::options::{History, MailDelivery, RunError, RunOptions, RunOutput};
 use super::recorder::{Observer, Recorder};
@@ -87,7 +88,7 @@ struct Run<'a> {
     host: String,
     run_dir: PathBuf,
     mail: MailMode,
-    sender: Option<lettre::message::Mailbox>,
+    sender: Option<Mailbox>,
 }
 
 impl Run<'_> {
@@ -219,29 +220,18 @@ impl Run<'_> {
         failed
     }
 
-    /// Delivers the mail on a thread of its own, so that whoever interrupts doesn't have to wait for a slow server.
-    async fn deliver(&self, report: RunReport, cancel: &Cancel) -> MailState {
-        if !mail::is_due(self.project.email_strategy, &report) || !matches!(self.mail, MailMode::Smtp(_)) {
-            return mail::deliver(
-                &report,
-                &self.delivery(&self.mail, &self.project.recipients, &RenderContext::default()),
-            );
+    /// Delivers the mail. To a server on a thread of its own, so that whoever interrupts doesn't have to wait for a slow one.
+    async fn deliver(&self, report: &RunReport, cancel: &Cancel) -> MailState {
+        let Project { email_strategy: strategy, recipients, .. } = self.project;
+        if !mail::is_due(*strategy, report) || !matches!(self.mail, MailMode::Smtp(_)) {
+            return deliver_now(report, *strategy, self.sender.clone(), recipients, &self.mail);
         }
         let kept = report.run_dir.join(mail::KEPT_MAIL);
-        let (mode, recipients) = (self.mail.clone(), self.project.recipients.clone());
-        let (strategy, from) = (self.project.email_strategy, self.sender.clone());
+        let (report, strategy, recipients) = (report.clone(), *strategy, recipients.clone());
+        let (from, mode) = (self.sender.clone(), self.mail.clone());
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let work = move || {
-            let context = RenderContext::default();
-            let delivery = Delivery {
-                strategy,
-                from,
-                recipients: &recipients,
-                mode: &mode,
-                context: &context,
-                deadline: Delivery::DEADLINE,
-            };
-            let _ = sender.send(mail::deliver(&report, &delivery));
+            let _ = sender.send(deliver_now(&report, strategy, from, &recipients, &mode));
         };
         if let Err(error) = std::thread::Builder::new().name("mail".into()).spawn(work) {
             return MailState::Failed { error: format!("no thread to send it on: {error}") };
@@ -263,17 +253,6 @@ impl Run<'_> {
         }
     }
 
-    fn delivery<'d>(&self, mode: &'d MailMode, recipients: &'d [String], context: &'d RenderContext) -> Delivery<'d> {
-        Delivery {
-            strategy: self.project.email_strategy,
-            from: self.sender.clone(),
-            recipients,
-            mode,
-            context,
-            deadline: Delivery::DEADLINE,
-        }
-    }
-
     /// What comes after the scripts: the run's end is made safe, the mail goes out, old run folders are swept.
     async fn after(&self, recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>, cancel: &Cancel) {
         let Some(report) = recorder.fold.report() else { return };
@@ -281,25 +260,34 @@ impl Run<'_> {
             // Delivery may take its time; what is known must not wait for it.
             commit(recorder, history);
         }
-        let report = recorder.fold.report().cloned();
-        let mail = match report {
-            Some(report) => Some(self.deliver(report, cancel).await),
-            None => None,
+        let Some(report) = recorder.fold.report() else { return };
+        let mail = self.deliver(report, cancel).await;
+        let failed = match &mail {
+            MailState::Failed { error } => Some(format!("the mail was not sent: {error}")),
+            _ => None,
         };
-        if let Some(mail) = mail {
-            let failed = match &mail {
-                MailState::Failed { error } => Some(format!("the mail was not sent: {error}")),
-                _ => None,
-            };
-            recorder.record(EventKind::Mail { mail });
-            failed.into_iter().for_each(|message| recorder.warn(message));
-        }
+        recorder.record(EventKind::Mail { mail });
+        failed.into_iter().for_each(|message| recorder.warn(message));
         let now = SystemClock.now().into();
         for error in sink::sweep(&self.project.runs_dir(), &self.project.output, now, &self.run_id).errors {
             recorder.warn(format!("{error}: {}", error.source));
         }
         commit(recorder, history);
     }
+}
+
+fn deliver_now(
+    report: &RunReport,
+    strategy: EmailStrategy,
+    from: Option<Mailbox>,
+    recipients: &[String],
+    mode: &MailMode,
+) -> MailState {
+    let context = RenderContext::default();
+    mail::deliver(
+        report,
+        &Delivery { strategy, from, recipients, mode, context: &context, deadline: Delivery::DEADLINE },
+    )
 }
 
 fn commit(recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {
