@@ -195,7 +195,7 @@ impl EventSink for Progress<'_> {
                 let what = styled(output::WARNING, "warning:");
                 self.output.error(format!("{}: {what} {message}", self.project));
             }
-            EventKind::RunFinished { status, duration_us } => self.run_finished(*status, *duration_us),
+            EventKind::RunFinished { status, duration_us, .. } => self.run_finished(*status, *duration_us),
             EventKind::Mail { mail } => self.mail(mail),
         }
         Ok(())

@@ -8,7 +8,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use crate::model::{EmailStrategy, LogRotation, OutputPolicy, Project, parse_duration, parse_size};
+use crate::model::{EmailStrategy, LogRotation, OutputPolicy, Overlap, Project, parse_duration, parse_size};
 
 use super::checker::Checker;
 use super::keys::{self, KEYS};
@@ -74,6 +74,8 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         log_filename: log_filename?,
         log_rotation: log_rotation?,
         output,
+        overlap: Overlap::default(),
+        locks: Vec::new(),
         dotenv: frame.dotenv,
         profile: frame.profile.map(str::to_owned),
     })

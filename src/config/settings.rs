@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::model::{CommonSettings, Interpreter, OnFailure};
+use crate::model::{CommonSettings, Interpreter, OnFailure, OnLeak, RetryPolicy};
 
 use super::checker::Checker;
 use super::dotenv;
@@ -56,6 +56,11 @@ impl Settings {
             kill_grace: self.kill_grace,
             on_failure: self.on_failure,
             success_codes: self.success_codes,
+            on_leak: OnLeak::default(),
+            leak_timeout: Duration::from_secs(1),
+            slow_after: None,
+            retries: RetryPolicy::default(),
+            expect: Vec::new(),
         })
     }
 }

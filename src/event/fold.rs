@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::{EVENTS_VERSION, EventKind, PlannedScript, ReplayError, RunEvent};
-use crate::model::{Outcome, OutputSummary, RunReport, RunStatus, ScriptReport, Usage};
+use crate::model::{EarlierAttempt, Outcome, OutputSummary, RunReport, RunStatus, ScriptReport, Usage};
 
 /// Bytes of tracebacks that a report keeps in full; past that each is cut to [`SHORT_TRACEBACK`], so that a run of
 /// thousands of failing scripts stays small. The events have them all.
@@ -31,9 +31,13 @@ impl ReportFold {
             EventKind::RunStarted { .. } => {}
             EventKind::ScriptStarted { index, attempt, .. } => {
                 if let Some(script) = report.scripts.get_mut(*index) {
+                    if let Some(outcome) = script.outcome.take() {
+                        let duration_us = script.duration_us;
+                        script.earlier.push(EarlierAttempt { attempt: script.attempts, outcome, duration_us });
+                    }
                     script.started = Some(event.time);
                     script.attempts = *attempt;
-                    script.outcome = None;
+                    script.retry_pending = false;
                 }
             }
             EventKind::ScriptFinished {
@@ -46,6 +50,8 @@ impl ReportFold {
                 traceback,
                 last_lines,
                 leaked,
+                usual,
+                retry_after_us,
                 ..
             } => {
                 if let Some(script) = report.scripts.get_mut(*index) {
@@ -55,6 +61,8 @@ impl ReportFold {
                     script.usage = *usage;
                     script.output = output.clone();
                     script.leaked.clone_from(leaked);
+                    script.usual = *usual;
+                    script.retry_pending = retry_after_us.is_some();
                     let mut kept = |text: &Option<String>| {
                         text.as_deref().map(|text| within_budget(text, &mut self.traceback_bytes))
                     };
@@ -68,8 +76,9 @@ impl ReportFold {
                 }
             }
             EventKind::Warning { message } => report.warnings.push(message.clone()),
-            EventKind::RunFinished { status, duration_us } => {
+            EventKind::RunFinished { status, duration_us, files } => {
                 report.status = *status;
+                report.files.clone_from(files);
                 report.duration_us = *duration_us;
                 report.finished = Some(event.time);
             }
@@ -98,7 +107,10 @@ fn start(event: &RunEvent) -> Option<RunReport> {
         profile,
         host,
         pid,
+        process,
         runner,
+        parent,
+        planned,
         log_file,
         run_dir,
         scripts,
@@ -114,12 +126,16 @@ fn start(event: &RunEvent) -> Option<RunReport> {
         profile: profile.clone(),
         host: host.clone(),
         pid: *pid,
+        process: process.clone(),
         version: runner.clone(),
+        parent: parent.clone(),
+        planned: *planned,
         started: event.time,
         finished: None,
         duration_us: 0,
         status: RunStatus::Running,
-        scripts: scripts.iter().enumerate().map(|(index, script)| planned(index, script)).collect(),
+        scripts: scripts.iter().enumerate().map(|(index, script)| waiting(index, script)).collect(),
+        files: Vec::new(),
         mail: None,
         warnings: Vec::new(),
         log_file: log_file.clone(),
@@ -127,7 +143,7 @@ fn start(event: &RunEvent) -> Option<RunReport> {
     })
 }
 
-fn planned(index: usize, script: &PlannedScript) -> ScriptReport {
+fn waiting(index: usize, script: &PlannedScript) -> ScriptReport {
     ScriptReport {
         index,
         name: script.name.clone(),
@@ -141,6 +157,9 @@ fn planned(index: usize, script: &PlannedScript) -> ScriptReport {
         traceback: None,
         last_lines: None,
         leaked: Vec::new(),
+        earlier: Vec::new(),
+        retry_pending: false,
+        usual: None,
     }
 }
 

@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::model::{Leaked, MailState, Outcome, OutputSummary, RunId, RunStatus, SkipReason, Usage};
+use crate::model::{
+    AttachedFile, Leaked, MailState, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus, SkipReason,
+    Usage, Usual,
+};
 
 /// Version of the form of `events.jsonl`; it stands in each `run_started`. A larger one is refused politely.
 pub const EVENTS_VERSION: u32 = 1;
@@ -100,8 +103,17 @@ pub enum EventKind {
         host: String,
         /// The runner's process id.
         pid: u32,
+        /// What tells the runner's process from others with its id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<ProcessIdentity>,
         /// The runner's version.
         runner: String,
+        /// The run that it follows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
+        /// For when it was planned; none if it was started by hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        planned: Option<DateTime<Utc>>,
         /// The log file.
         log_file: PathBuf,
         /// The run's folder.
@@ -139,9 +151,15 @@ pub enum EventKind {
         /// The last lines that a failure printed, at most 16 KiB; only where there is no traceback.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_lines: Option<String>,
-        /// Processes that outlived it and were ended.
+        /// Processes that outlived it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         leaked: Vec<Leaked>,
+        /// How long it took beside what is usual for it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usual: Option<Usual>,
+        /// After how many microseconds it is tried again; none if this was the last attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_us: Option<u64>,
     },
     /// A script is not tried.
     ScriptSkipped {
@@ -161,6 +179,9 @@ pub enum EventKind {
         status: RunStatus,
         /// How long it took, by the monotonic clock, in microseconds.
         duration_us: u64,
+        /// Files that its scripts attached to it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<AttachedFile>,
     },
     /// What became of the mail. May come after `run_finished`.
     Mail {

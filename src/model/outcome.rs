@@ -35,6 +35,20 @@ pub enum Outcome {
         /// How it had to be ended: `true` if it, or a descendant, outlived the grace and was killed.
         killed: bool,
     },
+    /// Its exit code says success, but something that it was to leave behind isn't there.
+    ExpectationNotMet {
+        /// What was expected and what was found.
+        what: String,
+        /// The exit code.
+        code: u32,
+    },
+    /// Its exit code says success, but processes of its outlived it and `on_leak` is `fail`.
+    LeftBehind {
+        /// How many.
+        processes: usize,
+        /// The exit code.
+        code: u32,
+    },
     /// It never ran.
     CouldNotStart {
         /// What the system said.
@@ -96,6 +110,8 @@ impl Outcome {
             Self::ExitCode { .. } => "exit_code",
             Self::Signal { .. } => "signal",
             Self::Timeout { .. } => "timeout",
+            Self::ExpectationNotMet { .. } => "expectation_not_met",
+            Self::LeftBehind { .. } => "left_behind",
             Self::CouldNotStart { .. } => "could_not_start",
             Self::Skipped { .. } => "skipped",
             Self::Interrupted { .. } => "interrupted",
@@ -131,6 +147,10 @@ impl fmt::Display for Outcome {
                 }
                 Ok(())
             }
+            Self::ExpectationNotMet { what, .. } => write!(f, "expectation not met: {what}"),
+            Self::LeftBehind { processes: 0, .. } => f.write_str("left its output held open"),
+            Self::LeftBehind { processes: 1, .. } => f.write_str("left a process behind"),
+            Self::LeftBehind { processes, .. } => write!(f, "left {processes} processes behind"),
             Self::CouldNotStart { error } => write!(f, "could not start: {error}"),
             Self::Skipped { reason } => write!(f, "skipped: {reason}"),
             Self::Interrupted { by } => write!(f, "interrupted: {by}"),
@@ -238,6 +258,12 @@ mod tests {
             (Outcome::Signal { signal: 11, core_dumped: true }, "signal 11 (SIGSEGV), core dumped"),
             (Outcome::Signal { signal: 60, core_dumped: false }, "signal 60"),
             (Outcome::Timeout { seconds: 60.0, killed: false }, "timeout after 60 s"),
+            (
+                Outcome::ExpectationNotMet { what: "out.csv is empty".into(), code: 0 },
+                "expectation not met: out.csv is empty",
+            ),
+            (Outcome::LeftBehind { processes: 1, code: 0 }, "left a process behind"),
+            (Outcome::LeftBehind { processes: 2, code: 0 }, "left 2 processes behind"),
             (Outcome::CouldNotStart { error: "permission denied".into() }, "could not start: permission denied"),
             (
                 Outcome::Skipped { reason: SkipReason::EarlierFailure { script: "a.py".into() } },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{EmailStrategy, LogRotation, OnFailure, OutputPolicy};
+use super::{EmailStrategy, Expectation, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryPolicy};
 
 /// What runs a script: a program and the arguments that stand before the script's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,16 @@ pub struct CommonSettings {
     pub on_failure: OnFailure,
     /// Exit codes that count as success.
     pub success_codes: Vec<u32>,
+    /// What becomes of descendants that outlive it.
+    pub on_leak: OnLeak,
+    /// How long they may, or may hold its output open.
+    pub leak_timeout: Duration,
+    /// From when on it counts as slow; `None` is learned from its history.
+    pub slow_after: Option<Duration>,
+    /// When it is tried again.
+    pub retries: RetryPolicy,
+    /// What must be true after it.
+    pub expect: Vec<Expectation>,
 }
 
 /// One script of a project.
@@ -81,6 +91,10 @@ pub struct Project {
     pub log_rotation: LogRotation,
     /// What is kept of the scripts' output.
     pub output: OutputPolicy,
+    /// What happens when it is running already.
+    pub overlap: Overlap,
+    /// Locks that it holds while it runs, shared with other projects: sorted, each once.
+    pub locks: Vec<String>,
     /// Values of the `.env` files, of which the project's own wins over its parents'. The process environment, which
     /// wins over all of them, is not in here.
     pub dotenv: BTreeMap<String, SecretString>,

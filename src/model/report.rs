@@ -19,13 +19,90 @@ pub struct Usage {
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// A process that outlived its script, or held its output open, and was ended.
+/// A process that outlived its script, or held its output open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaked {
     /// Its process id.
     pub pid: u32,
     /// Its command line, as far as it could be read.
     pub command: String,
+    /// Whether it was left to go on; otherwise it was ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
+}
+
+/// What tells a process from all others, before and after it: pids are used again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// Its process id.
+    pub pid: u32,
+    /// When it began, in the system's own count: clock ticks since the machine's start on Linux, 100 ns since 1601 on
+    /// Windows.
+    pub started: u64,
+    /// Which start of the machine it belongs to; empty where the system has no name for that.
+    pub boot: String,
+}
+
+/// Why a run follows another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Following {
+    /// It runs again what failed.
+    Retry,
+    /// It goes on where the other broke off.
+    Resume,
+}
+
+/// The run that a run follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Which.
+    pub run_id: RunId,
+    /// Why.
+    pub how: Following,
+    /// The run with which the chain began: by it scripts recognise that they do the same work again.
+    pub first: RunId,
+}
+
+/// A file that a script left in the run's folder for files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedFile {
+    /// Its path below that folder, with `/` between folders.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// How long a script took beside what is usual for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usual {
+    /// What is usual, in microseconds: the median of its last successes or, where `slow_after` says what is slow, that.
+    pub usual_us: u64,
+    /// What this attempt was.
+    pub pace: Pace,
+}
+
+/// Whether a script took as long as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// It did.
+    Usual,
+    /// Unusually long.
+    Slow,
+    /// Unusually short.
+    Quick,
+}
+
+/// An attempt at a script after which it was tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EarlierAttempt {
+    /// Which, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took, by the monotonic clock, in microseconds.
+    pub duration_us: u64,
 }
 
 /// What is kept of a script's output.
@@ -107,6 +184,12 @@ pub struct ScriptReport {
     pub last_lines: Option<String>,
     /// Processes that outlived it.
     pub leaked: Vec<Leaked>,
+    /// The attempts before the last.
+    pub earlier: Vec<EarlierAttempt>,
+    /// Whether it failed and another attempt is to follow.
+    pub retry_pending: bool,
+    /// How long it took beside what is usual; `None` where that isn't known.
+    pub usual: Option<Usual>,
 }
 
 impl ScriptReport {
@@ -150,8 +233,14 @@ pub struct RunReport {
     pub host: String,
     /// The runner's process id.
     pub pid: u32,
+    /// What tells the runner's process from others with its id; `None` where that isn't known.
+    pub process: Option<ProcessIdentity>,
     /// The runner's version.
     pub version: String,
+    /// The run that it follows.
+    pub parent: Option<Parent>,
+    /// For when it was planned; `None` if it was started by hand.
+    pub planned: Option<DateTime<Utc>>,
     /// When it began.
     pub started: DateTime<Utc>,
     /// When it ended; `None` while it hasn't.
@@ -162,6 +251,8 @@ pub struct RunReport {
     pub status: RunStatus,
     /// In running order.
     pub scripts: Vec<ScriptReport>,
+    /// Files that its scripts attached to it.
+    pub files: Vec<AttachedFile>,
     /// What became of its mail; `None` until that is known.
     pub mail: Option<MailState>,
     /// What went wrong beside the scripts: a log that could not be written, a database that could not be opened.

@@ -4,10 +4,12 @@
 //! sink can't do becomes a warning of the run and never its failure.
 
 mod facade;
+mod mailing;
 mod options;
 mod recorder;
 mod run;
+mod script;
 
 pub use facade::Runner;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
-pub(crate) use run::output_name;
+pub(crate) use script::output_name;

@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::Utc;
-use lettre::message::Mailbox;
 
-use super::options::{History, MailDelivery, RunError, RunOptions, RunOutput};
-use super::recorder::{Observer, Recorder};
+use super::mailing::Mailing;
+use super::options::{History, RunError, RunOptions, RunOutput};
+use super::recorder::Recorder;
+use super::script::micros;
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
-use crate::exec::{self, AttemptEnd, AttemptRequest, Buffers, Cancel, Capture, Holder, LockError, ProjectLock};
-use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext};
-use crate::model::{Clock, EmailStrategy, MailState, Project, RunId, RunReport, RunStatus, SkipReason, SystemClock};
-use crate::plan::{self, RunContext, RunPlan, Step};
+use crate::exec::{Buffers, Cancel, Holder, LockError, ProjectLock};
+use crate::model::{Clock, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
+use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
 
@@ -24,38 +24,20 @@ pub(super) fn run_here<'a>(
     listener: Option<Box<dyn EventSink + 'a>>,
 ) -> Result<RunOutput, RunError> {
     let plan = plan::build(project, &options.selection, std::env::vars_os())?;
-    let mail = mail_mode(project, &options.mail)?;
+    let mailing = Mailing::of(project, &options.mail)?;
     let run_id = RunId::random();
     let host = hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned());
     let _lock = lock(project, &run_id, &host)?;
     let run_dir = project.runs_dir().join(run_id.as_str());
     std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let sender = mail::configured_sender(&project.dotenv, &environment);
-    let run = Run { project, plan: &plan, run_id, host, run_dir, mail, sender };
+    let run = Run { project, plan: &plan, run_id, host, run_dir, mailing };
     runtime.block_on(run.execute(options, listener))
 }
 
 fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
     RunError::NothingCanBeWritten { project: project.name.clone(), verb, path, source }
 }
-
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// How the mail will go out, checked before anything is run.
-fn mail_mode(project: &Project, delivery: &MailDelivery) -> Result<MailMode, MailSettingsError> {
-    Ok(match delivery {
-        MailDelivery::Off => MailMode::Off,
-        MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
-        MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-        MailDelivery::Send => MailMode::Smtp(MailSettings::resolve(&project.dotenv, &environment)?),
-    })
-}
-
-/// How long the mail may take once the run was interrupted.
-const LAST_MAIL: Duration = Duration::from_secs(5);
 
 /// Who records the run in the state database; `Err` says why nobody does.
 fn history_writer(choice: &History) -> Result<Option<Arc<HistoryWriter>>, String> {
@@ -81,14 +63,13 @@ fn lock(project: &Project, run_id: &RunId, host: &str) -> Result<ProjectLock, Ru
 }
 
 /// One run under way.
-struct Run<'a> {
-    project: &'a Project,
-    plan: &'a RunPlan<'a>,
-    run_id: RunId,
+pub(super) struct Run<'a> {
+    pub(super) project: &'a Project,
+    pub(super) plan: &'a RunPlan<'a>,
+    pub(super) run_id: RunId,
     host: String,
-    run_dir: PathBuf,
-    mail: MailMode,
-    sender: Option<Mailbox>,
+    pub(super) run_dir: PathBuf,
+    mailing: Mailing,
 }
 
 impl Run<'_> {
@@ -126,7 +107,7 @@ impl Run<'_> {
             (None, Some(report)) if report.failures().next().is_some() => RunStatus::Failure,
             (None, _) => RunStatus::Success,
         };
-        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()) });
+        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files: Vec::new() });
         self.after(&mut recorder, history.as_deref(), &options.cancel).await;
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
@@ -171,97 +152,25 @@ impl Run<'_> {
             profile: self.project.profile.clone(),
             host: self.host.clone(),
             pid: std::process::id(),
+            process: None,
             runner: env!("CARGO_PKG_VERSION").to_owned(),
+            parent: None,
+            planned: None,
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),
             scripts: self.plan.planned(),
         }
     }
 
-    /// Runs one script; true if it failed.
-    async fn script(
-        &self,
-        index: usize,
-        step: &Step<'_>,
-        options: &RunOptions,
-        buffers: &mut Buffers,
-        recorder: &mut Recorder<'_>,
-    ) -> bool {
-        let attempt = 1;
-        let context = RunContext { run_id: &self.run_id, project: &self.project.name, attempt };
-        let command = self.plan.command(step, &context);
-        let request = AttemptRequest {
-            spawner: options.spawner.as_ref(),
-            command: &command,
-            limits: step.limits(),
-            success_codes: &step.script.settings.success_codes,
-            cancel: &options.cancel,
-        };
-        let capture = Capture::new(&self.run_dir, output_name(index, &step.script.file_name), &self.project.output);
-        let mut observer = Observer { recorder, index, attempt };
-        let end = exec::run_attempt(request, capture, buffers, &mut observer).await;
-        let AttemptEnd { outcome, pid, duration, usage, output, traceback, last_lines, leaked, warnings } = end;
-        for warning in warnings {
-            recorder.warn(format!("{}: {warning}", step.script.name));
-        }
-        let failed = outcome.is_failure();
-        recorder.record(EventKind::ScriptFinished {
-            index,
-            attempt,
-            outcome,
-            pid,
-            duration_us: micros(duration),
-            usage,
-            output,
-            last_lines: last_lines.filter(|_| traceback.is_none()),
-            traceback,
-            leaked,
-        });
-        failed
-    }
-
-    /// Delivers the mail. To a server on a thread of its own, so that whoever interrupts doesn't have to wait for a slow one.
-    async fn deliver(&self, report: &RunReport, cancel: &Cancel) -> MailState {
-        let Project { email_strategy: strategy, recipients, .. } = self.project;
-        if !mail::is_due(*strategy, report) || !matches!(self.mail, MailMode::Smtp(_)) {
-            return deliver_now(report, *strategy, self.sender.clone(), recipients, &self.mail);
-        }
-        let kept = report.run_dir.join(mail::KEPT_MAIL);
-        let (report, strategy, recipients) = (report.clone(), *strategy, recipients.clone());
-        let (from, mode) = (self.sender.clone(), self.mail.clone());
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let work = move || {
-            let _ = sender.send(deliver_now(&report, strategy, from, &recipients, &mode));
-        };
-        if let Err(error) = std::thread::Builder::new().name("mail".into()).spawn(work) {
-            return MailState::Failed { error: format!("no thread to send it on: {error}") };
-        }
-        let given_up = async {
-            cancel.cancelled().await;
-            tokio::select! {
-                () = cancel.killed() => {}
-                () = tokio::time::sleep(LAST_MAIL) => {}
-            }
-        };
-        tokio::select! {
-            biased;
-            mail = receiver => mail.unwrap_or_else(|_| MailState::Failed { error: "the thread that sent it broke off".into() }),
-            () = given_up => {
-                let error = format!("interrupted while it was being sent; the message is kept in {}", kept.display());
-                MailState::Failed { error }
-            }
-        }
-    }
-
     /// What comes after the scripts: the run's end is made safe, the mail goes out, old run folders are swept.
     async fn after(&self, recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>, cancel: &Cancel) {
         let Some(report) = recorder.fold.report() else { return };
-        if mail::is_due(self.project.email_strategy, report) && !matches!(self.mail, MailMode::Off) {
+        if self.mailing.is_due(self.project, report) {
             // Delivery may take its time; what is known must not wait for it.
             commit(recorder, history);
         }
         let Some(report) = recorder.fold.report() else { return };
-        let mail = self.deliver(report, cancel).await;
+        let mail = self.mailing.deliver(self.project, report, cancel).await;
         let failed = match &mail {
             MailState::Failed { error } => Some(format!("the mail was not sent: {error}")),
             _ => None,
@@ -276,33 +185,8 @@ impl Run<'_> {
     }
 }
 
-fn deliver_now(
-    report: &RunReport,
-    strategy: EmailStrategy,
-    from: Option<Mailbox>,
-    recipients: &[String],
-    mode: &MailMode,
-) -> MailState {
-    let context = RenderContext::default();
-    mail::deliver(
-        report,
-        &Delivery { strategy, from, recipients, mode, context: &context, deadline: Delivery::DEADLINE },
-    )
-}
-
 fn commit(recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {
     if let Some(Err(error)) = history.map(HistoryWriter::finish) {
         recorder.warn(error.sentence());
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// `001-main.py.out`: sorted as they ran, and told apart when a script stands in a project twice.
-pub(crate) fn output_name(index: usize, file_name: &str) -> String {
-    let safe: String =
-        file_name.chars().map(|c| if c.is_control() || "<>:\"/\\|?*".contains(c) { '_' } else { c }).take(80).collect();
-    format!("{:03}-{safe}.out", index + 1)
 }

@@ -219,7 +219,7 @@ impl Batch {
                 time: micros(event.time),
                 message: message.clone(),
             }),
-            EventKind::RunFinished { status, duration_us } => {
+            EventKind::RunFinished { status, duration_us, .. } => {
                 let end = RunEnd {
                     run_id: run_id.clone(),
                     finished: micros(event.time),
@@ -321,6 +321,8 @@ mod tests {
             traceback,
             last_lines: None,
             leaked: Vec::new(),
+            usual: None,
+            retry_after_us: None,
         })
     }
 

@@ -177,12 +177,18 @@ pub fn closing_events(report: &RunReport, last_sign: DateTime<Utc>) -> Vec<RunEv
                     traceback: None,
                     last_lines: None,
                     leaked: Vec::new(),
+                    usual: None,
+                    retry_after_us: None,
                 },
             };
             RunEvent { time: last_sign, kind }
         })
         .collect();
-    let kind = EventKind::RunFinished { status: RunStatus::Interrupted, duration_us: since(report.started) };
+    let kind = EventKind::RunFinished {
+        status: RunStatus::Interrupted,
+        duration_us: since(report.started),
+        files: Vec::new(),
+    };
     events.push(RunEvent { time: last_sign, kind });
     events
 }

@@ -267,12 +267,16 @@ impl Store {
             profile: run.profile,
             host: run.host,
             pid: run.pid,
+            process: None,
             version: run.version,
+            parent: None,
+            planned: None,
             started: run.started,
             finished: run.finished,
             duration_us: run.duration_us,
             status: run.status,
             scripts,
+            files: Vec::new(),
             mail: run.mail,
             warnings,
             log_file: run.log_file,
@@ -365,6 +369,9 @@ impl Store {
             traceback: get.value("traceback")?,
             last_lines: None,
             leaked: get.json("leaked")?.unwrap_or_default(),
+            earlier: Vec::new(),
+            retry_pending: false,
+            usual: None,
         })
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn started(run_id: &RunId, project_dir: &Path, time: DateTime<Utc>, s
         profile: None,
         host: "LAPTOP-BS85JNP7".into(),
         pid: 4711,
+        process: None,
         runner: "0.1.0".into(),
+        parent: None,
+        planned: None,
         log_file: project_dir.join("logs").join("daily.log"),
         run_dir: project_dir.join("logs").join("runs").join(run_id.as_str()),
         scripts: scripts.iter().map(planned).collect(),
@@ -50,14 +53,16 @@ pub(crate) fn ended(index: usize, attempt: u32, time: DateTime<Utc>, outcome: Ou
         output: OutputSummary { file: Some(format!("{index}.out")), bytes: 1536, cut: 0 },
         traceback: failed.then(|| "Traceback (most recent call last):\n  …\nValueError: 42".to_owned()),
         last_lines: None,
-        leaked: if failed { vec![Leaked { pid: 7, command: "sleep 60".into() }] } else { Vec::new() },
+        leaked: if failed { vec![Leaked { pid: 7, command: "sleep 60".into(), left: false }] } else { Vec::new() },
+        usual: None,
+        retry_after_us: None,
     };
     RunEvent { time, kind }
 }
 
 /// The end of a run that took eight seconds.
 pub(crate) fn finished(time: DateTime<Utc>, status: RunStatus) -> RunEvent {
-    RunEvent { time, kind: EventKind::RunFinished { status, duration_us: 8_000_000 } }
+    RunEvent { time, kind: EventKind::RunFinished { status, duration_us: 8_000_000, files: Vec::new() } }
 }
 
 /// A run in which a script succeeds, one fails twice, one is skipped; with a warning and a mail.

@@ -35,6 +35,9 @@ fn script(index: usize, name: &str, outcome: Outcome, traceback: Option<&str>) -
         traceback: traceback.map(str::to_owned),
         last_lines: None,
         leaked: Vec::new(),
+        earlier: Vec::new(),
+        retry_pending: false,
+        usual: None,
     }
 }
 
@@ -48,7 +51,10 @@ fn report(folder: &Path) -> RunReport {
         profile: None,
         host: "LAPTOP-BS85JNP7".to_owned(),
         pid: 4242,
+        process: None,
         version: "0.1.0".to_owned(),
+        parent: None,
+        planned: None,
         started,
         finished: Some(started),
         duration_us: 3_000_000,
@@ -57,6 +63,7 @@ fn report(folder: &Path) -> RunReport {
             script(0, "main.py", Outcome::Success { code: 0 }, None),
             script(1, "load.py", Outcome::ExitCode { code: 3 }, Some(".\n..\n. dots\nValueError: größer\n")),
         ],
+        files: Vec::new(),
         mail: None,
         warnings: Vec::new(),
         log_file: folder.join("p2.log"),

@@ -118,6 +118,7 @@ impl ChildHandle for Group {
             let members = vec![Leaked {
                 pid: self.group.as_raw_nonzero().get().unsigned_abs(),
                 command: "a process of the script's group".into(),
+                left: false,
             }];
             members
         })

@@ -38,12 +38,16 @@ pub(crate) fn report(project: &str, outcomes: Vec<Outcome>) -> RunReport {
         profile: None,
         host: "LAPTOP-BS85JNP7".to_owned(),
         pid: 4242,
+        process: None,
         version: "0.1.0".to_owned(),
+        parent: None,
+        planned: None,
         started,
         finished: Some(started + TimeDelta::microseconds(duration_us as i64)),
         duration_us,
         status,
         scripts,
+        files: Vec::new(),
         mail: None,
         warnings: Vec::new(),
         log_file: PathBuf::from("/srv/jobs/p/logs/p.log"),
@@ -66,6 +70,9 @@ fn script(index: usize, outcome: Outcome) -> ScriptReport {
         usage: Usage::default(),
         output: OutputSummary { file: tried.then(|| format!("{index:04}.out")), bytes: 2048, cut: 0 },
         leaked: Vec::new(),
+        earlier: Vec::new(),
+        retry_pending: false,
+        usual: None,
     }
 }
 
@@ -111,6 +118,7 @@ pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
     mixed.scripts[2].leaked.push(crate::model::Leaked {
         pid: 31337,
         command: "/usr/bin/python3 -m http.server --bind 127.0.0.1 8080".into(),
+        left: false,
     });
     mixed.scripts[3].name = "a_script_with_quite_a_long_name_that_goes_on_and_on_for_the_whole_line.py".into();
     mixed.scripts[4].name = "<b>&\"'.py".into();

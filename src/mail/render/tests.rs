@@ -81,7 +81,7 @@ fn the_plain_text_reads_well_by_itself() {
     let mut report = report("P2", vec![success(), exit(3), skipped()]);
     report.scripts[1].attempts = 3;
     report.warnings.push("the disk is nearly full".into());
-    report.scripts[1].leaked.push(Leaked { pid: 77, command: "sleep 100".into() });
+    report.scripts[1].leaked.push(Leaked { pid: 77, command: "sleep 100".into(), left: false });
     let mut context = context();
     context.usual_durations.insert("script_0.py".into(), Duration::from_millis(1100));
     let mut text = render(&report, EmailStrategy::All, &context).text;
@@ -135,7 +135,7 @@ fn the_html_stays_below_what_mail_programs_cut() {
         script.name = "<".repeat(90);
         script.outcome = Some(Outcome::CouldNotStart { error: "&".repeat(500) });
         script.traceback = Some("<&>\n".repeat(4000));
-        script.leaked = vec![Leaked { pid: 1, command: "<".repeat(300) }; 3];
+        script.leaked = vec![Leaked { pid: 1, command: "<".repeat(300), left: false }; 3];
     }
     report.warnings = vec!["&".repeat(1000); 100];
     let rendered = all(&report);

@@ -69,7 +69,10 @@ fn started(names: &[&str]) -> EventKind {
         profile: None,
         host: "HOST".into(),
         pid: 1,
+        process: None,
         runner: "0".into(),
+        parent: None,
+        planned: None,
         log_file: PathBuf::from("p.log"),
         run_dir: PathBuf::from("run"),
         scripts: names.iter().map(script).collect(),
@@ -88,6 +91,8 @@ fn finished(index: usize, outcome: Outcome, traceback: Option<&str>) -> EventKin
         traceback: traceback.map(str::to_owned),
         last_lines: None,
         leaked: Vec::new(),
+        usual: None,
+        retry_after_us: None,
     }
 }
 

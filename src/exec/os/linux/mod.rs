@@ -23,6 +23,7 @@ pub(super) fn group_members(group: i32) -> Vec<Leaked> {
         .map(|process| Leaked {
             pid: u32::try_from(process.pid).unwrap_or_default(),
             command: procfs::command_line(process.pid),
+            left: false,
         })
         .collect()
 }

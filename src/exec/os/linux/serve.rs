@@ -207,6 +207,7 @@ impl Guardian {
                     .map(|pid| Leaked {
                         pid: u32::try_from(pid).unwrap_or_default(),
                         command: procfs::command_line(pid),
+                        left: false,
                     })
                     .collect();
                 say(&mut self.wards[at].socket, &Reply::Survivors { processes });

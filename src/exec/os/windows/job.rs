@@ -250,7 +250,7 @@ impl InJob {
     /// The script's descendants that live. A console's host ends by itself when nobody needs the console any more.
     fn descendants(&self) -> Vec<Leaked> {
         let others = self.job.living().into_iter().filter(|&pid| pid != self.pid);
-        let named = others.map(|pid| Leaked { pid, command: program_of(pid) });
+        let named = others.map(|pid| Leaked { pid, command: program_of(pid), left: false });
         named.filter(|leaked| !is_console_host(&leaked.command)).collect()
     }
 }
