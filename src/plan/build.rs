@@ -53,7 +53,7 @@ impl RunPlan<'_> {
             base_env: Arc::clone(&self.base_environment),
             env: environment::script_environment(step.script, context),
             working_dir: step.script.settings.working_dir.clone(),
-            marker: format!("{}={}", environment::CONTEXT_VARIABLES[0], context.run_id),
+            marker: environment::attempt_marker(context.run_id, context.index, context.attempt),
         }
     }
 

@@ -9,7 +9,8 @@ use crate::model::{Project, RunId, Script};
 
 /// Variables by which the runner tells a script where it is. Those that the runner itself was started with, because it
 /// runs inside another run, are not handed on.
-pub const CONTEXT_VARIABLES: [&str; 4] = ["RUNNER_RUN_ID", "RUNNER_PROJECT", "RUNNER_ATTEMPT", "RUNNER_SETTINGS"];
+pub const CONTEXT_VARIABLES: [&str; 5] =
+    ["RUNNER_RUN_ID", "RUNNER_PROJECT", "RUNNER_ATTEMPT", "RUNNER_ATTEMPT_ID", "RUNNER_SETTINGS"];
 /// Beginning of the names of further context variables.
 const CONTEXT_PREFIX: &str = "RUNNER_PARAM_";
 /// Settings of the runner that a script has no business with.
@@ -25,8 +26,21 @@ pub struct RunContext<'a> {
     pub run_id: &'a RunId,
     /// The project's name.
     pub project: &'a str,
+    /// The script's place in the run, from 0.
+    pub index: usize,
     /// Which attempt, from 1.
     pub attempt: u32,
+}
+
+/// What tells an attempt from all others, as scripts get it: the run, the script's place from 1, the attempt.
+fn attempt_id(run_id: &RunId, index: usize, attempt: u32) -> String {
+    format!("{run_id}.{}.{attempt}", index + 1)
+}
+
+/// The `NAME=value` by which the processes of an attempt are recognised in their environment.
+#[must_use]
+pub fn attempt_marker(run_id: &RunId, index: usize, attempt: u32) -> String {
+    format!("{}={}", CONTEXT_VARIABLES[3], attempt_id(run_id, index, attempt))
 }
 
 /// Whether a variable is a secret of the runner's own.
@@ -74,10 +88,12 @@ pub(super) fn script_environment(script: &Script, context: &RunContext<'_>) -> V
     let own = script.settings.env_file.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
     let own = own.chain(script.settings.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let attempt = context.attempt.to_string();
+    let attempt_id = attempt_id(context.run_id, context.index, context.attempt);
     let context = [
         (CONTEXT_VARIABLES[0], context.run_id.as_str()),
         (CONTEXT_VARIABLES[1], context.project),
         (CONTEXT_VARIABLES[2], attempt.as_str()),
+        (CONTEXT_VARIABLES[3], attempt_id.as_str()),
     ];
     let mut variables = Vec::new();
     for (name, value) in own.chain(context) {

@@ -8,6 +8,6 @@ mod select;
 
 pub use build::{RunPlan, Step, build};
 pub use command::{Limits, SpawnCommand};
-pub use environment::{CONTEXT_VARIABLES, RunContext, base_environment, is_secret_setting};
+pub use environment::{CONTEXT_VARIABLES, RunContext, attempt_marker, base_environment, is_secret_setting};
 pub use render::render;
 pub use select::{SelectError, Selection, Wanted};

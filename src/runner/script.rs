@@ -20,7 +20,7 @@ impl Run<'_> {
         recorder: &mut Recorder<'_>,
     ) -> bool {
         let attempt = 1;
-        let context = RunContext { run_id: &self.run_id, project: &self.project.name, attempt };
+        let context = RunContext { run_id: &self.run_id, project: &self.project.name, index, attempt };
         let command = self.plan.command(step, &context);
         let request = AttemptRequest {
             spawner: options.spawner.as_ref(),

@@ -118,7 +118,7 @@ mod tests {
             base_env: [("A".into(), "old".into()), ("B".into(), "b".into())].into(),
             env: vec![("A".into(), "x=y".into()), ("EMPTY".into(), "".into())],
             working_dir: "/srv/pro ject".into(),
-            marker: "RUNNER_RUN_ID=39be3d37aed64".into(),
+            marker: "RUNNER_ATTEMPT_ID=39be3d37aed64.1.1".into(),
         };
         let bytes = encode(&command).unwrap();
         assert_eq!(u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize, bytes.len() - 4);
