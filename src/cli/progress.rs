@@ -116,8 +116,9 @@ impl<'a> Progress<'a> {
             }
         }
         for process in leaked {
+            let end = if process.left { "left to go on" } else { "ended" };
             let what =
-                format!("{name} left process {} behind, which was ended: {}", process.pid, harmless(&process.command));
+                format!("{name} left process {} behind, which was {end}: {}", process.pid, harmless(&process.command));
             self.output.line(format!("{project}: {what}"));
         }
     }

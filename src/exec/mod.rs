@@ -7,6 +7,7 @@ mod cancel;
 mod capture;
 mod lock;
 mod os;
+mod remains;
 mod spawn;
 mod traceback;
 
@@ -17,4 +18,5 @@ pub use lock::{Holder, LockError, ProjectLock};
 pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
+pub use remains::end_remains;
 pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

@@ -2,15 +2,11 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::environment::{self, RunContext};
 use super::{Limits, SelectError, Selection, SpawnCommand};
 use crate::event::PlannedScript;
 use crate::model::{OnFailure, Project, Script};
-
-/// How long descendants may outlive their script before they are ended.
-const LEAK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What will be run, in order. Not printable: the environment may hold secrets.
 #[derive(Clone)]
@@ -86,7 +82,12 @@ impl Step<'_> {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let settings = &self.script.settings;
-        Limits { timeout: settings.timeout, kill_grace: settings.kill_grace, leak_timeout: LEAK_TIMEOUT }
+        Limits {
+            timeout: settings.timeout,
+            kill_grace: settings.kill_grace,
+            leak_timeout: settings.leak_timeout,
+            on_leak: settings.on_leak,
+        }
     }
 
     /// Whether the rest is skipped when it fails.

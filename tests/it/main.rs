@@ -16,6 +16,7 @@ mod examples;
 mod generated;
 mod harness;
 mod history;
+mod leaks;
 mod library;
 mod mail;
 mod python;

@@ -75,7 +75,20 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
             write_whole(file, &std::process::id().to_string());
             std::thread::sleep(seconds(time));
         }
+        // The same by a parent that has ended, in another session, without this process's environment.
+        "daemon" => daemon(rest),
         "ignore-requests-to-end" => system::ignore_requests_to_end(),
+        // When asked to end, prints so many bytes and does so.
+        #[cfg(unix)]
+        "when-asked-flood" => system::when_asked_flood(rest.parse().unwrap()),
+        #[cfg(unix)]
+        "block-requests-to-end" => system::block_requests_to_end(),
+        // So many processes; each that is asked to end hands over to a new one in a session of its own.
+        #[cfg(unix)]
+        "hand-over-when-asked" => system::hand_over_when_asked(rest.parse().unwrap()),
+        // So many processes, each of which hands over without end, whatever it is asked.
+        #[cfg(unix)]
+        "keep-handing-over" => system::keep_handing_over(rest.parse().unwrap()),
         // When asked to end, writes a file and does so.
         #[cfg(windows)]
         "expect-request-to-end" => system::expect_request_to_end(rest.into()),
@@ -132,11 +145,98 @@ fn leave(rest: &str, without_output: bool, detached: bool) {
     }
 }
 
+/// `PIDFILE SECONDS`
+fn daemon(rest: &str) {
+    let file = rest.split(' ').next().unwrap();
+    let program = format!("{file}.parent");
+    std::fs::write(&program, format!("leave-detached {rest}\n")).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(&program).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_clear();
+    system::detach(&mut command);
+    assert!(command.status().unwrap().success());
+}
+
 #[cfg(unix)]
 #[allow(unsafe_code)]
 mod system {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    /// After this, what nobody has ended ends itself: a test that fails must not leave it for ever.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    pub fn block_requests_to_end() {
+        // SAFETY: the set is initialised by the first call.
+        unsafe {
+            let mut signals = std::mem::zeroed();
+            libc::sigemptyset(&mut signals);
+            libc::sigaddset(&mut signals, libc::SIGTERM);
+            libc::sigaddset(&mut signals, libc::SIGINT);
+            libc::sigprocmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut());
+        }
+    }
+
+    static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn flood(_: libc::c_int) {
+        let mut left = BYTES.load(Ordering::Relaxed);
+        let block = [b'x'; 4096];
+        while left > 0 {
+            // SAFETY: the block is live and as long as is said.
+            let written = unsafe { libc::write(1, block.as_ptr().cast(), left.min(block.len())) };
+            left -= usize::try_from(written).unwrap_or(left);
+        }
+        // SAFETY: no pointers.
+        unsafe { libc::_exit(0) };
+    }
+
+    pub fn when_asked_flood(bytes: usize) {
+        BYTES.store(bytes, Ordering::Relaxed);
+        // SAFETY: the handler calls only what it may.
+        unsafe { libc::signal(libc::SIGTERM, flood as *const () as libc::sighandler_t) };
+    }
+
+    extern "C" fn hand_over(_: libc::c_int) {
+        // SAFETY: all three may be called in a handler; this process has one thread.
+        unsafe {
+            if libc::fork() == 0 {
+                libc::setsid();
+            } else {
+                libc::_exit(0);
+            }
+        }
+    }
+
+    /// Starts so many processes that all do the same as this one; true in these.
+    fn multiply(processes: u32) -> bool {
+        // SAFETY: this process has one thread.
+        (0..processes).any(|_| unsafe { libc::fork() } == 0)
+    }
+
+    pub fn hand_over_when_asked(processes: u32) {
+        // SAFETY: the handler calls only what it may.
+        unsafe { libc::signal(libc::SIGTERM, hand_over as *const () as libc::sighandler_t) };
+        multiply(processes);
+        let begin = Instant::now();
+        while begin.elapsed() < LONGEST {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    pub fn keep_handing_over(processes: u32) {
+        ignore_requests_to_end();
+        if multiply(processes) {
+            let begin = Instant::now();
+            while begin.elapsed() < LONGEST {
+                std::thread::sleep(Duration::from_millis(3));
+                hand_over(0);
+            }
+            std::process::exit(0);
+        }
+        std::thread::sleep(LONGEST);
+    }
 
     pub fn ignore_requests_to_end() {
         // SAFETY: ignoring a signal runs no code.

@@ -5,13 +5,19 @@
 //! by whatever means. It is small so that `wait4`'s peak memory, which is never less than the spawner's own size, tells
 //! of the scripts.
 
+mod birth;
 mod calls;
+mod cgroup;
 pub mod guardian;
 mod pages;
 mod procfs;
+mod remains;
 mod serve;
 mod tree;
+mod ward;
 mod wire;
+
+pub(in crate::exec) use remains::remains;
 
 use crate::model::Leaked;
 

@@ -4,3 +4,4 @@ mod cmd_line;
 mod job;
 
 pub(super) use job::JobSpawner;
+pub(in crate::exec) use job::remains;
