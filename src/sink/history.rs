@@ -1,17 +1,20 @@
 //! Records runs in the state database while they happen, on a thread of its own: the run never waits for the database,
 //! except at its end, until that is safely committed.
 //!
+//! It also answers what is usual for a project's scripts, which nobody has to wait for before the first one.
+//!
 //! One [`HistoryWriter`] serves all runs of a process. It opens the database when the first run begins, beside the first
 //! script, and commits what has arrived together. A database that can't be used fails no run: what the thread gets is
 //! discarded, the end of each run says so, and a later import reads the run folders.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
-use crate::model::RunId;
+use crate::model::{Baseline, RunId};
 use crate::store::{Batch, Durability, OpenOptions, Store, StoreError};
 
 /// How long events wait for others to be committed with.
@@ -45,6 +48,7 @@ pub struct HistorySink {
 #[derive(Debug)]
 enum Message {
     Rows(Box<Batch>),
+    Baselines(PathBuf, SyncSender<HashMap<String, Baseline>>),
     Finish(SyncSender<Result<(), String>>),
     End,
 }
@@ -73,6 +77,18 @@ impl HistoryWriter {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
+    }
+
+    /// Asks what is usual for the scripts of a project, by the scripts as the project file writes them. The answer comes
+    /// once the database has been read, which may be late; none comes if it can't be.
+    #[must_use]
+    pub fn baselines(&self, project_dir: &Path) -> Receiver<HashMap<String, Baseline>> {
+        let (reply, answer) = sync_channel(1);
+        if let Some(sender) = &self.sender {
+            let _ = sender.send(Message::Baselines(project_dir.to_owned(), reply));
+        }
+        self.wake();
+        answer
     }
 
     /// A sink for one run's events.
@@ -135,7 +151,7 @@ impl EventSink for HistorySink {
 fn refuse(receiver: &Receiver<Message>, why: &str) {
     for message in receiver {
         match message {
-            Message::Rows(_) => {}
+            Message::Rows(_) | Message::Baselines(..) => {}
             Message::Finish(reply) => drop(reply.send(Err(why.to_owned()))),
             Message::End => break,
         }
@@ -188,6 +204,12 @@ impl Worker {
                         }
                     }
                 }
+                Ok(Message::Baselines(project_dir, reply)) => {
+                    if let Some(baselines) = runtime.block_on(self.baselines(&project_dir)) {
+                        // Whoever asked may be gone.
+                        let _ = reply.send(baselines);
+                    }
+                }
                 Ok(Message::Finish(reply)) => {
                     commit_at = None;
                     let _ = reply.send(runtime.block_on(self.commit(Durability::PowerLoss)));
@@ -216,6 +238,14 @@ impl Worker {
             self.store = Some(store);
         }
         Ok(())
+    }
+
+    /// What is usual for a project's scripts; `None` if the database can't tell, which it says when it is to be written.
+    async fn baselines(&mut self, project_dir: &Path) -> Option<HashMap<String, Baseline>> {
+        if let Err(error) = self.open().await {
+            self.note(&error);
+        }
+        self.store.as_mut()?.baselines(project_dir).await.ok()
     }
 
     /// Commits what is pending. If the database is locked, it stays pending for the next commit.
