@@ -1,54 +1,55 @@
 //! How long the scripts of a run take beside what is usual for them.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::run::Run;
 use super::script::micros;
-use crate::model::{self, Baseline, Outcome, Usual};
-use crate::plan::Step;
+use crate::model::{self, Baseline, Outcome, Project, Usual};
+use crate::plan::{RunPlan, Step};
 use crate::sink::HistoryWriter;
 
-/// How long the first script that ends waits to hear what is usual. The database is read beside the scripts, so that only
+/// How long the ends of a run's scripts wait, all in all, to hear what is usual. The database is read beside the scripts, so that only
 /// very short ones wait at all, and those for what their run's end would wait for anyway.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What is usual for the scripts of a run, as soon as it is known.
+/// What is usual for the scripts of a run, as far as it is known.
 #[derive(Default)]
-pub(super) struct Paces {
-    answer: RefCell<Option<Asked>>,
-    known: OnceCell<HashMap<String, Baseline>>,
-}
+pub(super) struct Paces(RefCell<Learning>);
 
-/// An answer that is awaited.
-struct Asked {
-    answer: Receiver<HashMap<String, Baseline>>,
-    waited: bool,
+#[derive(Default)]
+struct Learning {
+    known: HashMap<String, Option<Baseline>>,
+    /// Where more comes from; `None` when all has come.
+    more: Option<Receiver<HashMap<String, Option<Baseline>>>>,
+    waited: Duration,
 }
 
 impl Paces {
     /// Asks, without waiting.
-    pub(super) fn ask(&self, history: Option<&HistoryWriter>, project_dir: &Path) {
-        let asked = history.map(|history| Asked { answer: history.baselines(project_dir), waited: false });
-        self.answer.replace(asked);
+    pub(super) fn ask(&self, history: Option<&HistoryWriter>, project: &Project, plan: &RunPlan<'_>) {
+        let Some(history) = history else { return };
+        let scripts = plan.steps.iter().map(path).collect();
+        self.0.borrow_mut().more = Some(history.baselines(&project.root, scripts));
     }
+}
 
+impl Learning {
     /// What is usual for a script, if that is known by now.
-    fn baseline(&self, script: &str) -> Option<Baseline> {
-        if self.known.get().is_none() {
-            let mut awaited = self.answer.borrow_mut();
-            let asked = awaited.as_mut()?;
-            let patience = if std::mem::replace(&mut asked.waited, true) { Duration::ZERO } else { PATIENCE };
-            match asked.answer.recv_timeout(patience) {
-                Ok(baselines) => drop(self.known.set(baselines)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => *awaited = None,
+    fn baseline(&mut self, script: &str) -> Option<Baseline> {
+        while !self.known.contains_key(script) {
+            let begin = Instant::now();
+            let answer = self.more.as_ref()?.recv_timeout(PATIENCE.saturating_sub(self.waited));
+            self.waited += begin.elapsed();
+            match answer {
+                Ok(baselines) => self.known.extend(baselines),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => self.more = None,
             }
         }
-        self.known.get()?.get(script).copied()
+        self.known.get(script).copied().flatten()
     }
 }
 
@@ -58,7 +59,12 @@ impl Run<'_> {
         if !outcome.is_success() {
             return None;
         }
-        let baseline = self.paces.baseline(&step.script.path.display().to_string());
+        let baseline = self.paces.0.borrow_mut().baseline(&path(step));
         model::usual(micros(took), baseline.as_ref(), step.script.settings.slow_after)
     }
+}
+
+/// The script as the run's events and the state database name it.
+fn path(step: &Step<'_>) -> String {
+    step.script.path.display().to_string()
 }

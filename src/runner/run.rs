@@ -85,7 +85,7 @@ impl Run<'_> {
         let (history, trouble) = history.map_or_else(|why| (None, Some(why)), |writer| (writer, None));
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history.as_deref(), sinks)?;
-        self.paces.ask(history.as_deref(), &self.project.root);
+        self.paces.ask(history.as_deref(), self.project, self.plan);
         recorder.record(self.started());
         if let Some(why) = trouble {
             recorder.warn(why);

@@ -20,6 +20,10 @@ use crate::store::{Batch, Durability, OpenOptions, Store, StoreError};
 /// How long events wait for others to be committed with.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// Scripts of which a run first learns what is usual: few, so that the first script to end is not kept waiting for what
+/// is usual for hundreds. The following pieces grow.
+const FIRST_PIECE: usize = 8;
+
 /// What becomes of the open database when the writer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtEnd {
@@ -48,7 +52,7 @@ pub struct HistorySink {
 #[derive(Debug)]
 enum Message {
     Rows(Box<Batch>),
-    Baselines(PathBuf, SyncSender<HashMap<String, Baseline>>),
+    Baselines { project_dir: PathBuf, scripts: Vec<String>, reply: Sender<HashMap<String, Option<Baseline>>> },
     Finish(SyncSender<Result<(), String>>),
     End,
 }
@@ -79,13 +83,14 @@ impl HistoryWriter {
         }
     }
 
-    /// Asks what is usual for the scripts of a project, by the scripts as the project file writes them. The answer comes
-    /// once the database has been read, which may be late; none comes if it can't be.
+    /// Asks what is usual for scripts of a project, named as the project file writes them. The answer comes in pieces, in
+    /// the order of the scripts, as the database is read, which may be late; what can't be read doesn't come.
     #[must_use]
-    pub fn baselines(&self, project_dir: &Path) -> Receiver<HashMap<String, Baseline>> {
-        let (reply, answer) = sync_channel(1);
+    pub fn baselines(&self, project_dir: &Path, scripts: Vec<String>) -> Receiver<HashMap<String, Option<Baseline>>> {
+        let (reply, answer) = channel();
         if let Some(sender) = &self.sender {
-            let _ = sender.send(Message::Baselines(project_dir.to_owned(), reply));
+            let project_dir = project_dir.to_owned();
+            let _ = sender.send(Message::Baselines { project_dir, scripts, reply });
         }
         self.wake();
         answer
@@ -151,7 +156,7 @@ impl EventSink for HistorySink {
 fn refuse(receiver: &Receiver<Message>, why: &str) {
     for message in receiver {
         match message {
-            Message::Rows(_) | Message::Baselines(..) => {}
+            Message::Rows(_) | Message::Baselines { .. } => {}
             Message::Finish(reply) => drop(reply.send(Err(why.to_owned()))),
             Message::End => break,
         }
@@ -204,11 +209,8 @@ impl Worker {
                         }
                     }
                 }
-                Ok(Message::Baselines(project_dir, reply)) => {
-                    if let Some(baselines) = runtime.block_on(self.baselines(&project_dir)) {
-                        // Whoever asked may be gone.
-                        let _ = reply.send(baselines);
-                    }
+                Ok(Message::Baselines { project_dir, scripts, reply }) => {
+                    runtime.block_on(self.baselines(&project_dir, &scripts, &reply));
                 }
                 Ok(Message::Finish(reply)) => {
                     commit_at = None;
@@ -240,12 +242,28 @@ impl Worker {
         Ok(())
     }
 
-    /// What is usual for a project's scripts; `None` if the database can't tell, which it says when it is to be written.
-    async fn baselines(&mut self, project_dir: &Path) -> Option<HashMap<String, Baseline>> {
+    /// Tells what is usual. Of a database that can't be used nothing is said here: it is when a run is to be recorded.
+    async fn baselines(
+        &mut self,
+        project_dir: &Path,
+        mut scripts: &[String],
+        reply: &Sender<HashMap<String, Option<Baseline>>>,
+    ) {
         if let Err(error) = self.open().await {
             self.note(&error);
         }
-        self.store.as_mut()?.baselines(project_dir).await.ok()
+        let Some(store) = &mut self.store else { return };
+        let mut piece = FIRST_PIECE;
+        while !scripts.is_empty() {
+            let (now, later) = scripts.split_at(piece.min(scripts.len()));
+            let Ok(baselines) = store.baselines(project_dir, now).await else { return };
+            // Whoever asked may be gone.
+            if reply.send(baselines).is_err() {
+                return;
+            }
+            scripts = later;
+            piece *= 4;
+        }
     }
 
     /// Commits what is pending. If the database is locked, it stays pending for the next commit.

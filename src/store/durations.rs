@@ -54,14 +54,18 @@ impl From<Vec<u64>> for Learned {
 }
 
 impl Store {
-    /// What is usual for each script of a project, by the script as the project file writes it; those with too few
-    /// successes are left out.
+    /// What is usual for each of these scripts of a project, named as the project file writes them; `None` for those with
+    /// too few successes.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn baselines(&mut self, project_dir: &Path) -> Result<HashMap<String, Baseline>, StoreError> {
-        let learned: HashMap<String, Learned> = self.last_successes(project_dir).await?;
-        Ok(learned.into_iter().filter_map(|(script, Learned(baseline))| Some((script, baseline?))).collect())
+    pub async fn baselines(
+        &mut self,
+        project_dir: &Path,
+        scripts: &[String],
+    ) -> Result<HashMap<String, Option<Baseline>>, StoreError> {
+        let learned: HashMap<String, Learned> = self.last_successes(project_dir, Some(scripts)).await?;
+        Ok(learned.into_iter().map(|(script, Learned(baseline))| (script, baseline)).collect())
     }
 
     /// How long each script of a project usually takes: the median of its last successes, however few, by the script as
@@ -70,29 +74,33 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn usual_durations(&mut self, project_dir: &Path) -> Result<HashMap<String, Duration>, StoreError> {
-        let durations: HashMap<String, Vec<u64>> = self.last_successes(project_dir).await?;
+        let durations: HashMap<String, Vec<u64>> = self.last_successes(project_dir, None).await?;
         let usual = |(script, all)| Some((script, Duration::from_micros(median(all)?)));
         Ok(durations.into_iter().filter_map(usual).collect())
     }
 
-    /// The durations of each script's last successes, in microseconds.
+    /// The durations of the last successes of these scripts, or of all, in microseconds.
     async fn last_successes<T: DeserializeOwned>(
         &mut self,
         project_dir: &Path,
+        scripts: Option<&[String]>,
     ) -> Result<HashMap<String, T>, StoreError> {
-        // Steps from script to script along the index, and takes the newest of each: old successes cost nothing. One
-        // row comes back, since each is a message from the connection's thread.
+        // Without names, steps from script to script along the index; takes the newest of each: old successes cost
+        // nothing. One row comes back, since each is a message from the connection's thread.
         let json: String = sqlx::query_scalar(
             "WITH RECURSIVE
                 project(id) AS (SELECT id FROM projects WHERE path = ?1),
                 names(script) AS (
+                    SELECT value FROM json_each(?3)
+                    UNION ALL
                     SELECT (SELECT min(script) FROM scripts
                             WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project))
+                    WHERE ?3 IS NULL
                     UNION ALL
                     SELECT (SELECT min(script) FROM scripts
                             WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
                                 AND script > names.script)
-                    FROM names WHERE names.script IS NOT NULL
+                    FROM names WHERE ?3 IS NULL AND names.script IS NOT NULL
                 )
             SELECT json_group_object(names.script, json((
                 SELECT json_group_array(duration_us) FROM (
@@ -104,6 +112,7 @@ impl Store {
         )
         .bind(project_dir.to_string_lossy())
         .bind(LEARNED_FROM)
+        .bind(scripts.map(|scripts| serde_json::to_string(scripts).unwrap_or_default()))
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.error(error))?;
@@ -201,6 +210,7 @@ mod tests {
         run(async {
             let mut store = Store::open(&dir.path().join("state")).await.unwrap();
             assert!(store.usual_durations(&project).await.unwrap().is_empty());
+            let names = ["src/load.py", "src/transform.py", "src/unknown.py"].map(str::to_owned);
             for n in 0..35_i64 {
                 let id = RunId::random();
                 let mut events = eventful(&id, &project, n * 100);
@@ -214,7 +224,8 @@ mod tests {
                 if n == 3 {
                     let usual = store.usual_durations(&project).await.unwrap();
                     assert_eq!(usual["src/load.py"], Duration::from_millis(2500), "however few there are");
-                    assert!(store.baselines(&project).await.unwrap().is_empty(), "but four tell nothing");
+                    let baselines = store.baselines(&project, &names).await.unwrap();
+                    assert!(baselines.len() == 3 && baselines.values().all(Option::is_none), "but four tell nothing");
                 }
             }
             let other = RunId::random();
@@ -222,8 +233,9 @@ mod tests {
             let usual = store.usual_durations(&project).await.unwrap();
             // Successes took 5 to 34 s in the last thirty of them; the other scripts never succeeded.
             assert_eq!(usual, [("src/load.py".to_owned(), Duration::from_millis(19_500))].into());
-            let baselines = store.baselines(&project).await.unwrap();
-            assert_eq!((baselines.len(), baselines["src/load.py"].median_us), (1, 19_500_000));
+            let baselines = store.baselines(&project, &names).await.unwrap();
+            assert_eq!(baselines["src/load.py"].unwrap().median_us, 19_500_000);
+            assert_eq!((baselines["src/transform.py"], baselines["src/unknown.py"]), (None, None));
         });
     }
 
