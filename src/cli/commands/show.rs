@@ -141,7 +141,9 @@ fn cpu(script: &ScriptReport) -> String {
 fn end(script: &ScriptReport, status: RunStatus) -> String {
     match (&script.outcome, script.started, status) {
         (Some(outcome), _, _) if script.retry_pending => format!("{outcome}; to be tried again"),
-        (Some(outcome), _, _) if script.attempts > 1 => format!("{outcome} at attempt {}", script.attempts),
+        (Some(outcome), _, _) if script.attempts > 1 && outcome.is_success() => {
+            format!("{outcome} at attempt {}", script.attempts)
+        }
         (Some(outcome), _, _) => outcome.to_string(),
         (None, Some(_), RunStatus::Running) => "running".to_owned(),
         (None, None, RunStatus::Running) => "waiting".to_owned(),
@@ -179,7 +181,7 @@ fn script_details(script: &ScriptReport, status: RunStatus, view: &View, out: &m
     for earlier in &script.earlier {
         let took = format_duration(Duration::from_micros(earlier.duration_us));
         let end = printable(&earlier.outcome.to_string());
-        writeln!(out, "  before, attempt {}: {end}, took {took}", earlier.attempt)?;
+        writeln!(out, "  attempt {}: {end} (took {took})", earlier.attempt)?;
     }
     if let Some(pace) = pace {
         writeln!(out, "  {} {pace}", view.paint(status_style(RunStatus::Running), "unusual:"))?;
