@@ -44,6 +44,8 @@ pub(super) enum Command {
     List(ListArgs),
     /// List past runs, newest first
     History(HistoryArgs),
+    /// Show how long each script takes, how often it succeeds, and what timeout that suggests
+    Stats(StatsArgs),
     /// Show all that is known of one run
     Show(ShowArgs),
     /// Print what the scripts of a run printed
@@ -161,6 +163,25 @@ pub(super) struct HistoryArgs {
     /// Show at most so many runs
     #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner stats reports                         the scripts of one project, by its folder or its name
+  runner stats --json                          those of all projects, for programs")]
+pub(super) struct StatsArgs {
+    /// A project's folder or name [default: all projects]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) project: Option<PathBuf>,
+
+    /// Look at the last so many times of each script
+    #[arg(short = 'n', long = "last", value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) times: u32,
 
     /// Print one JSON object a line
     #[arg(long)]

@@ -32,6 +32,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Check(args) => commands::check::check(&args, &output),
         Command::List(args) => commands::reading::list(&args, &state_dir, &output),
         Command::History(args) => commands::reading::history(&args, &state_dir, &output),
+        Command::Stats(args) => commands::reading::stats(&args, &state_dir, &output),
         Command::Show(args) => commands::reading::show(&args, &state_dir, &output),
         Command::Logs(args) => commands::reading::logs(&args, &state_dir, &output),
         Command::Schema => commands::generate::schema(&output),

@@ -6,6 +6,7 @@
 mod facade;
 mod mailing;
 mod options;
+mod pace;
 mod recorder;
 mod run;
 mod script;

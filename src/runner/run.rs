@@ -9,6 +9,7 @@ use chrono::Utc;
 
 use super::mailing::Mailing;
 use super::options::{History, RunError, RunOptions, RunOutput};
+use super::pace::Paces;
 use super::recorder::Recorder;
 use super::script::micros;
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
@@ -31,7 +32,7 @@ pub(super) fn run_here<'a>(
     let run_dir = project.runs_dir().join(run_id.as_str());
     std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let run = Run { project, plan: &plan, run_id, host, run_dir, mailing };
+    let run = Run { project, plan: &plan, run_id, host, run_dir, mailing, paces: Paces::default() };
     runtime.block_on(run.execute(options, listener))
 }
 
@@ -70,6 +71,7 @@ pub(super) struct Run<'a> {
     host: String,
     pub(super) run_dir: PathBuf,
     mailing: Mailing,
+    pub(super) paces: Paces,
 }
 
 impl Run<'_> {
@@ -83,6 +85,7 @@ impl Run<'_> {
         let (history, trouble) = history.map_or_else(|why| (None, Some(why)), |writer| (writer, None));
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history.as_deref(), sinks)?;
+        self.paces.ask(history.as_deref(), self.project, self.plan);
         recorder.record(self.started());
         if let Some(why) = trouble {
             recorder.warn(why);

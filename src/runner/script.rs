@@ -37,6 +37,7 @@ impl Run<'_> {
             recorder.warn(format!("{}: {warning}", step.script.name));
         }
         let failed = outcome.is_failure();
+        let usual = self.usual(step, &outcome, duration);
         recorder.record(EventKind::ScriptFinished {
             index,
             attempt,
@@ -48,7 +49,7 @@ impl Run<'_> {
             last_lines: last_lines.filter(|_| traceback.is_none()),
             traceback,
             leaked,
-            usual: None,
+            usual,
             retry_after_us: None,
         });
         failed

@@ -5,6 +5,7 @@
 //! can be had again from the run folders ([`import_project`]). WAL, which it uses, needs a local disk.
 
 mod batch;
+mod durations;
 mod error;
 mod import;
 mod known;
@@ -15,15 +16,18 @@ mod schema;
 mod write;
 
 #[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
 pub use batch::Batch;
+pub use durations::ScriptStats;
 pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, closing_events, import_project};
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
-pub use query::{Counts, FindRunError, ProjectRow, RunFilter, RunRow};
+pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};
 pub use schema::SCHEMA_VERSION;
 pub use write::Durability;

@@ -12,6 +12,7 @@ pub(super) mod reading;
 pub(super) mod run;
 mod show;
 mod state_dir;
+mod stats;
 mod table;
 mod view;
 

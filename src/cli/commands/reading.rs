@@ -1,21 +1,24 @@
 //! The verbs that read the state database: opens it, brings it up to date with the run folders, hands over to the verb.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::history::{HistoryRequest, history as write_history};
 use super::list::list as write_list;
 use super::logs::{LogsRequest, logs as write_logs};
 use super::show::{ShowRequest, show as write_show};
+use super::stats::{StatsRequest, stats as write_stats};
 use super::{CommandError, StateDir, View};
 use crate::cli::ExitCode;
-use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs};
+use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs, StatsArgs};
 use crate::cli::output::{self, Output, styled};
-use crate::config::project_root;
+use crate::config::{self, Environment, LoadRequest, project_root};
 use crate::exec::ProjectLock;
-use crate::model::{RunReport, ScriptReport};
+use crate::model::{RunReport, Script, ScriptReport};
 use crate::runner::output_name;
-use crate::store::{FindRunError, Store, StoreError, import_project};
+use crate::store::{FindRunError, ProjectRow, Store, StoreError, import_project};
 
 pub(in crate::cli) fn list(args: &ListArgs, state: &StateDir, output: &Output) -> ExitCode {
     with_store(state, output, async |store, out| {
@@ -35,6 +38,29 @@ pub(in crate::cli) fn history(args: &HistoryArgs, state: &StateDir, output: &Out
         };
         write_history(store, &request, &View::now(args.json, output.color), out).await
     })
+}
+
+pub(in crate::cli) fn stats(args: &StatsArgs, state: &StateDir, output: &Output) -> ExitCode {
+    with_store(state, output, async |store, out| {
+        let folder = args.project.as_deref().filter(|folder| folder.is_dir());
+        bring_up_to_date(store, folder, output).await?;
+        let env = Environment::from_process();
+        let request = StatsRequest {
+            project: args.project.as_ref().map(|project| project.to_string_lossy().into_owned()),
+            current_dir: std::env::current_dir()?,
+            times: args.times,
+            timeouts: &|project| configured_timeouts(project, &env),
+        };
+        write_stats(store, &request, &View::now(args.json, output.color), out).await
+    })
+}
+
+/// The timeouts of a project as it ran last. What is wrong with its file is for `check` to say.
+fn configured_timeouts(project: &ProjectRow, env: &Environment) -> Option<HashMap<String, Option<Duration>>> {
+    let profile = project.last_run.as_ref().and_then(|run| run.profile.as_deref());
+    let loaded = config::load(&LoadRequest { project: &project.path, profile, env }).ok()?;
+    let timeout = |script: &Script| (script.path.display().to_string(), script.settings.timeout);
+    Some(loaded.project.scripts.iter().map(timeout).collect())
 }
 
 pub(in crate::cli) fn show(args: &ShowArgs, state: &StateDir, output: &Output) -> ExitCode {
