@@ -2,6 +2,8 @@
 
 mod clock;
 mod duration;
+#[cfg(test)]
+pub(crate) mod fuzz_tests;
 mod ids;
 mod outcome;
 mod policy;
