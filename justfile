@@ -25,6 +25,10 @@ docs:
 windows *ARGS:
     ../shared/windows/cargo-windows test {{ARGS}}
 
+# The readers, fed with anything, for as long as it takes
+fuzz CASES="200000":
+    PROPTEST_CASES={{CASES}} cargo test --release --lib fuzz
+
 # What the runner costs; parts: many, one, output, large
 bench *PARTS:
     cargo bench --bench overhead -- {{PARTS}}

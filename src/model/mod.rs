@@ -3,6 +3,8 @@
 mod baseline;
 mod clock;
 mod duration;
+#[cfg(test)]
+pub(crate) mod fuzz_tests;
 mod ids;
 mod outcome;
 mod policy;
