@@ -66,7 +66,15 @@ fn attempt_at_stubborn(cancel: &Cancel) -> AttemptEnd {
         kill_grace: Duration::from_millis(20),
         leak_timeout: Duration::from_millis(20),
     };
-    let request = AttemptRequest { spawner: &Stubborn, command: &command, limits, success_codes: &[0], cancel };
+    let request = AttemptRequest {
+        spawner: &Stubborn,
+        command: &command,
+        limits,
+        success_codes: &[0],
+        expect: &[],
+        masker: None,
+        cancel,
+    };
     let dir = tempfile::tempdir().unwrap();
     let capture = Capture::new(dir.path(), "a.out".into(), &OutputPolicy::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
