@@ -44,8 +44,7 @@ impl Masker {
             AhoCorasickKind::DFA
         };
         // Where one secret begins like another, the whole of the longer one has to go.
-        let automaton =
-            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(Some(kind)).build(&forms)?;
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(Some(kind)).build(&forms)?;
         let longest = forms.iter().map(Vec::len).max().unwrap_or_default();
         let mut first = [false; 256];
         forms.iter().filter_map(|form| form.first()).for_each(|&byte| first[usize::from(byte)] = true);
@@ -68,7 +67,9 @@ impl Masker {
         }
         masked.extend_from_slice(&text.as_bytes()[from..]);
         // A secret that is no text may have taken a part of a character.
-        Cow::Owned(String::from_utf8(masked).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Cow::Owned(
+            String::from_utf8(masked).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        )
     }
 
     /// Where, from `from` on, the text's end begins that may become a secret with what follows it.

@@ -104,11 +104,19 @@ mod tests {
     }
 
     fn policies() -> impl Strategy<Value = RetryPolicy> {
-        let duration = || prop_oneof![Just(Duration::ZERO), Just(Duration::MAX), (0u64..1 << 40).prop_map(Duration::from_micros)];
+        let duration =
+            || prop_oneof![Just(Duration::ZERO), Just(Duration::MAX), (0u64..1 << 40).prop_map(Duration::from_micros)];
         let jitter = prop_oneof![any::<f64>().prop_map(Jitter::Share), duration().prop_map(Jitter::UpTo)];
         let backoff = prop_oneof![Just(Backoff::Fixed), Just(Backoff::Exponential)];
         (0u32..=100, backoff, duration(), proptest::option::of(duration()), jitter).prop_map(
-            |(count, backoff, delay, max_delay, jitter)| RetryPolicy { count, backoff, delay, max_delay, jitter, on: None },
+            |(count, backoff, delay, max_delay, jitter)| RetryPolicy {
+                count,
+                backoff,
+                delay,
+                max_delay,
+                jitter,
+                on: None,
+            },
         )
     }
 

@@ -16,15 +16,50 @@ const WORDS: [&str; 6] = ["PWD", "PASS", "AUTH", "AUTHORIZATION", "DSN", "WEBHOO
 const KINDS_OF_KEY: [&str; 9] =
     ["API", "ACCESS", "PRIVATE", "SECRET", "ENCRYPTION", "SIGNING", "MASTER", "ACCOUNT", "AUTH"];
 /// Last words of names that say where a secret is, or what is to be done with it, and not what it is.
-const POINTERS: [&str; 13] = [
-    "FILE", "PATH", "DIR", "FOLDER", "SOCK", "SOCKET", "NAME", "USER", "USERNAME", "HOST", "PORT", "TYPE", "METHOD",
-];
+const POINTERS: [&str; 13] =
+    ["FILE", "PATH", "DIR", "FOLDER", "SOCK", "SOCKET", "NAME", "USER", "USERNAME", "HOST", "PORT", "TYPE", "METHOD"];
 /// Values that say nothing secret, whatever their variable is called.
 const ORDINARY: [&str; 40] = [
-    "true", "false", "none", "null", "nil", "undefined", "empty", "unset", "enabled", "disabled", "enable", "disable",
-    "auto", "automatic", "default", "required", "optional", "always", "never", "basic", "bearer", "digest", "plain",
-    "login", "oauth", "oauth2", "ldap", "local", "localhost", "test", "root", "user", "admin", "guest", "password",
-    "passwd", "secret", "token", "postgres", "production",
+    "true",
+    "false",
+    "none",
+    "null",
+    "nil",
+    "undefined",
+    "empty",
+    "unset",
+    "enabled",
+    "disabled",
+    "enable",
+    "disable",
+    "auto",
+    "automatic",
+    "default",
+    "required",
+    "optional",
+    "always",
+    "never",
+    "basic",
+    "bearer",
+    "digest",
+    "plain",
+    "login",
+    "oauth",
+    "oauth2",
+    "ldap",
+    "local",
+    "localhost",
+    "test",
+    "root",
+    "user",
+    "admin",
+    "guest",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "postgres",
+    "production",
 ];
 /// Characters that a value needs to count.
 const SHORTEST: usize = 4;
@@ -217,15 +252,48 @@ mod tests {
     #[test]
     fn names_of_secrets_are_told_from_others() {
         for name in [
-            "PASSWORD_MAIL", "MAIL_CLIENT_SECRET", "GITHUB_TOKEN", "DbPwd", "db-pass", "api_key", "apiKey", "APIKey",
-            "APIKEY", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "DB_PASSWORD2", "MYSQL_PWD", "SENTRY_DSN", "SLACK_WEBHOOK_URL",
-            "PROXY_AUTHORIZATION", "STRIPE_SECRETS", "CREDENTIALS", "ENCRYPTION_KEYS", "Passphrase", "OAuthToken",
+            "PASSWORD_MAIL",
+            "MAIL_CLIENT_SECRET",
+            "GITHUB_TOKEN",
+            "DbPwd",
+            "db-pass",
+            "api_key",
+            "apiKey",
+            "APIKey",
+            "APIKEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "PGPASSWORD",
+            "DB_PASSWORD2",
+            "MYSQL_PWD",
+            "SENTRY_DSN",
+            "SLACK_WEBHOOK_URL",
+            "PROXY_AUTHORIZATION",
+            "STRIPE_SECRETS",
+            "CREDENTIALS",
+            "ENCRYPTION_KEYS",
+            "Passphrase",
+            "OAuthToken",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
         for name in [
-            "PATH", "PWD", "OLDPWD", "LOGIN_MAIL", "SORT_KEY", "KEYBOARD", "MONKEY", "COMPASS", "BYPASS", "AUTHOR",
-            "TOKENIZERS_PARALLELISM", "SECRETARY", "SSH_AUTH_SOCK", "DB_PASSWORD_FILE", "AUTH_USER", "XAUTHORITY", "",
+            "PATH",
+            "PWD",
+            "OLDPWD",
+            "LOGIN_MAIL",
+            "SORT_KEY",
+            "KEYBOARD",
+            "MONKEY",
+            "COMPASS",
+            "BYPASS",
+            "AUTHOR",
+            "TOKENIZERS_PARALLELISM",
+            "SECRETARY",
+            "SSH_AUTH_SOCK",
+            "DB_PASSWORD_FILE",
+            "AUTH_USER",
+            "XAUTHORITY",
+            "",
         ] {
             assert!(!is_secret_name(name), "{name}");
         }
@@ -245,7 +313,14 @@ mod tests {
     #[test]
     fn a_secret_is_known_in_the_forms_in_which_programs_write_it() {
         let forms = secrets("TOKEN", " p\"é/ w! ");
-        for form in ["p\"é/ w!", "p\\\"é/ w!", "p\\\"\\u00e9/ w!", "p%22%C3%A9%2F%20w%21", "p%22%C3%A9/%20w%21", "p%22%C3%A9%2F%20w!"] {
+        for form in [
+            "p\"é/ w!",
+            "p\\\"é/ w!",
+            "p\\\"\\u00e9/ w!",
+            "p%22%C3%A9%2F%20w%21",
+            "p%22%C3%A9/%20w%21",
+            "p%22%C3%A9%2F%20w!",
+        ] {
             assert!(forms.contains(&form.to_owned()), "{form}: {forms:?}");
         }
         assert_eq!(secrets("TOKEN", "hunter2"), ["hunter2"]);
@@ -272,7 +347,14 @@ mod tests {
             assert!(secrets("DATABASE_URL", value).contains(&password.to_owned()), "{value}");
         }
         assert!(secrets("X", "http://a@b:hunter2@proxy:8080, http://c:other99@proxy").contains(&"other99".to_owned()));
-        for value in ["https://example.com/a:b@c", "ssh://git@github.com/a", "http://u:pwd@h", "https://h:8080/", "a=b;c=d", "x%"] {
+        for value in [
+            "https://example.com/a:b@c",
+            "ssh://git@github.com/a",
+            "http://u:pwd@h",
+            "https://h:8080/",
+            "a=b;c=d",
+            "x%",
+        ] {
             assert!(secrets("ADDRESS", value).is_empty(), "{value}");
         }
     }

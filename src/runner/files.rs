@@ -22,7 +22,8 @@ pub(super) fn collect(folder: &Path, recorder: &mut Recorder<'_>) -> Vec<Attache
         Ok(true) => {}
         Ok(false) => {
             let folder = folder.display();
-            recorder.warn(format!("there is more in {folder} than {MOST} files and folders: the report lists only those"));
+            recorder
+                .warn(format!("there is more in {folder} than {MOST} files and folders: the report lists only those"));
         }
         // A script has taken it away.
         Err(error) if error.kind() == io::ErrorKind::NotFound && files.is_empty() => {}

@@ -35,8 +35,7 @@ pub(super) fn run_here<'a>(
         .map_err(|source| cannot(project, "make the folder", files_dir.clone(), source))?;
     let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let run =
-        Run { project, plan: &plan, run_id, begin: Utc::now(), host, run_dir, files_dir, masker, mailing };
+    let run = Run { project, plan: &plan, run_id, begin: Utc::now(), host, run_dir, files_dir, masker, mailing };
     runtime.block_on(run.execute(options, listener))
 }
 
