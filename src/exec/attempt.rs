@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, Spawned};
+use super::expect::Watch;
+use super::mask::MaskStreams;
+use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Masker, NoExit, Spawn, Spawned};
 use crate::event::Stream;
-use crate::model::{Leaked, OnLeak, Outcome, OutputSummary, Usage};
+use crate::model::{Expectation, Leaked, OnLeak, Outcome, OutputSummary, Usage};
 use crate::plan::{Limits, SpawnCommand};
 
 /// Bytes read at once; only what is written to is really taken from the system.
@@ -36,6 +38,10 @@ pub struct AttemptRequest<'a> {
     pub limits: Limits,
     /// Exit codes that count as success.
     pub success_codes: &'a [u32],
+    /// What must be true after it although its exit code says success.
+    pub expect: &'a [Expectation],
+    /// Takes the secrets out of what it prints.
+    pub masker: Option<&'a Masker>,
     /// Interrupts it.
     pub cancel: &'a Cancel,
 }
@@ -180,6 +186,8 @@ struct Running<'a> {
     stdout: Pipe,
     stderr: Pipe,
     capture: Capture,
+    watch: Option<Watch<'a>>,
+    mask: Option<MaskStreams>,
     alarms: Alarms,
     /// How the script itself exited, and when that was heard.
     exit: Option<(Exit, Instant)>,
@@ -208,6 +216,8 @@ impl<'a> Running<'a> {
             stdout: Pipe(Some(spawned.stdout)),
             stderr: Pipe(Some(spawned.stderr)),
             capture,
+            watch: Watch::new(request.expect, &request.command.working_dir),
+            mask: request.masker.map(MaskStreams::new),
             alarms: Alarms { timeout, ..Alarms::default() },
             exit: None,
             asked: false,
@@ -264,6 +274,7 @@ impl<'a> Running<'a> {
             // Looked at after whatever happened: a flood of output mustn't keep an alarm from being heard.
             self.hear_alarms().await;
         }
+        [Stream::Stdout, Stream::Stderr].into_iter().for_each(|stream| self.take(stream, &[], observer));
     }
 
     /// Takes what is written already, and waits for no more.
@@ -294,7 +305,15 @@ impl<'a> Running<'a> {
         self.stderr = Pipe(None);
     }
 
+    /// Takes a piece of output; an empty one is the stream's end, which may be told more than once.
     fn take(&mut self, stream: Stream, bytes: &[u8], observer: &mut (dyn AttemptObserver + Send)) {
+        if let Some(watch) = &mut self.watch {
+            watch.output(stream, bytes);
+        }
+        let bytes = match &mut self.mask {
+            Some(mask) => mask.pass(stream, bytes),
+            None => bytes,
+        };
         if bytes.is_empty() {
             return;
         }
@@ -462,8 +481,17 @@ impl<'a> Running<'a> {
             (None, Some(ExitStatus::Signal { signal, core_dumped })) => Outcome::Signal { signal, core_dumped },
             (None, None) => Outcome::Interrupted { by: "the runner lost sight of it".into() },
         };
+        let outcome = match (outcome, self.watch.as_ref()) {
+            (Outcome::Success { code }, Some(watch)) => match watch.unmet() {
+                Some(what) => Outcome::ExpectationNotMet { what, code },
+                None => Outcome::Success { code },
+            },
+            (outcome, _) => outcome,
+        };
         let failed = outcome.is_failure();
-        let traceback = if failed { self.capture.traceback() } else { None };
+        // A script that says success has dealt with what it tells of in a traceback: that isn't why it failed.
+        let said_success = matches!(outcome, Outcome::ExpectationNotMet { .. } | Outcome::LeftBehind { .. });
+        let traceback = if failed && !said_success { self.capture.traceback() } else { None };
         let last_lines = if failed { self.capture.last_lines() } else { None };
         let (output, error) = self.capture.finish();
         self.warnings.extend(error);

@@ -5,7 +5,9 @@
 mod attempt;
 mod cancel;
 mod capture;
+mod expect;
 mod lock;
+mod mask;
 mod os;
 mod remains;
 mod spawn;
@@ -15,6 +17,7 @@ pub use attempt::{AttemptEnd, AttemptObserver, AttemptRequest, Buffers, run_atte
 pub use cancel::Cancel;
 pub use capture::Capture;
 pub use lock::{Holder, LockError, ProjectLock};
+pub use mask::Masker;
 pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;

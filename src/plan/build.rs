@@ -1,10 +1,11 @@
 //! The plan of a run.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::environment::{self, RunContext};
-use super::{Limits, SelectError, Selection, SpawnCommand};
+use super::{Limits, Secrets, SelectError, Selection, SpawnCommand};
 use crate::event::PlannedScript;
 use crate::model::{OnFailure, Project, Script};
 
@@ -15,6 +16,8 @@ pub struct RunPlan<'a> {
     pub steps: Vec<Step<'a>>,
     /// What every script's environment begins with.
     base_environment: Arc<[(OsString, OsString)]>,
+    /// What must not be shown anywhere.
+    pub secrets: Secrets,
 }
 
 /// One script of a plan.
@@ -22,6 +25,8 @@ pub struct RunPlan<'a> {
 pub struct Step<'a> {
     /// The script.
     pub script: &'a Script,
+    /// Which of the project's scripts with the same path it is, from 1.
+    pub occurrence: usize,
 }
 
 /// Plans a run of `project`. `process` is the runner's environment.
@@ -34,9 +39,16 @@ pub fn build<'a>(
     process: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<RunPlan<'a>, SelectError> {
     let taken = selection.apply(&project.name, &project.scripts)?;
-    let steps =
-        project.scripts.iter().zip(taken).filter(|(_, taken)| *taken).map(|(script, _)| Step { script }).collect();
-    Ok(RunPlan { steps, base_environment: environment::base_environment(project, process).into() })
+    let mut occurrences = HashMap::new();
+    let steps = project.scripts.iter().map(|script| {
+        let occurrence = occurrences.entry(script.path.as_path()).and_modify(|count| *count += 1).or_insert(1);
+        Step { script, occurrence: *occurrence }
+    });
+    let steps = steps.zip(taken).filter(|(_, taken)| *taken).map(|(step, _)| step).collect();
+    let process: Vec<_> = process.collect();
+    let secrets = environment::secrets(project, &process);
+    let base_environment = environment::base_environment(project, process.into_iter()).into();
+    Ok(RunPlan { steps, base_environment, secrets })
 }
 
 impl RunPlan<'_> {
@@ -47,7 +59,7 @@ impl RunPlan<'_> {
             program: step.script.settings.interpreter.path.clone(),
             args: step.arguments(),
             base_env: Arc::clone(&self.base_environment),
-            env: environment::script_environment(step.script, context),
+            env: environment::script_environment(step, context),
             working_dir: step.script.settings.working_dir.clone(),
             marker: environment::attempt_marker(context.run_id, context.index, context.attempt),
         }

@@ -4,6 +4,7 @@
 //! sink can't do becomes a warning of the run and never its failure.
 
 mod facade;
+mod files;
 mod mailing;
 mod options;
 mod pace;

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
+use super::files;
 use super::mailing::Mailing;
 use super::options::{History, RunError, RunOptions, RunOutput};
 use super::pace::Paces;
 use super::recorder::Recorder;
 use super::script::micros;
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
-use crate::exec::{Buffers, Cancel, Holder, LockError, ProjectLock};
+use crate::exec::{Buffers, Cancel, Holder, LockError, Masker, ProjectLock};
 use crate::model::{Clock, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
@@ -30,9 +31,23 @@ pub(super) fn run_here<'a>(
     let host = hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned());
     let _lock = lock(project, &run_id, &host)?;
     let run_dir = project.runs_dir().join(run_id.as_str());
-    std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
+    let files_dir = run_dir.join(files::FOLDER);
+    std::fs::create_dir_all(&files_dir)
+        .map_err(|source| cannot(project, "make the folder", files_dir.clone(), source))?;
+    let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let run = Run { project, plan: &plan, run_id, host, run_dir, mailing, paces: Paces::default() };
+    let run = Run {
+        project,
+        plan: &plan,
+        run_id,
+        begin: Utc::now(),
+        host,
+        run_dir,
+        files_dir,
+        masker,
+        mailing,
+        paces: Paces::default(),
+    };
     runtime.block_on(run.execute(options, listener))
 }
 
@@ -68,8 +83,13 @@ pub(super) struct Run<'a> {
     pub(super) project: &'a Project,
     pub(super) plan: &'a RunPlan<'a>,
     pub(super) run_id: RunId,
+    pub(super) begin: DateTime<Utc>,
     host: String,
     pub(super) run_dir: PathBuf,
+    /// Where scripts leave files that belong to the run.
+    pub(super) files_dir: PathBuf,
+    /// `None` if there are no secrets.
+    pub(super) masker: Option<Masker>,
     mailing: Mailing,
     pub(super) paces: Paces,
 }
@@ -110,7 +130,8 @@ impl Run<'_> {
             (None, Some(report)) if report.failures().next().is_some() => RunStatus::Failure,
             (None, _) => RunStatus::Success,
         };
-        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files: Vec::new() });
+        let files = files::collect(&self.files_dir, &mut recorder);
+        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files });
         self.after(&mut recorder, history.as_deref(), &options.cancel).await;
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
@@ -143,7 +164,7 @@ impl Run<'_> {
         for sink in listeners {
             sinks.add(sink);
         }
-        Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new() })
+        Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new(), masker: self.masker.clone() })
     }
 
     fn started(&self) -> EventKind {

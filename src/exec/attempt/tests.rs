@@ -160,7 +160,8 @@ fn attempt(spawner: &dyn Spawn, limits: Limits, cancel: &Cancel) -> AttemptEnd {
         working_dir: "/".into(),
         marker: String::new(),
     };
-    let request = AttemptRequest { spawner, command: &command, limits, success_codes: &[0], cancel };
+    let request =
+        AttemptRequest { spawner, command: &command, limits, success_codes: &[0], expect: &[], masker: None, cancel };
     let dir = tempfile::tempdir().unwrap();
     let capture = Capture::new(dir.path(), "a.out".into(), &OutputPolicy::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

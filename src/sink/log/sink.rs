@@ -10,7 +10,7 @@ use super::line::LogLine;
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::{Clock, LogRotation, Outcome, RunId};
 
-/// Writes the project's log. Skipped scripts have no line.
+/// Writes the project's log: a line a script, after its last attempt. Skipped scripts have none.
 pub struct LogSink {
     file: LogFile,
     include_traceback: bool,
@@ -89,7 +89,9 @@ impl EventSink for LogSink {
                 self.file_names = scripts.iter().map(|script| script.file_name.clone()).collect();
                 Ok(())
             }
-            EventKind::ScriptFinished { outcome: Outcome::Skipped { .. }, .. } => Ok(()),
+            // Its line is that of its last attempt.
+            EventKind::ScriptFinished { outcome: Outcome::Skipped { .. }, .. }
+            | EventKind::ScriptFinished { retry_after_us: Some(_), .. } => Ok(()),
             EventKind::ScriptFinished { index, outcome, duration_us, traceback, .. } => self.write(&Finished {
                 time: event.time,
                 index: *index,
