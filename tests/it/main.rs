@@ -11,15 +11,19 @@
 
 mod architecture;
 mod config;
+mod context;
 mod documents;
 mod examples;
+mod expect;
 mod generated;
 mod harness;
 mod history;
 mod library;
 mod mail;
 mod python;
+mod retries;
 mod run;
+mod secrets;
 mod smtp_server;
 mod trouble;
 #[cfg(windows)]
