@@ -11,8 +11,10 @@
 
 mod architecture;
 mod config;
+mod context;
 mod documents;
 mod examples;
+mod expect;
 mod generated;
 mod harness;
 mod history;
@@ -20,7 +22,9 @@ mod leaks;
 mod library;
 mod mail;
 mod python;
+mod retries;
 mod run;
+mod secrets;
 mod smtp_server;
 mod trouble;
 #[cfg(windows)]

@@ -34,6 +34,35 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
             print!("{rest}");
             std::io::stdout().flush().unwrap();
         }
+        // The value of a variable, each byte by itself.
+        "env-slowly" => {
+            for byte in std::env::var(rest).unwrap().bytes().chain([b'\n']) {
+                std::io::stdout().write_all(&[byte]).unwrap();
+                std::io::stdout().flush().unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        // A file's name and its lines, parted by `|`.
+        "put" => {
+            let (file, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            std::fs::write(file, text.replace('|', "\n")).unwrap();
+        }
+        // Below a folder that a variable names.
+        "put-below" => {
+            let (variable, file) = rest.split_once(' ').unwrap();
+            let file = Path::new(&std::env::var(variable).unwrap()).join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "attached").unwrap();
+        }
+        // Fails until it is tried for the nth time; the file counts.
+        "succeed-at" => {
+            let (file, time) = rest.split_once(' ').unwrap();
+            let tries = std::fs::read_to_string(file).unwrap_or_default() + "x";
+            std::fs::write(file, &tries).unwrap();
+            if tries.len() < time.parse().unwrap() {
+                std::process::exit(1);
+            }
+        }
         // Bytes in hexadecimal.
         "bytes" => {
             let bytes: Vec<u8> = rest.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
