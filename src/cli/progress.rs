@@ -116,8 +116,12 @@ impl<'a> Progress<'a> {
             }
         }
         for process in leaked {
-            let what =
-                format!("{name} left process {} behind, which was ended: {}", process.pid, harmless(&process.command));
+            let what = format!(
+                "{name} left process {} behind, which {}: {}",
+                process.pid,
+                process.fate(),
+                harmless(&process.command)
+            );
             self.output.line(format!("{project}: {what}"));
         }
     }
@@ -180,9 +184,14 @@ impl EventSink for Progress<'_> {
         match &event.kind {
             EventKind::RunStarted { scripts, .. } => self.run_started(scripts),
             EventKind::ScriptStarted { index, .. } => self.script_started(*index),
-            EventKind::ScriptFinished { index, outcome, duration_us, traceback, last_lines, leaked, .. } => {
+            EventKind::ScriptFinished { index, outcome, duration_us, traceback, last_lines, leaked, usual, .. } => {
                 let last_words = traceback.as_deref().or(last_lines.as_deref());
                 self.script_finished(*index, outcome, *duration_us, last_words, leaked);
+                let remark = usual.and_then(|usual| usual.remark(*duration_us));
+                if let Some(remark) = remark.filter(|_| self.shows(Detail::Scripts)) {
+                    let what = styled(output::WARNING, "unusual:");
+                    self.output.line(format!("{}: {what} {} {remark}", self.project, self.name(*index)));
+                }
             }
             EventKind::ScriptSkipped { index, reason } => {
                 if let Some(bar) = &self.bar {

@@ -21,6 +21,7 @@ mod mail;
 mod python;
 mod run;
 mod smtp_server;
+mod stats;
 mod trouble;
 #[cfg(windows)]
 mod windows;
