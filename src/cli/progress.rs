@@ -151,11 +151,12 @@ impl<'a> Progress<'a> {
     }
 
     fn left_behind(&self, name: &str, leaked: &[Leaked]) {
-        for Leaked { pid, command, left } in leaked {
-            let then = if *left { "which goes on" } else { "which was ended" };
+        for process in leaked {
+            let Leaked { pid, command, .. } = process;
             self.output.line(format!(
-                "{}: {name} left process {pid} behind, {then}: {}",
+                "{}: {name} left process {pid} behind, which {}: {}",
                 self.project,
+                process.fate(),
                 harmless(command)
             ));
         }
@@ -237,6 +238,7 @@ impl EventSink for Progress<'_> {
                 traceback,
                 last_lines,
                 leaked,
+                usual,
                 retry_after_us,
                 ..
             } => {
@@ -246,6 +248,11 @@ impl EventSink for Progress<'_> {
                 match retry_after_us {
                     Some(pause_us) => self.attempt_failed(&end, *pause_us),
                     None => self.script_finished(&end),
+                }
+                let remark = usual.and_then(|usual| usual.remark(duration_us));
+                if let Some(remark) = remark.filter(|_| self.shows(Detail::Scripts)) {
+                    let what = styled(output::WARNING, "unusual:");
+                    self.output.line(format!("{}: {what} {} {remark}", self.project, self.name(index)));
                 }
             }
             EventKind::ScriptSkipped { index, reason } => {

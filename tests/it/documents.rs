@@ -126,6 +126,7 @@ fn answers_for_programs_have_the_keys_of_their_page() {
     for (command, args) in [
         ("list", vec!["list"]),
         ("history", vec!["history"]),
+        ("stats", vec!["stats"]),
         ("show", vec!["show", run]),
         ("logs", vec!["logs", run]),
         ("check --explain", vec!["check", "p", "--explain"]),

@@ -26,6 +26,7 @@ mod retries;
 mod run;
 mod secrets;
 mod smtp_server;
+mod stats;
 mod trouble;
 #[cfg(windows)]
 mod windows;

@@ -58,8 +58,10 @@ pub(super) struct Row {
     pub(super) duration: String,
     /// Pixels of the bar, filled and empty; none for a script that was never tried.
     pub(super) bar: Option<(u64, u64)>,
-    /// How it ended, if that isn't said by the status; attempts; an unusual duration.
+    /// How it ended, if that isn't said by the status; attempts.
     pub(super) note: String,
+    /// An unusual duration, which is to be noticed.
+    pub(super) remark: String,
 }
 
 impl Row {
@@ -75,8 +77,9 @@ impl Row {
 
     /// The row in plain text, in columns of these widths.
     pub(super) fn line(&self, status_width: usize, name_width: usize, duration_width: usize) -> String {
-        let Self { symbol, status, name, duration, note, .. } = self;
-        format!("{symbol} {status:status_width$}  {name:name_width$}  {duration:>duration_width$}  {note}")
+        let Self { symbol, status, name, duration, note, remark, .. } = self;
+        let dot = if note.is_empty() || remark.is_empty() { "" } else { " · " };
+        format!("{symbol} {status:status_width$}  {name:name_width$}  {duration:>duration_width$}  {note}{dot}{remark}")
             .trim_end()
             .to_owned()
     }
@@ -188,7 +191,6 @@ fn row(script: &ScriptReport, longest: u64) -> Row {
         Some(outcome) => notes.push(one_line(&outcome.to_string(), MESSAGE)),
     }
     notes.extend(attempts(script));
-    notes.extend(script.pace_remark());
     Row {
         symbol,
         status,
@@ -197,6 +199,7 @@ fn row(script: &ScriptReport, longest: u64) -> Row {
         duration: if tried { format_duration(script.duration()) } else { String::new() },
         bar: tried.then(|| bar(script.duration_us, longest)),
         note: notes.join(" · "),
+        remark: script.pace_remark().unwrap_or_default(),
     }
 }
 

@@ -116,7 +116,7 @@ fn wanted_after_failure(report: &RunReport, failures: &[&ScriptReport]) -> Strin
 fn name_and_end(script: &ScriptReport) -> String {
     let name = one_line(&script.name, NAME);
     match &script.outcome {
-        Some(outcome) => format!("{name} ({})", one_line(&outcome.to_string(), 60)),
+        Some(outcome) => format!("{name} ({})", one_line(&outcome.to_string(), 100)),
         None => name,
     }
 }
