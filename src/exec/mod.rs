@@ -5,16 +5,22 @@
 mod attempt;
 mod cancel;
 mod capture;
+mod kept;
 mod lock;
 mod os;
+mod remains;
 mod spawn;
 mod traceback;
 
 pub use attempt::{AttemptEnd, AttemptObserver, AttemptRequest, Buffers, run_attempt};
 pub use cancel::Cancel;
 pub use capture::Capture;
-pub use lock::{Holder, LockError, ProjectLock};
+pub(crate) use kept::settle_output;
+pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, ProjectLock, dead_runs, lives};
+pub(crate) use lock::{RecoveryLock, forget};
 pub use os::default_spawner;
+pub use os::identity::{is_alive, of_this_process, restarted_since};
 #[cfg(target_os = "linux")]
 pub use os::guardian;
+pub use remains::end_remains;
 pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

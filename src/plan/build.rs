@@ -1,5 +1,6 @@
 //! The plan of a run.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct RunPlan<'a> {
 pub struct Step<'a> {
     /// The script.
     pub script: &'a Script,
+    /// Which of the project's scripts with the same path it is, from 1.
+    pub occurrence: usize,
 }
 
 /// Plans a run of `project`. `process` is the runner's environment.
@@ -38,8 +41,12 @@ pub fn build<'a>(
     process: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<RunPlan<'a>, SelectError> {
     let taken = selection.apply(&project.name, &project.scripts)?;
-    let steps =
-        project.scripts.iter().zip(taken).filter(|(_, taken)| *taken).map(|(script, _)| Step { script }).collect();
+    let mut occurrences = HashMap::new();
+    let steps = project.scripts.iter().map(|script| {
+        let occurrence = occurrences.entry(script.path.as_path()).and_modify(|count| *count += 1).or_insert(1);
+        Step { script, occurrence: *occurrence }
+    });
+    let steps = steps.zip(taken).filter(|(_, taken)| *taken).map(|(step, _)| step).collect();
     Ok(RunPlan { steps, base_environment: environment::base_environment(project, process).into() })
 }
 
@@ -66,6 +73,7 @@ impl RunPlan<'_> {
                 name: step.script.name.clone(),
                 script: step.script.path.display().to_string(),
                 file_name: step.script.file_name.clone(),
+                occurrence: step.occurrence,
             })
             .collect()
     }

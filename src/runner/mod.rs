@@ -4,12 +4,18 @@
 //! sink can't do becomes a warning of the run and never its failure.
 
 mod facade;
+mod locking;
 mod mailing;
 mod options;
 mod recorder;
+mod recording;
+mod recovery;
 mod run;
 mod script;
 
 pub use facade::Runner;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
+pub(crate) use options::Notice;
+pub(crate) use recording::{lives_or_record, never_began};
+pub(crate) use recovery::recover_others;
 pub(crate) use script::output_name;

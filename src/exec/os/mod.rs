@@ -2,6 +2,9 @@
 
 #[cfg(unix)]
 mod direct_unix;
+pub(super) mod identity;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod identity_unix;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(windows)]
@@ -9,10 +12,16 @@ mod windows;
 
 #[cfg(unix)]
 use direct_unix::DirectSpawner;
+#[cfg(all(unix, not(target_os = "linux")))]
+use identity_unix as identity_system;
+#[cfg(target_os = "linux")]
+use linux::identity as identity_system;
 #[cfg(target_os = "linux")]
 pub use linux::guardian;
 #[cfg(windows)]
 use windows::JobSpawner as DirectSpawner;
+#[cfg(windows)]
+use windows::identity as identity_system;
 
 /// The spawner that changes nothing process-wide: what the library uses unless it is told otherwise.
 ///
@@ -21,4 +30,14 @@ use windows::JobSpawner as DirectSpawner;
 #[must_use]
 pub fn default_spawner() -> std::sync::Arc<dyn super::Spawn> {
     std::sync::Arc::new(DirectSpawner)
+}
+
+/// Has every process that was started with `marker` (`NAME=value`) in its environment ended: waits for them to end by
+/// themselves, ends them when half of the patience is over, and returns how many are left.
+#[cfg(target_os = "linux")]
+pub(super) use linux::end_remains;
+/// Elsewhere the system ends them with their runner, as far as that is done.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn end_remains(_marker: &str, _patience: std::time::Duration) -> usize {
+    0
 }

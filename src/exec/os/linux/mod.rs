@@ -7,6 +7,7 @@
 
 mod calls;
 pub mod guardian;
+pub(super) mod identity;
 mod pages;
 mod procfs;
 mod serve;
@@ -26,4 +27,18 @@ pub(super) fn group_members(group: i32) -> Vec<Leaked> {
             left: false,
         })
         .collect()
+}
+
+pub(in crate::exec) fn end_remains(marker: &str, patience: std::time::Duration) -> usize {
+    let begin = std::time::Instant::now();
+    loop {
+        let left = tree::marked(marker);
+        if left.is_empty() || begin.elapsed() >= patience {
+            return left.len();
+        }
+        if begin.elapsed() >= patience / 2 {
+            tree::end_marked(marker);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }

@@ -78,12 +78,14 @@ pub(super) fn kill_all(find: impl Fn() -> Vec<i32>, mut reap: impl FnMut()) -> u
 
 /// Kills every process that was started with `marker` in its environment: what can be done without a guardian.
 pub(super) fn end_marked(marker: &str) {
-    let marked = || {
-        let all = procfs::processes();
-        let living = all.values().filter(|process| !process.zombie);
-        living.map(|process| process.pid).filter(|&pid| procfs::has_marker(pid, marker)).collect()
-    };
-    kill_all(marked, || {});
+    kill_all(|| marked(marker), || {});
+}
+
+/// The living processes that were started with `marker` in their environment.
+pub(super) fn marked(marker: &str) -> Vec<i32> {
+    let all = procfs::processes();
+    let living = all.values().filter(|process| !process.zombie);
+    living.map(|process| process.pid).filter(|&pid| procfs::has_marker(pid, marker)).collect()
 }
 
 #[cfg(test)]
