@@ -8,12 +8,13 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use crate::model::{EmailStrategy, LogRotation, OutputPolicy, Overlap, Project, parse_duration, parse_size};
+use crate::model::{EmailStrategy, LogRotation, OutputPolicy, Project, parse_duration, parse_size};
 
 use super::checker::Checker;
 use super::keys::{self, KEYS};
 use super::names;
 use super::node::{Entry, Node, Table, Value, index_path, key_path, quoted};
+use super::policies;
 use super::problem::{Problem, ProblemKind};
 use super::scripts::{self, CheckedScript};
 use super::settings::{Settings, SettingsReader};
@@ -60,6 +61,8 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         Some(entry) => output(checker, &entry.node),
         None => OutputPolicy::default(),
     };
+    let overlap = optional(table, "overlap").and_then(|entry| policies::overlap(checker, &entry.node));
+    let locks = optional(table, "locks").and_then(|entry| policies::locks(checker, &entry.node));
     if !checker.problems.is_empty() {
         return None;
     }
@@ -74,15 +77,15 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         log_filename: log_filename?,
         log_rotation: log_rotation?,
         output,
-        overlap: Overlap::default(),
-        locks: Vec::new(),
+        overlap: overlap.unwrap_or_default(),
+        locks: locks.unwrap_or_default(),
         dotenv: frame.dotenv,
         profile: frame.profile.map(str::to_owned),
     })
 }
 
 /// An optional key; `null` is as good as none.
-fn optional<'a>(table: &'a Table, key: &str) -> Option<&'a Entry> {
+pub(super) fn optional<'a>(table: &'a Table, key: &str) -> Option<&'a Entry> {
     table.get(key).filter(|entry| !matches!(entry.node.value, Value::Null))
 }
 

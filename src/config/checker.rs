@@ -1,5 +1,6 @@
 //! Reads single values strictly; what is wrong goes into a list, so that everything is told at once.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::model::{parse_duration, parse_size};
@@ -97,20 +98,29 @@ impl Checker {
 
     /// A whole number that fits 32 unsigned bits.
     pub(super) fn whole(&mut self, node: &Node, path: &str) -> Option<u32> {
+        self.whole_within(node, path, 0..=u32::MAX)
+    }
+
+    /// A whole number of a range.
+    pub(super) fn whole_within(&mut self, node: &Node, path: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let within = |value: u32| range.contains(&value).then_some(value);
         if let Value::Number(number) = &node.value
-            && let Some(value) = number.as_u64().and_then(|value| u32::try_from(value).ok())
+            && let Some(value) = number.as_u64().and_then(|value| u32::try_from(value).ok()).and_then(within)
         {
             return Some(value);
         }
         let hint = match &node.value {
-            Value::Text(text) => text.trim().parse::<u32>().ok().map(|value| format!("write {value}, without quotes")),
+            Value::Text(text) => {
+                text.trim().parse().ok().and_then(within).map(|value| format!("write {value}, without quotes"))
+            }
             Value::Number(number) => number
                 .as_f64()
-                .filter(|value| value.fract() == 0.0 && *value >= 0.0 && *value <= f64::from(u32::MAX))
+                .filter(|value| value.fract() == 0.0 && *value >= f64::from(*range.start()))
+                .filter(|value| *value <= f64::from(*range.end()))
                 .map(|value| format!("write {value:.0}")),
             _ => None,
         };
-        self.mistyped(node, path, "a whole number from 0 to 4294967295", hint);
+        self.mistyped(node, path, &format!("a whole number from {} to {}", range.start(), range.end()), hint);
         None
     }
 

@@ -47,9 +47,14 @@ variables! {
 /// Whether a variable's name suggests that its value is a secret: such values are never shown.
 #[must_use]
 pub fn looks_secret(name: &str) -> bool {
-    const MARKS: [&str; 7] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "KEY", "PWD"];
+    const MARKS: [&str; 8] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "KEY", "PWD", "CREDENTIAL"];
+    // These are parts of too many harmless words.
+    const WORDS: [&str; 6] = ["PASS", "AUTH", "AUTHORIZATION", "DSN", "WEBHOOK", "WEBHOOKS"];
     let upper = name.to_ascii_uppercase();
-    MARKS.iter().any(|mark| upper.contains(mark)) || ALL.iter().any(|known| known.secret && known.name == upper)
+    let mut words = upper.split(|c: char| !c.is_ascii_alphabetic());
+    MARKS.iter().any(|mark| upper.contains(mark))
+        || words.any(|word| WORDS.contains(&word))
+        || ALL.iter().any(|known| known.secret && known.name == upper)
 }
 
 #[cfg(test)]
@@ -62,10 +67,20 @@ mod tests {
             assert!(ALL[..index].iter().all(|other| other.name != variable.name), "{}", variable.name);
             assert!(variable.meaning.ends_with('.'), "{}", variable.name);
         }
-        for name in [PASSWORD_MAIL, "MAIL_CLIENT_SECRET", "api_key", "DbPwd", "GITHUB_TOKEN"] {
+        for name in [
+            PASSWORD_MAIL,
+            "MAIL_CLIENT_SECRET",
+            "api_key",
+            "DbPwd",
+            "GITHUB_TOKEN",
+            "SENTRY_DSN",
+            "db-pass",
+            "SMTP_AUTH",
+            "AWS_CREDENTIALS",
+        ] {
             assert!(looks_secret(name), "{name}");
         }
-        for name in [LOGIN_MAIL, MAIL_FROM, PATH, "LANG"] {
+        for name in [LOGIN_MAIL, MAIL_FROM, PATH, "LANG", "AUTHOR", "COMPASS"] {
             assert!(!looks_secret(name), "{name}");
         }
     }

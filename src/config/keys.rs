@@ -29,7 +29,7 @@ const fn optional(name: &'static str) -> Key {
 }
 
 /// All keys of a project.
-pub(super) const KEYS: [Key; 17] = [
+pub(super) const KEYS: [Key; 24] = [
     required("scripts", r#""scripts": ["main.py"]"#),
     required("python_command", r#""python_command": "python""#),
     required("recipients", r#""recipients": ["you@example.com"]"#),
@@ -44,20 +44,43 @@ pub(super) const KEYS: [Key; 17] = [
     shared("kill_grace"),
     shared("on_failure"),
     shared("success_codes"),
+    shared("on_leak"),
+    shared("leak_timeout"),
+    shared("slow_after"),
+    shared("retries"),
+    shared("expect"),
     optional("log_filename"),
     optional("log_rotation"),
     optional("output"),
+    optional("overlap"),
+    optional("locks"),
 ];
 
 /// Keys whose single value is a text, never a number or a truth value.
-pub(super) const TEXT_KEYS: [&str; 7] =
-    ["python_command", "email_strategy", "env_file", "working_dir", "on_failure", "log_filename", "log_rotation"];
+pub(super) const TEXT_KEYS: [&str; 8] = [
+    "python_command",
+    "email_strategy",
+    "env_file",
+    "working_dir",
+    "on_failure",
+    "on_leak",
+    "log_filename",
+    "log_rotation",
+];
 
 /// Keys of a script beside those that it shares with the project.
 pub(super) const SCRIPT_ONLY_KEYS: [&str; 3] = ["path", "name", "interpreter"];
 
 /// Keys of `output`.
 pub(super) const OUTPUT_KEYS: [&str; 4] = ["first", "last", "keep_days", "keep_runs"];
+/// Keys of `retries`.
+pub(super) const RETRIES_KEYS: [&str; 6] = ["count", "backoff", "delay", "max_delay", "jitter", "on"];
+/// Keys of `retries.on`.
+pub(super) const RETRY_ON_KEYS: [&str; 2] = ["exit_codes", "timeout"];
+/// Keys of an expectation.
+pub(super) const EXPECT_KEYS: [&str; 5] = ["file", "fresh", "not_empty", "min_rows", "output"];
+/// Keys of `overlap`.
+pub(super) const OVERLAP_KEYS: [&str; 2] = ["allow", "wait"];
 
 /// Names that a project may have, synonyms and the ignored `$schema` included.
 pub(super) fn project_names() -> impl Iterator<Item = &'static str> {
@@ -72,12 +95,16 @@ pub(super) fn script_names() -> impl Iterator<Item = &'static str> {
 /// What an optional key is worth when nobody sets it; `null` for required ones.
 pub(super) fn default_of(key: &str, folder_name: &str) -> Value {
     match key {
-        "args" => json!([]),
+        "args" | "expect" | "locks" => json!([]),
         "env" => json!({}),
         "working_dir" => json!("."),
         "kill_grace" => json!("10s"),
         "on_failure" => json!("continue"),
         "success_codes" => json!([0]),
+        "on_leak" => json!("end"),
+        "leak_timeout" => json!("1s"),
+        "retries" => json!(0),
+        "overlap" => json!("skip"),
         "log_filename" => json!(folder_name),
         "log_rotation" => json!("3d"),
         "output" => json!({"first": "1MiB", "last": "4MiB", "keep_days": 30, "keep_runs": 20}),

@@ -19,6 +19,7 @@ mod names;
 mod node;
 mod parse;
 mod paths;
+mod policies;
 mod problem;
 mod report;
 mod schema;

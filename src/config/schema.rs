@@ -43,6 +43,11 @@ struct ProjectFile {
     log_rotation: Option<String>,
     /// How much of the scripts' output is kept, and for how long.
     output: Option<Output>,
+    /// What happens when the project is already running: the new run is skipped (`skip`, unless set), or waits.
+    overlap: Option<Overlap>,
+    /// Names of locks that the project holds while it runs; projects that share one never run together.
+    #[schemars(inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")))]
+    locks: Option<Vec<String>>,
     #[schemars(flatten)]
     settings: Settings,
 }
@@ -74,6 +79,133 @@ struct Settings {
     /// Exit codes that count as success; `[0]` unless set.
     #[schemars(length(min = 1))]
     success_codes: Option<Vec<u32>>,
+    /// What becomes of processes that outlive their script: they are ended (`end`, unless set), left (`leave`), or ended
+    /// and the script counts as failed (`fail`).
+    on_leak: Option<OnLeak>,
+    /// How long such processes may go on, or hold the script's output open; 1 second unless set.
+    leak_timeout: Option<Duration>,
+    /// From when on a script counts as slow; learned from its history unless set.
+    slow_after: Option<Duration>,
+    /// How often a failed script is tried again; not at all unless set.
+    retries: Option<Retries>,
+    /// What must be true after a script although its exit code says success. A script's replaces the project's.
+    expect: Option<Expect>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Retries {
+    /// So many further attempts, a second apart.
+    Count(#[schemars(range(max = 100))] u32),
+    Policy(RetryPolicy),
+}
+
+/// How often, when and after what a failed script is tried again.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)]
+struct RetryPolicy {
+    /// Further attempts after the first.
+    #[schemars(range(max = 100))]
+    count: u32,
+    /// How the pauses grow: not at all (`fixed`, unless set), or each is twice the one before (`exponential`).
+    backoff: Option<Backoff>,
+    /// The first pause; 1 second unless set.
+    delay: Option<Duration>,
+    /// No pause is longer; unless set, 5 minutes for `exponential`.
+    max_delay: Option<Duration>,
+    /// By how much a pause may be lengthened at random; not at all unless set.
+    jitter: Option<Jitter>,
+    /// After these failures only; after any unless set.
+    on: Option<RetryOn>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Jitter {
+    /// A share of the pause.
+    Share(#[schemars(range(min = 0, max = 1))] f64),
+    /// A duration with its unit, as in `500ms`.
+    UpTo(#[schemars(regex(pattern = "[a-zA-Z]"))] String),
+}
+
+/// The failures after which a script is tried again.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)]
+struct RetryOn {
+    /// These exit codes.
+    exit_codes: Option<Vec<u32>>,
+    /// Its timeout.
+    timeout: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Expect {
+    One(Expectation),
+    All(Vec<Expectation>),
+}
+
+/// What must be true after a script; it has a `file`, an `output`, or both.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, transform = file_or_output)]
+#[allow(dead_code)]
+struct Expectation {
+    /// This file is there; relative to the folder where the script runs, or absolute.
+    #[schemars(length(min = 1))]
+    file: Option<String>,
+    /// The file was written by this run (`true`), or is at most so old (a duration).
+    fresh: Option<Fresh>,
+    /// The file isn't empty.
+    not_empty: Option<bool>,
+    /// The file has at least so many lines that aren't blank, a header among them.
+    min_rows: Option<u32>,
+    /// A line of what the script prints matches this regular expression.
+    output: Option<String>,
+}
+
+/// One of both is required, and what is said of a file needs one.
+fn file_or_output(schema: &mut Schema) {
+    let given = |key: &str| serde_json::json!({"required": [key], "properties": {key: {"not": {"type": "null"}}}});
+    schema.insert("anyOf".to_owned(), serde_json::json!([given("file"), given("output")]));
+    let needs: serde_json::Map<_, _> = ["fresh", "not_empty", "min_rows"]
+        .map(|key| (key.to_owned(), serde_json::json!(["file"])))
+        .into_iter()
+        .collect();
+    schema.insert("dependentRequired".to_owned(), needs.into());
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Fresh {
+    ByThisRun(bool),
+    Within(Duration),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum Overlap {
+    /// `wait` waits for an hour at most.
+    Word(OverlapWord),
+    Object(OverlapObject),
+}
+
+/// How many runs may be under way, and how long others wait.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code)]
+struct OverlapObject {
+    /// So many runs may be under way at once; 1 unless set.
+    #[schemars(range(min = 1, max = 100))]
+    allow: Option<u32>,
+    /// How long a run waits for its turn; not at all unless set.
+    wait: Option<Duration>,
 }
 
 #[derive(JsonSchema)]
@@ -173,6 +305,9 @@ words!(
     "^([aA][lL][lL]|[fF][aA][iI][lL][uU][rR][eE]_[oO][nN][lL][yY]|[nN][oO][nN][eE])$",
     ["all", "failure_only", "none"]
 );
+words!(OnLeak, "^([eE][nN][dD]|[lL][eE][aA][vV][eE]|[fF][aA][iI][lL])$", ["end", "leave", "fail"]);
+words!(Backoff, "^([fF][iI][xX][eE][dD]|[eE][xX][pP][oO][nN][eE][nN][tT][iI][aA][lL])$", ["fixed", "exponential"]);
+words!(OverlapWord, "^([sS][kK][iI][pP]|[wW][aA][iI][tT])$", ["skip", "wait"]);
 words!(OnFailure, "^([cC][oO][nN][tT][iI][nN][uU][eE]|[sS][tT][oO][pP])$", ["continue", "stop"]);
 
 #[cfg(test)]
@@ -194,7 +329,15 @@ mod tests {
         let known = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(names(&schema), known(keys::project_names().collect()));
         assert_eq!(names(&schema["$defs"]["ScriptObject"]), known(keys::script_names().collect()));
-        assert_eq!(names(&schema["$defs"]["Output"]), known(keys::OUTPUT_KEYS.to_vec()));
+        for (name, keys) in [
+            ("Output", keys::OUTPUT_KEYS.to_vec()),
+            ("RetryPolicy", keys::RETRIES_KEYS.to_vec()),
+            ("RetryOn", keys::RETRY_ON_KEYS.to_vec()),
+            ("Expectation", keys::EXPECT_KEYS.to_vec()),
+            ("OverlapObject", keys::OVERLAP_KEYS.to_vec()),
+        ] {
+            assert_eq!(names(&schema["$defs"][name]), known(keys), "{name}");
+        }
     }
 
     #[test]
@@ -217,6 +360,12 @@ mod tests {
             json!({"python_command": ["python", "-u"], "timeout": null, "kill_grace": 0.5, "env": {"A": "b"}}),
             json!({"scripts": ["a.py", {"path": "b.py", "interpreter": ["node"], "timeout": "1h", "args": []}]}),
             json!({"output": {"first": "1MiB", "last": 5, "keep_days": 0}, "log_rotation": "5MiB", "success_codes": [0]}),
+            json!({"retries": 3, "on_leak": "Leave", "leak_timeout": 0, "slow_after": "5m", "overlap": "WAIT", "locks": ["a.b-C_1"]}),
+            json!({"retries": {"count": 100, "backoff": "Exponential", "delay": 2, "max_delay": "1h", "jitter": 0.5, "on": {"exit_codes": [75]}}}),
+            json!({"retries": {"count": 1, "jitter": "500ms", "on": null}, "overlap": {"allow": 2, "wait": "10m"}, "locks": []}),
+            json!({"expect": {"file": "x", "fresh": true, "not_empty": true, "min_rows": 2}}),
+            json!({"expect": [{"output": "^done$"}, {"file": "y", "fresh": "2h", "output": null}]}),
+            json!({"expect": [], "overlap": null, "locks": null, "retries": null, "slow_after": null}),
         ] {
             let file = with(&pair);
             let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
@@ -238,6 +387,19 @@ mod tests {
             json!({"log_filename": "../x"}),
             json!({"output": {"keep": 1}}),
             json!({"env": {"A": 1}}),
+            json!({"retries": 101}),
+            json!({"retries": {"delay": 1}}),
+            json!({"retries": {"count": 1, "jitter": 1.5}}),
+            json!({"retries": {"count": 1, "jitter": "0.5"}}),
+            json!({"expect": {}}),
+            json!({"expect": {"file": null}}),
+            json!({"expect": {"output": "x", "fresh": true}}),
+            json!({"expect": "out.csv"}),
+            json!({"overlap": "never"}),
+            json!({"overlap": {"allow": 0}}),
+            json!({"locks": [".hidden"]}),
+            json!({"locks": ["a b"]}),
+            json!({"scripts": [{"path": "x", "overlap": "wait"}]}),
         ] {
             assert!(!validator.is_valid(&with(&pair)), "{pair}");
         }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::model::{CommonSettings, Interpreter, OnFailure, OnLeak, RetryPolicy};
+use crate::model::{CommonSettings, Expectation, Interpreter, OnFailure, OnLeak, RetryPolicy};
 
 use super::checker::Checker;
 use super::dotenv;
 use super::interpreter::{Lookup, NoInterpreter};
 use super::node::{Node, Table, Value, index_path, key_path, quoted};
 use super::paths;
+use super::policies;
 use super::problem::{Problem, ProblemKind};
 
 /// [`CommonSettings`] of which the interpreter may be unknown yet.
@@ -27,6 +28,12 @@ pub(super) struct Settings {
     pub(super) kill_grace: Duration,
     pub(super) on_failure: OnFailure,
     pub(super) success_codes: Vec<u32>,
+    pub(super) on_leak: OnLeak,
+    pub(super) leak_timeout: Duration,
+    pub(super) slow_after: Option<Duration>,
+    pub(super) retries: RetryPolicy,
+    /// Their files are as written, relative to a working folder that a script may set yet.
+    pub(super) expect: Vec<Expectation>,
 }
 
 impl Settings {
@@ -42,11 +49,21 @@ impl Settings {
             kill_grace: Duration::from_secs(10),
             on_failure: OnFailure::default(),
             success_codes: vec![0],
+            on_leak: OnLeak::default(),
+            leak_timeout: Duration::from_secs(1),
+            slow_after: None,
+            retries: RetryPolicy::default(),
+            expect: Vec::new(),
         }
     }
 
     pub(super) fn finish(self) -> Option<CommonSettings> {
+        let in_place = |expectation: Expectation| Expectation {
+            file: expectation.file.map(|file| paths::join(&self.working_dir, &file.to_string_lossy())),
+            ..expectation
+        };
         Some(CommonSettings {
+            expect: self.expect.into_iter().map(in_place).collect(),
             interpreter: self.interpreter?,
             args: self.args,
             env: self.env,
@@ -56,11 +73,10 @@ impl Settings {
             kill_grace: self.kill_grace,
             on_failure: self.on_failure,
             success_codes: self.success_codes,
-            on_leak: OnLeak::default(),
-            leak_timeout: Duration::from_secs(1),
-            slow_after: None,
-            retries: RetryPolicy::default(),
-            expect: Vec::new(),
+            on_leak: self.on_leak,
+            leak_timeout: self.leak_timeout,
+            slow_after: self.slow_after,
+            retries: self.retries,
         })
     }
 }
@@ -102,6 +118,11 @@ impl<'a> SettingsReader<'a> {
                 "kill_grace" if null => settings.kill_grace = built_in.kill_grace,
                 "on_failure" if null => settings.on_failure = built_in.on_failure,
                 "success_codes" if null => settings.success_codes.clone_from(&built_in.success_codes),
+                "on_leak" if null => settings.on_leak = built_in.on_leak,
+                "leak_timeout" if null => settings.leak_timeout = built_in.leak_timeout,
+                "slow_after" if null => settings.slow_after = built_in.slow_after,
+                "retries" if null => settings.retries.clone_from(&built_in.retries),
+                "expect" if null => settings.expect.clone_from(&built_in.expect),
                 _ => self.read_one(&entry.key, path.is_empty(), node, &own_path, &mut settings),
             }
         }
@@ -136,7 +157,7 @@ impl<'a> SettingsReader<'a> {
                 set(&mut settings.on_failure, checker.word(node, path, &words));
             }
             "success_codes" => set(&mut settings.success_codes, success_codes(checker, node, path)),
-            _ => {}
+            _ => policies::read(checker, key, node, path, settings),
         }
     }
 
@@ -205,7 +226,8 @@ impl<'a> SettingsReader<'a> {
     }
 }
 
-fn set<T>(target: &mut T, value: Option<T>) {
+/// Takes a value that could be read.
+pub(super) fn set<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }
@@ -241,6 +263,15 @@ fn environment(checker: &mut Checker, node: &Node, path: &str) -> BTreeMap<Strin
 }
 
 fn success_codes(checker: &mut Checker, node: &Node, path: &str) -> Option<Vec<u32>> {
+    if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        checker.invalid(node, path, "no exit code would be a success", Some("write [0]".to_owned()));
+        return None;
+    }
+    exit_codes(checker, node, path)
+}
+
+/// A list of exit codes. `None` if a single one is wrong.
+pub(super) fn exit_codes(checker: &mut Checker, node: &Node, path: &str) -> Option<Vec<u32>> {
     let Value::List(items) = &node.value else {
         let hint = match &node.value {
             Value::Number(number) => Some(format!("write [{number}]")),
@@ -249,10 +280,6 @@ fn success_codes(checker: &mut Checker, node: &Node, path: &str) -> Option<Vec<u
         checker.mistyped(node, path, "a list of exit codes", hint);
         return None;
     };
-    if items.is_empty() {
-        checker.invalid(node, path, "no exit code would be a success", Some("write [0]".to_owned()));
-        return None;
-    }
     let codes: Vec<Option<u32>> = items
         .iter()
         .enumerate()

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/cli.md",
     "docs/json.md",
+    "docs/policies.md",
     "docs/run-folder.md",
     "docs/unattended.md",
 ];
@@ -80,6 +81,12 @@ fn the_readme_names_every_key_verb_and_code() {
     let readme = read("README.md");
     let schema: serde_json::Value = serde_json::from_str(&Test::new().runner(["schema"]).expect(0).stdout).unwrap();
     let of_output = schema["$defs"]["Output"]["properties"].as_object().unwrap();
+    let policies = read("docs/policies.md");
+    for name in ["RetryPolicy", "RetryOn", "Expectation", "OverlapObject"] {
+        for key in schema["$defs"][name]["properties"].as_object().unwrap().keys() {
+            assert!(policies.contains(&format!("`{key}`")), "docs/policies.md doesn't name the key {key} of {name}");
+        }
+    }
     for key in schema["properties"].as_object().unwrap().keys().chain(of_output.keys()) {
         assert!(readme.contains(&format!("`{key}`")), "the README doesn't name the key {key}");
     }

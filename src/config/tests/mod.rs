@@ -1,6 +1,7 @@
 //! Whole configurations, from files to a project or to what is wrong with them.
 
 mod files;
+mod policies;
 mod values;
 
 use std::path::{Path, PathBuf};

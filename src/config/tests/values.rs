@@ -26,7 +26,7 @@ fn the_six_keys_are_a_whole_file() {
     assert_eq!(settings.working_dir, project.root);
     assert_eq!((settings.timeout, settings.kill_grace), (None, Duration::from_secs(10)));
     assert_eq!((settings.on_failure, settings.success_codes.as_slice()), (OnFailure::Continue, [0].as_slice()));
-    assert_eq!(explain.len(), 20);
+    assert_eq!(explain.len(), 27);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn all_problems_are_told_at_once_with_their_places() {
     );
     assert_eq!(
         house.lines(&error.warnings),
-        ["p/exec_config.json:7:3: retires: unknown key `retires`; it does nothing"]
+        ["p/exec_config.json:7:3: retires: unknown key `retires`; it does nothing; did you mean `retries`?"]
     );
     assert_eq!(error.to_string().lines().count(), 7);
 }
@@ -292,7 +292,7 @@ fn optional_keys_are_strict_too() {
 fn unknown_keys_warn_and_suggest() {
     let house = House::new();
     house.with(
-        r#""Timeout": 5, "retries": 3, "output": {"keepdays": 1},
+        r#""Timeout": 5, "schedule": 3, "output": {"keepdays": 1},
         "scripts": [{"path": "main.py", "python_command": "x", "arg": []}]"#,
     );
     let lines = house.lines(&house.loaded().warnings);
@@ -300,7 +300,7 @@ fn unknown_keys_warn_and_suggest() {
         lines.iter().map(|line| line.split_once(": ").unwrap().1).collect::<Vec<_>>(),
         [
             "Timeout: unknown key `Timeout`; it does nothing; did you mean `timeout`?",
-            "retries: unknown key `retries`; it does nothing",
+            "schedule: unknown key `schedule`; it does nothing",
             "output.keepdays: unknown key `keepdays`; it does nothing; did you mean `keep_days`?",
             "scripts: `scripts` stands twice in this object; this one counts; remove the one at line 1, column 2",
             "scripts[0].python_command: unknown key `python_command`; it does nothing; a script's key is `interpreter`",
