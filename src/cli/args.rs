@@ -13,6 +13,7 @@ Examples:
   runner check reports --explain          show each setting and where it comes from
   runner history reports                  what its last runs came to
   runner show 39be3                       all about the run whose id begins so
+  runner retry 39be3                      run again what failed in it
 
 Exit codes:
   0 everything succeeded      1 a script failed        2 usage or configuration
@@ -38,6 +39,14 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run projects
     Run(RunArgs),
+    /// Run again what failed in a run
+    ///
+    /// The scripts of that run that failed or were interrupted, not those that were skipped, with the profile that it had.
+    Retry(FollowArgs),
+    /// Go on where a run broke off
+    ///
+    /// The scripts of that run from the first on that did not succeed, with the profile that it had.
+    Resume(FollowArgs),
     /// Check project files, without running anything
     Check(CheckArgs),
     /// List the projects that have been run
@@ -89,6 +98,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "SCRIPT")]
     pub(super) from: Option<String>,
 
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+}
+
+/// What all verbs that run projects take.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RunFlags {
     /// Show what would be run, and run nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -116,6 +132,15 @@ pub(super) struct RunArgs {
     /// Print what the scripts print, too
     #[arg(short, long)]
     pub(super) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FollowArgs {
+    /// The run's id, or its beginning
+    pub(super) run: String,
+
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use crate::runner::RunError;
 pub enum ExitCode {
     /// 0: everything succeeded.
     Success,
-    /// 3: nothing ran, because the project is already running.
+    /// 3: nothing ran, because the project is already running, or another has a lock that it needs.
     AlreadyRunning,
     /// 1: a script failed.
     ScriptFailed,
@@ -50,7 +50,10 @@ impl From<&RunError> for ExitCode {
         match error {
             RunError::Select(_) | RunError::Mail(_) => Self::Usage,
             RunError::AlreadyRunning { .. } => Self::AlreadyRunning,
-            RunError::NothingCanBeWritten { .. } | RunError::System(_) => Self::CannotWork,
+            RunError::Interrupted { .. } => Self::Interrupted,
+            RunError::NothingCanBeWritten { .. } | RunError::NoPlaceForLocks { .. } | RunError::System(_) => {
+                Self::CannotWork
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::args::{Cli, Command};
 use super::commands;
 use super::output::Output;
 use super::{ExitCode, diagnostics};
+use crate::model::Following;
 
 /// Does what the arguments (the program's name first) ask for, and returns the exit code for `main` to end with.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
@@ -29,6 +30,8 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
     diagnostics::start(state_dir.path());
     let code = match cli.command {
         Command::Run(args) => commands::run::run(args, &state_dir, &output),
+        Command::Retry(args) => commands::follow::follow(args, Following::Retry, &state_dir, &output),
+        Command::Resume(args) => commands::follow::follow(args, Following::Resume, &state_dir, &output),
         Command::Check(args) => commands::check::check(&args, &output),
         Command::List(args) => commands::reading::list(&args, &state_dir, &output),
         Command::History(args) => commands::reading::history(&args, &state_dir, &output),

@@ -99,6 +99,12 @@ impl ReportFold {
     }
 }
 
+impl From<RunReport> for ReportFold {
+    fn from(report: RunReport) -> Self {
+        Self { report: Some(report), traceback_bytes: 0 }
+    }
+}
+
 fn start(event: &RunEvent) -> Option<RunReport> {
     let EventKind::RunStarted {
         run_id,

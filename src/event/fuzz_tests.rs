@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::mail::{RenderContext, render};
 use crate::model::fuzz_tests::{bytes, edited, edits, for_all, json, replace};
 use crate::model::{EmailStrategy, RunReport};
-use crate::store::closing_events;
 use crate::store::samples::{eventful, id};
+use crate::store::{BrokenOff, Death};
 
 use super::*;
 
@@ -67,7 +67,9 @@ fn holds(path: &Path) -> TestCaseResult {
     shown(&report);
     // A run without an end gets one, whatever was in it.
     let last = events.iter().map(|event| event.time).max().unwrap_or_default();
-    closing_events(&report, last).iter().for_each(|event| fold.apply(event));
+    let mut broken = BrokenOff::default();
+    events.iter().for_each(|event| broken.apply(event));
+    broken.closing(&Death::at(last)).iter().for_each(|event| fold.apply(event));
     let closed = fold.into_report();
     prop_assert!(closed.as_ref().is_some_and(|report| report.scripts.iter().all(|script| script.outcome.is_some())));
     closed.iter().for_each(shown);

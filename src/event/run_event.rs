@@ -79,6 +79,17 @@ pub struct PlannedScript {
     pub script: String,
     /// The file's name, as the log line shows it.
     pub file_name: String,
+    /// Which time it stands in the project, from 1.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub occurrence: usize,
+}
+
+fn first() -> usize {
+    1
+}
+
+fn is_first(occurrence: &usize) -> bool {
+    *occurrence == 1
 }
 
 /// What happened.

@@ -9,14 +9,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use super::kept::{self, mark};
 use super::traceback;
 use crate::event::Stream;
 use crate::model::{OutputPolicy, OutputSummary};
 
 /// Bytes of standard error that are remembered for the traceback.
-const REMEMBERED: usize = 16 * 1024;
+pub(super) const REMEMBERED: usize = 16 * 1024;
 /// Lines shown of a failure that has no traceback.
-const LAST_LINES: usize = 20;
+pub(super) const LAST_LINES: usize = 20;
 
 /// Takes what one attempt at a script prints.
 pub struct Capture {
@@ -141,7 +142,11 @@ impl Capture {
         let cut = self.cut();
         let path = self.tail_path();
         if let Some(ring) = &mut self.ring {
-            let saved = File::create(path).and_then(|mut file| ring.write_to(cut, &mut file));
+            // Under its name only once it is whole, so that a runner that is killed leaves the one before.
+            let unfinished = path.with_extension("tail.new");
+            let saved = File::create(&unfinished)
+                .and_then(|mut file| ring.write_to(cut, &mut file))
+                .and_then(|()| std::fs::rename(&unfinished, &path));
             ring.saved = true;
             if let Err(error) = saved {
                 self.error = Some(error);
@@ -150,9 +155,7 @@ impl Capture {
     }
 
     fn tail_path(&self) -> PathBuf {
-        let mut path = self.file_path.clone().into_os_string();
-        path.push(".tail");
-        path.into()
+        kept::tail_path(&self.file_path)
     }
 
     fn cut(&self) -> u64 {
@@ -214,8 +217,7 @@ impl Ring {
     }
 
     fn write_to(&self, cut: u64, file: &mut File) -> io::Result<()> {
-        let size = crate::model::format_size(cut);
-        writeln!(file, "\n[… {cut} bytes ({size}) of output left out here …]")?;
+        file.write_all(mark(cut).as_bytes())?;
         file.write_all(&self.bytes[self.at..])?;
         file.write_all(&self.bytes[..self.at])
     }
@@ -223,7 +225,7 @@ impl Ring {
 
 /// Text as a report shows it: line ends are `\n`, a line that was overwritten with a carriage return (a progress bar)
 /// shows its last state, terminal colours are left out.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let text = anstream::adapter::strip_str(text).to_string().replace("\r\n", "\n");
     let lines: Vec<&str> = text.split('\n').map(|line| line.rsplit('\r').next().unwrap_or(line)).collect();
     lines.join("\n")

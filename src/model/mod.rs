@@ -18,8 +18,8 @@ pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
 pub use policy::{
-    Backoff, EmailStrategy, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap,
-    RetryOn, RetryPolicy,
+    Backoff, EmailStrategy, Expectation, Freshness, Jitter, LogRotation, MailDelivery, OnFailure, OnLeak, OutputPolicy,
+    Overlap, RetryOn, RetryPolicy,
 };
 pub use project::{CommonSettings, Interpreter, Project, Script};
 pub use report::{

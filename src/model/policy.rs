@@ -34,6 +34,19 @@ impl EmailStrategy {
     }
 }
 
+/// What becomes of a run's mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailDelivery {
+    /// It is sent, by the settings in the environment and the `.env` files.
+    #[default]
+    Send,
+    /// It is written to this folder, made if need be, and nothing is sent.
+    Folder(PathBuf),
+    /// There is none.
+    Off,
+}
+
 /// What happens to the scripts after one that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -74,6 +74,7 @@ impl RunPlan<'_> {
                 name: step.script.name.clone(),
                 script: step.script.path.display().to_string(),
                 file_name: step.script.file_name.clone(),
+                occurrence: step.occurrence,
             })
             .collect()
     }

@@ -14,4 +14,4 @@ pub use command::{Limits, SpawnCommand};
 pub use environment::{CONTEXT_VARIABLES, RunContext, attempt_marker, base_environment, is_secret_setting};
 pub use render::render;
 pub use secrets::Secrets;
-pub use select::{SelectError, Selection, Wanted};
+pub use select::{Place, SelectError, Selection, Wanted};

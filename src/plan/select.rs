@@ -1,4 +1,6 @@
-//! Which of a project's scripts a run takes: all, `--only` some, or `--from` one on.
+//! Which of a project's scripts a run takes: all, `--only` some, `--from` one on, or exactly those of another run.
+
+use std::collections::HashMap;
 
 use thiserror::Error;
 
@@ -11,6 +13,29 @@ pub struct Selection {
     pub only: Vec<String>,
     /// From this one on.
     pub from: Option<String>,
+    /// Exactly these, whatever the others say.
+    pub exactly: Option<Vec<Place>>,
+}
+
+/// One script of a project, also of one in which it stands more than once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The script, as the project file writes it.
+    pub script: String,
+    /// Which time it stands there, from 1.
+    pub occurrence: usize,
+}
+
+/// Where in its project each script stands.
+fn places(scripts: &[Script]) -> Vec<Place> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let place = |script: &Script| {
+        let script = script.path.display().to_string();
+        let count = seen.entry(script.clone()).or_default();
+        *count += 1;
+        Place { script, occurrence: *count }
+    };
+    scripts.iter().map(place).collect()
 }
 
 /// A script was asked for that the project doesn't have.
@@ -31,6 +56,9 @@ pub enum Wanted {
     /// A script that the project doesn't have.
     #[error("has no script `{0}`")]
     Missing(String),
+    /// A script of another run that the project doesn't have any more.
+    #[error("has no script `{0}` any more")]
+    Gone(String),
     /// Only scripts before the one to start from.
     #[error("has nothing to run: what `--only` names comes before `{0}`")]
     OnlyBefore(String),
@@ -40,8 +68,10 @@ impl SelectError {
     /// What to write instead.
     #[must_use]
     pub fn hint(&self) -> String {
-        let Wanted::Missing(wanted) = &self.wanted else {
-            return "leave `--only` or `--from` out".to_owned();
+        let wanted = match &self.wanted {
+            Wanted::Missing(wanted) => wanted,
+            Wanted::Gone(_) => return "`runner run` runs the project as it is now".to_owned(),
+            Wanted::OnlyBefore(_) => return "leave `--only` or `--from` out".to_owned(),
         };
         let near = self
             .names
@@ -61,6 +91,9 @@ impl Selection {
     /// # Errors
     /// When something is asked for that matches none.
     pub fn apply(&self, project: &str, scripts: &[Script]) -> Result<Vec<bool>, SelectError> {
+        if let Some(exactly) = &self.exactly {
+            return apply_exactly(exactly, project, scripts);
+        }
         let places = |wanted: &str| {
             let found: Vec<usize> = (0..scripts.len()).filter(|&at| is_called(&scripts[at], at, wanted)).collect();
             if found.is_empty() {
@@ -89,6 +122,18 @@ impl Selection {
             return Err(SelectError { project: project.to_owned(), wanted: Wanted::OnlyBefore(from), names });
         }
         Ok(taken)
+    }
+}
+
+fn apply_exactly(wanted: &[Place], project: &str, scripts: &[Script]) -> Result<Vec<bool>, SelectError> {
+    let places = places(scripts);
+    match wanted.iter().find(|place| !places.contains(place)) {
+        None => Ok(places.iter().map(|place| wanted.contains(place)).collect()),
+        Some(gone) => Err(SelectError {
+            project: project.to_owned(),
+            wanted: Wanted::Gone(gone.script.clone()),
+            names: scripts.iter().map(|script| script.name.clone()).collect(),
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The library's way in.
 
-use super::options::{RunError, RunOptions, RunOutput};
+use super::options::{RunError, RunOptions, RunOutput, Tell, trace};
 use super::run::run_here;
 use crate::event::EventSink;
 use crate::exec::Cancel;
@@ -35,19 +35,22 @@ impl Runner {
     pub fn run(&self, options: RunOptions) -> Result<RunOutput, RunError> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("project-runner".into());
-            let running =
-                thread.spawn_scoped(scope, || run_here(&self.project, options, None)).map_err(RunError::System)?;
+            let running = thread
+                .spawn_scoped(scope, || run_here(&self.project, options, None, &trace))
+                .map_err(RunError::System)?;
             running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
-    /// Runs the project on this thread, which no runtime may have, and lets a sink listen that borrows.
+    /// Runs the project on this thread, which no runtime may have, and lets a sink listen that borrows; `tell` hears of what
+    /// happens around the run.
     pub(crate) fn run_with<'a>(
         &'a self,
         options: RunOptions,
         listener: Box<dyn EventSink + 'a>,
+        tell: Tell<'_>,
     ) -> Result<RunOutput, RunError> {
-        run_here(&self.project, options, Some(listener))
+        run_here(&self.project, options, Some(listener), tell)
     }
 
     /// Runs the project to its end without blocking the calling task. Works in any runtime. Dropping the future
@@ -65,7 +68,7 @@ impl Runner {
         let _interrupt = InterruptOnDrop(options.cancel.clone());
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let work = move || {
-            let _ = sender.send(run_here(&self.project, options, None));
+            let _ = sender.send(run_here(&self.project, options, None, &trace));
         };
         std::thread::Builder::new().name("project-runner".into()).spawn(work).map_err(RunError::System)?;
         match receiver.await {

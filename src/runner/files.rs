@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use super::recorder::Recorder;
 use crate::model::AttachedFile;
 
 /// Its name in the run's folder.
@@ -12,25 +11,25 @@ pub(super) const FOLDER: &str = "files";
 const MOST: usize = 1000;
 
 /// What lies in the folder at the run's end, by name. A folder in which nothing lies is taken away.
-pub(super) fn collect(folder: &Path, recorder: &mut Recorder<'_>) -> Vec<AttachedFile> {
+/// With a word of what is not in the list.
+pub(super) fn collect(folder: &Path) -> (Vec<AttachedFile>, Option<String>) {
     // It goes only if it is empty.
     if std::fs::remove_dir(folder).is_ok() {
-        return Vec::new();
+        return (Vec::new(), None);
     }
     let mut files = Vec::new();
-    match list(folder, &mut files) {
-        Ok(true) => {}
+    let trouble = match list(folder, &mut files) {
+        Ok(true) => None,
         Ok(false) => {
             let folder = folder.display();
-            recorder
-                .warn(format!("there is more in {folder} than {MOST} files and folders: the report lists only those"));
+            Some(format!("there is more in {folder} than {MOST} files and folders: the report lists only those"))
         }
         // A script has taken it away.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && files.is_empty() => {}
-        Err(error) => recorder.warn(format!("cannot list all files in {}: {error}", folder.display())),
-    }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && files.is_empty() => None,
+        Err(error) => Some(format!("cannot list all files in {}: {error}", folder.display())),
+    };
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    files
+    (files, trouble)
 }
 
 /// Lists regular files; false if there was more than is looked at. Links are neither followed nor listed: they may lead

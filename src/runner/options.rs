@@ -3,27 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, LockError, Spawn};
 use crate::mail::MailSettingsError;
-use crate::model::RunReport;
+pub use crate::model::MailDelivery;
+use crate::model::{Parent, RunReport};
 use crate::plan::{SelectError, Selection};
 use crate::sink::HistoryWriter;
-
-/// What becomes of the run's mail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum MailDelivery {
-    /// It is sent, by the settings in the environment and the `.env` files.
-    #[default]
-    Send,
-    /// It is written to this folder, made if need be, and nothing is sent.
-    Folder(PathBuf),
-    /// There is none.
-    Off,
-}
 
 /// Where the run is recorded beside its own folder.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +27,28 @@ pub enum History {
     Shared(Arc<HistoryWriter>),
     /// Nowhere. Its folder can be imported later.
     Off,
+}
+
+/// Something that happens around runs and is no event of theirs, in a sentence that begins with the project's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// The run waits for others.
+    Waiting(String),
+    /// A run that died was recorded.
+    Recorded(String),
+    /// Something about a run that died could not be done.
+    Trouble(String),
+}
+
+/// Hears [`Notice`]s.
+pub(crate) type Tell<'a> = &'a dyn Fn(Notice);
+
+/// To the log of the program that calls.
+pub(super) fn trace(notice: Notice) {
+    match notice {
+        Notice::Waiting(text) | Notice::Recorded(text) => tracing::info!("{text}"),
+        Notice::Trouble(text) => tracing::warn!("{text}"),
+    }
 }
 
 /// How to run a project.
@@ -53,6 +65,10 @@ pub struct RunOptions {
     pub cancel: Cancel,
     /// Further listeners to the run's events.
     pub sinks: Vec<Box<dyn EventSink>>,
+    /// The run that it follows.
+    pub parent: Option<Parent>,
+    /// For when it was planned; none if it is started by hand. One that follows another does the work of that one's time.
+    pub planned: Option<DateTime<Utc>>,
 }
 
 impl Default for RunOptions {
@@ -64,6 +80,8 @@ impl Default for RunOptions {
             spawner: exec::default_spawner(),
             cancel: Cancel::default(),
             sinks: Vec::new(),
+            parent: None,
+            planned: None,
         }
     }
 }
@@ -78,13 +96,31 @@ pub enum RunError {
     /// A mail may be due, and there is no way to send one.
     #[error("{0}")]
     Mail(#[from] MailSettingsError),
-    /// Another run of the project is under way.
-    #[error("{project}: {source}; nothing was run")]
+    /// Another run of the project is under way, or another project has a lock that this one needs.
+    #[error("{project}: {source}{at}; nothing was run", at = at.as_ref().map(|at| format!("; it is at {at}")).unwrap_or_default())]
     AlreadyRunning {
         /// The project's name.
         project: String,
         /// Who runs it.
         source: LockError,
+        /// What that run is at, as far as can be told.
+        at: Option<String>,
+    },
+    /// It was interrupted before it began.
+    #[error("{project}: not started: {by}")]
+    Interrupted {
+        /// The project's name.
+        project: String,
+        /// What interrupted it.
+        by: String,
+    },
+    /// It needs locks that are shared with other projects, and there is no folder for them.
+    #[error("{project}: the locks that it shares with other projects can't be used: {why}; nothing was run")]
+    NoPlaceForLocks {
+        /// The project's name.
+        project: String,
+        /// Why, and what to do.
+        why: String,
     },
     /// The run could leave nothing behind.
     #[error("{project}: cannot {verb} {}: {source}; make the folder writable for this account", path.display())]

@@ -8,13 +8,15 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 use super::files;
+use super::locking::{self, Locks};
 use super::mailing::Mailing;
-use super::options::{History, RunError, RunOptions, RunOutput};
+use super::options::{History, RunError, RunOptions, RunOutput, Tell};
 use super::pace::Paces;
 use super::recorder::Recorder;
 use super::script::micros;
+use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
-use crate::exec::{Buffers, Cancel, Holder, LockError, Masker, ProjectLock};
+use crate::exec::{self, Buffers, Cancel, Masker};
 use crate::model::{Clock, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
@@ -24,58 +26,61 @@ pub(super) fn run_here<'a>(
     project: &'a Project,
     options: RunOptions,
     listener: Option<Box<dyn EventSink + 'a>>,
+    tell: Tell<'_>,
 ) -> Result<RunOutput, RunError> {
     let plan = plan::build(project, &options.selection, std::env::vars_os())?;
     let mailing = Mailing::of(project, &options.mail)?;
-    let run_id = RunId::random();
-    let host = hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned());
-    let _lock = lock(project, &run_id, &host)?;
-    let run_dir = project.runs_dir().join(run_id.as_str());
-    let files_dir = run_dir.join(files::FOLDER);
-    std::fs::create_dir_all(&files_dir)
-        .map_err(|source| cannot(project, "make the folder", files_dir.clone(), source))?;
     let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let run = Run {
-        project,
-        plan: &plan,
-        run_id,
-        begin: Utc::now(),
-        host,
-        run_dir,
-        files_dir,
-        masker,
-        mailing,
-        paces: Paces::default(),
+    let (run_id, host) = (RunId::random(), recording::host());
+    let mut locks = runtime.block_on(Locks::take(project, &run_id, &host, &options, tell))?;
+    let (history, mut troubles) = match history_writer(&options.history) {
+        Ok(history) => (history, Vec::new()),
+        Err(why) => (None, vec![why]),
     };
-    runtime.block_on(run.execute(options, listener))
+    if locks.project.is_forced() {
+        let what = "the run that has the project's lock is dead, and the system doesn't release the lock";
+        troubles.push(format!("{what}; this run goes on without it"));
+    }
+    runtime.block_on(recovery::recover_own(project, &mut locks.project, history.as_deref(), &options, tell));
+    let run_dir = project.runs_dir().join(run_id.as_str());
+    let files_dir = run_dir.join(files::FOLDER);
+    let result = match std::fs::create_dir_all(&files_dir) {
+        Ok(()) => {
+            let run = Run {
+                project,
+                plan: &plan,
+                run_id,
+                begin: Utc::now(),
+                host,
+                run_dir,
+                files_dir,
+                masker,
+                mailing,
+                paces: Paces::default(),
+            };
+            runtime.block_on(run.execute(options, listener, history, troubles))
+        }
+        Err(source) => Err(cannot(project, "make the folder", files_dir, source)),
+    };
+    // Not when this thread panics: then the run has died, as far as others can see.
+    locks.release();
+    result
 }
 
-fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
+pub(super) fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
     RunError::NothingCanBeWritten { project: project.name.clone(), verb, path, source }
 }
 
 /// Who records the run in the state database; `Err` says why nobody does.
 fn history_writer(choice: &History) -> Result<Option<Arc<HistoryWriter>>, String> {
-    let flag = match choice {
+    match choice {
         History::Off => return Ok(None),
         History::Shared(writer) => return Ok(Some(Arc::clone(writer))),
-        History::Dir(dir) => Some(dir.as_path()),
-        History::Usual => None,
-    };
-    let dir = store::state_dir(flag, &store::Surroundings::of_process())
-        .map_err(|error| format!("{error}; {}", error.hint()))?;
+        History::Dir(_) | History::Usual => {}
+    }
+    let dir = locking::state_dir(choice)?;
     Ok(Some(Arc::new(HistoryWriter::start(dir, store::OpenOptions::default(), AtEnd::Close))))
-}
-
-fn lock(project: &Project, run_id: &RunId, host: &str) -> Result<ProjectLock, RunError> {
-    let logs = project.logs_dir();
-    std::fs::create_dir_all(&logs).map_err(|source| cannot(project, "make the folder", logs.clone(), source))?;
-    let holder = Holder { pid: std::process::id(), host: host.to_owned(), since: Utc::now(), run_id: run_id.clone() };
-    ProjectLock::acquire(&logs, &holder).map_err(|error| match error {
-        LockError::Io { path, source } => cannot(project, "lock", path, source),
-        held => RunError::AlreadyRunning { project: project.name.clone(), source: held },
-    })
 }
 
 /// One run under way.
@@ -99,17 +104,15 @@ impl Run<'_> {
         self,
         mut options: RunOptions,
         listener: Option<Box<dyn EventSink + '_>>,
+        history: Option<Arc<HistoryWriter>>,
+        troubles: Vec<String>,
     ) -> Result<RunOutput, RunError> {
         let begin = Instant::now();
-        let history = history_writer(&options.history);
-        let (history, trouble) = history.map_or_else(|why| (None, Some(why)), |writer| (writer, None));
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history.as_deref(), sinks)?;
         self.paces.ask(history.as_deref(), self.project, self.plan);
-        recorder.record(self.started());
-        if let Some(why) = trouble {
-            recorder.warn(why);
-        }
+        recorder.record(self.started(&options));
+        troubles.into_iter().for_each(|why| recorder.warn(why));
         let mut buffers = Buffers::default();
         let mut stopped: Option<SkipReason> = None;
         for (index, step) in self.plan.steps.iter().enumerate() {
@@ -130,7 +133,8 @@ impl Run<'_> {
             (None, Some(report)) if report.failures().next().is_some() => RunStatus::Failure,
             (None, _) => RunStatus::Success,
         };
-        let files = files::collect(&self.files_dir, &mut recorder);
+        let (files, trouble) = files::collect(&self.files_dir);
+        trouble.into_iter().for_each(|why| recorder.warn(why));
         recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files });
         self.after(&mut recorder, history.as_deref(), &options.cancel).await;
         let report = recorder.fold.into_report();
@@ -167,7 +171,7 @@ impl Run<'_> {
         Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new(), masker: self.masker.clone() })
     }
 
-    fn started(&self) -> EventKind {
+    fn started(&self, options: &RunOptions) -> EventKind {
         EventKind::RunStarted {
             version: EVENTS_VERSION,
             run_id: self.run_id.clone(),
@@ -176,10 +180,10 @@ impl Run<'_> {
             profile: self.project.profile.clone(),
             host: self.host.clone(),
             pid: std::process::id(),
-            process: None,
+            process: Some(exec::of_this_process()),
             runner: env!("CARGO_PKG_VERSION").to_owned(),
-            parent: None,
-            planned: None,
+            parent: options.parent.clone(),
+            planned: options.planned,
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),
             scripts: self.plan.planned(),

@@ -59,8 +59,8 @@ impl Run<'_> {
         let context = RunContext {
             run_id: &self.run_id,
             project: &self.project.name,
-            planned: self.begin,
-            first_run: &self.run_id,
+            planned: options.planned.unwrap_or(self.begin),
+            first_run: options.parent.as_ref().map_or(&self.run_id, |parent| &parent.first),
             files: &self.files_dir,
             index,
             attempt,

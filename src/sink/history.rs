@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::{Baseline, RunId};
-use crate::store::{Batch, Durability, OpenOptions, Store, StoreError};
+use crate::store::{Batch, Durability, OpenOptions, Store, StoreError, remember_projects};
 
 /// How long events wait for others to be committed with.
 const GATHER: Duration = Duration::from_millis(100);
@@ -40,6 +40,7 @@ pub struct HistoryWriter {
     sender: Option<Sender<Message>>,
     thread: Option<JoinHandle<()>>,
     not_started: Option<String>,
+    state_dir: PathBuf,
 }
 
 /// Hands the events of one run to the [`HistoryWriter`].
@@ -62,6 +63,7 @@ impl HistoryWriter {
     #[must_use]
     pub fn start(state_dir: PathBuf, options: OpenOptions, at_end: AtEnd) -> Self {
         let (sender, receiver) = channel();
+        let dir = state_dir.clone();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let worker = Worker { state_dir, options, store: None, pending: Batch::default(), broken: None };
@@ -71,9 +73,15 @@ impl HistoryWriter {
             }
         };
         match std::thread::Builder::new().name("history".to_owned()).spawn(work) {
-            Ok(thread) => Self { sender: Some(sender), thread: Some(thread), not_started: None },
-            Err(error) => Self { sender: None, thread: None, not_started: Some(error.to_string()) },
+            Ok(thread) => Self { sender: Some(sender), thread: Some(thread), not_started: None, state_dir: dir },
+            Err(error) => Self { sender: None, thread: None, not_started: Some(error.to_string()), state_dir: dir },
         }
+    }
+
+    /// The folder of the database.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
 
     /// Ends the thread's gathering; see [`next`].
@@ -207,6 +215,8 @@ impl Worker {
                         if let Err(error) = runtime.block_on(self.open()) {
                             self.note(&error);
                         }
+                        // At once: a run that dies now is to be found.
+                        remember_projects(&self.state_dir, &self.pending);
                     }
                 }
                 Ok(Message::Baselines { project_dir, scripts, reply }) => {
@@ -300,8 +310,6 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::model::RunStatus;
     use crate::store::samples::{began, eventful, id, plain};

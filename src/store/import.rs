@@ -4,11 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
-
-use super::{Batch, Durability, Store, StoreError};
-use crate::event::{EventKind, ReportFold, RunEvent, read_events};
-use crate::model::{Outcome, OutputSummary, RunId, RunReport, RunStatus, SkipReason, Usage};
+use super::{Batch, BrokenOff, Death, Durability, Store, StoreError};
+use crate::event::{EventKind, RunEvent, read_events};
+use crate::model::{RunId, RunReport, RunStatus};
 
 /// Rows that one transaction of an import writes, about.
 const ROWS_PER_TRANSACTION: usize = 2000;
@@ -34,8 +32,8 @@ pub struct ImportWarning {
 }
 
 /// Records the runs of `project_dir/logs/runs` that the database lacks, or whose end it doesn't know yet. A run without
-/// an end is recorded as interrupted unless `is_alive` says that its runner still lives. Folders that can't be read are
-/// reported, and tried again the next time.
+/// an end is recorded as interrupted unless `is_alive` says that its runner still lives; it may write the run's end itself,
+/// which is then recorded. Folders that can't be read are reported, and tried again the next time.
 ///
 /// # Errors
 /// When the database can't be read or written.
@@ -114,33 +112,40 @@ fn read_run(
     known: bool,
     is_alive: &dyn Fn(&RunReport) -> bool,
 ) -> Result<Option<Taken>, String> {
+    let (batch, told) = read_events_of(run_id, folder, project_dir)?;
+    let has_end = |told: &BrokenOff| told.report().is_some_and(|report| report.finished.is_some());
+    if has_end(&told) {
+        return Ok(Some(Taken { batch, interrupted: false }));
+    }
+    if told.report().is_some_and(is_alive) {
+        return Ok((!known).then_some(Taken { batch, interrupted: false }));
+    }
+    // Read again: the run may have ended before it was asked for, and whoever was asked may have written its end.
+    let (mut batch, told) = read_events_of(run_id, folder, project_dir)?;
+    let interrupted = !has_end(&told) || told.report().is_some_and(|report| report.status == RunStatus::Interrupted);
+    for event in told.closing(&Death::at(told.last_event())) {
+        batch.apply(run_id, &event);
+    }
+    Ok(Some(Taken { batch, interrupted }))
+}
+
+fn read_events_of(run_id: &RunId, folder: &Path, project_dir: &Path) -> Result<(Batch, BrokenOff), String> {
     let mut batch = Batch::default();
-    let mut fold = ReportFold::default();
-    let mut last = DateTime::<Utc>::MIN_UTC;
+    let mut told = BrokenOff::default();
     let path = folder.join("events.jsonl");
     read_events(&path, |mut event| {
         rebase(&mut event, folder, project_dir);
-        last = last.max(event.time);
-        fold.apply(&event);
+        told.apply(&event);
         batch.apply(run_id, &event);
     })
     .map_err(|error| with_causes(&error))?;
-    let Some(report) = fold.into_report() else {
-        return Err(format!("{} does not begin with the start of a run", path.display()));
-    };
-    if report.run_id != *run_id {
-        return Err(format!("{} tells of another run, {}", path.display(), report.run_id));
+    match told.report() {
+        None => Err(format!("{} does not begin with the start of a run", path.display())),
+        Some(report) if report.run_id != *run_id => {
+            Err(format!("{} tells of another run, {}", path.display(), report.run_id))
+        }
+        Some(_) => Ok((batch, told)),
     }
-    if report.finished.is_some() {
-        return Ok(Some(Taken { batch, interrupted: false }));
-    }
-    if is_alive(&report) {
-        return Ok((!known).then_some(Taken { batch, interrupted: false }));
-    }
-    for event in closing_events(&report, last) {
-        batch.apply(run_id, &event);
-    }
-    Ok(Some(Taken { batch, interrupted: true }))
 }
 
 /// A project that was moved, folder and all, has its runs where it is now.
@@ -151,46 +156,6 @@ fn rebase(event: &mut RunEvent, folder: &Path, project: &Path) {
         run_dir.clone_from(&folder.to_owned());
         project_dir.clone_from(&project.to_owned());
     }
-}
-
-/// The events that end a run whose runner died: the script it was at and the run itself are interrupted, at the time of
-/// the last sign of life, and the scripts after it are skipped.
-#[must_use]
-pub fn closing_events(report: &RunReport, last_sign: DateTime<Utc>) -> Vec<RunEvent> {
-    let since =
-        |begin: DateTime<Utc>| (last_sign - begin).num_microseconds().and_then(|us| us.try_into().ok()).unwrap_or(0);
-    let mut events: Vec<RunEvent> = report
-        .scripts
-        .iter()
-        .filter(|script| script.outcome.is_none())
-        .map(|script| {
-            let kind = match script.started {
-                None => EventKind::ScriptSkipped { index: script.index, reason: SkipReason::RunInterrupted },
-                Some(begin) => EventKind::ScriptFinished {
-                    index: script.index,
-                    attempt: script.attempts,
-                    outcome: Outcome::Interrupted { by: "the runner died".to_owned() },
-                    pid: None,
-                    duration_us: since(begin),
-                    usage: Usage::default(),
-                    output: OutputSummary::default(),
-                    traceback: None,
-                    last_lines: None,
-                    leaked: Vec::new(),
-                    usual: None,
-                    retry_after_us: None,
-                },
-            };
-            RunEvent { time: last_sign, kind }
-        })
-        .collect();
-    let kind = EventKind::RunFinished {
-        status: RunStatus::Interrupted,
-        duration_us: since(report.started),
-        files: Vec::new(),
-    };
-    events.push(RunEvent { time: last_sign, kind });
-    events
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -247,7 +212,7 @@ impl Store {
         }
         let last = report.scripts.iter().filter_map(|script| script.started).max().unwrap_or(report.started);
         let mut batch = Batch::default();
-        for event in closing_events(&report, last) {
+        for event in BrokenOff::from(report).closing(&Death::at(last)) {
             batch.apply(run_id, &event);
         }
         Ok(Ok(Some(Taken { batch, interrupted: true })))

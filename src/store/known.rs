@@ -4,13 +4,22 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::Batch;
+
 /// One project folder a line, each a JSON text: paths may hold anything.
 const KNOWN_FILE: &str = "projects.jsonl";
 
-/// The folders of the list. None where there is no list; what is no path in it is passed over.
-pub(super) fn known(state_dir: &Path) -> Vec<PathBuf> {
+/// The folders of projects that were recorded in the database of `state_dir` at some time, also in one that was lost
+/// since. None where there is no list; what is no path in it is passed over.
+pub fn remembered_projects(state_dir: &Path) -> Vec<PathBuf> {
     let text = std::fs::read_to_string(state_dir.join(KNOWN_FILE)).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Adds the projects of runs that begin to the list, without waiting for the database to have them.
+pub(crate) fn remember_projects(state_dir: &Path, batch: &Batch) {
+    // Without the list only dead runs and a lost database are harder to find.
+    let _ = remember(state_dir, batch.starts.values().map(|start| start.project_dir.as_str()));
 }
 
 /// Adds to the list what it lacks.
@@ -18,7 +27,7 @@ pub(super) fn known(state_dir: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// When the list can't be written.
 pub(super) fn remember<'a>(state_dir: &Path, folders: impl Iterator<Item = &'a str>) -> std::io::Result<()> {
-    let known = known(state_dir);
+    let known = remembered_projects(state_dir);
     let mut new = String::new();
     for folder in folders.filter(|folder| !known.iter().any(|path| path == Path::new(folder))) {
         let line = format!("{}\n", serde_json::Value::from(folder));
@@ -41,7 +50,7 @@ mod tests {
     #[test]
     fn each_folder_is_remembered_once() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(known(dir.path()), Vec::<PathBuf>::new());
+        assert_eq!(remembered_projects(dir.path()), Vec::<PathBuf>::new());
         remember(dir.path(), ["/a", "/b\n", "/a"].into_iter()).unwrap();
         remember(dir.path(), ["/b\n", "/é"].into_iter()).unwrap();
         std::fs::OpenOptions::new()
@@ -49,6 +58,6 @@ mod tests {
             .open(dir.path().join(KNOWN_FILE))
             .and_then(|mut file| file.write_all(b"torn\n\n\"/c\"\n"))
             .unwrap();
-        assert_eq!(known(dir.path()), ["/a", "/b\n", "/é", "/c"].map(PathBuf::from));
+        assert_eq!(remembered_projects(dir.path()), ["/a", "/b\n", "/é", "/c"].map(PathBuf::from));
     }
 }

@@ -5,6 +5,7 @@
 //! can be had again from the run folders ([`import_project`]). WAL, which it uses, needs a local disk.
 
 mod batch;
+mod closing;
 mod durations;
 mod error;
 mod import;
@@ -23,9 +24,12 @@ pub(crate) mod samples;
 mod tests;
 
 pub use batch::Batch;
+pub use closing::{BrokenOff, Death};
 pub use durations::ScriptStats;
 pub use error::StoreError;
-pub use import::{ImportReport, ImportWarning, closing_events, import_project};
+pub use import::{ImportReport, ImportWarning, import_project};
+pub(crate) use known::remember_projects;
+pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
 pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};

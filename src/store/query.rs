@@ -228,7 +228,7 @@ impl Store {
     /// Folders of projects that were recorded here at some time, also in a database that was lost since.
     #[must_use]
     pub fn remembered_projects(&self) -> Vec<PathBuf> {
-        self.path.parent().map(known::known).unwrap_or_default()
+        self.path.parent().map(known::remembered_projects).unwrap_or_default()
     }
 
     /// The one run whose id begins with `prefix`.

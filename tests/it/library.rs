@@ -160,7 +160,7 @@ fn what_prevents_a_run_is_an_error_of_its_own() {
     assert_eq!(problems.problems.len(), 1);
     assert!(problems.to_string().contains("FileNotFoundError"), "{problems}");
 
-    let selection = Selection { only: vec!["b.txt".to_owned()], from: None };
+    let selection = Selection { only: vec!["b.txt".to_owned()], ..Selection::default() };
     let error = runner(&project).run(RunOptions { selection, ..options() }).unwrap_err();
     assert!(matches!(error, RunError::Select(_)) && error.to_string().contains("no script `b.txt`"), "{error}");
 

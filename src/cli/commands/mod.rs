@@ -3,6 +3,7 @@
 
 pub(super) mod check;
 mod error;
+pub(super) mod follow;
 pub(super) mod generate;
 mod history;
 mod kept_output;

@@ -15,9 +15,9 @@ use crate::cli::ExitCode;
 use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs, StatsArgs};
 use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment, LoadRequest, project_root};
-use crate::exec::ProjectLock;
+use crate::exec;
 use crate::model::{RunReport, Script, ScriptReport};
-use crate::runner::output_name;
+use crate::runner::{lives_or_record, never_began, output_name};
 use crate::store::{FindRunError, ProjectRow, Store, StoreError, import_project};
 
 pub(in crate::cli) fn list(args: &ListArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -91,18 +91,13 @@ fn output_file(script: &ScriptReport) -> PathBuf {
     PathBuf::from(output_name(script.index, &file_name.to_string_lossy(), script.attempts))
 }
 
-/// Whether the runner of a run without an end still lives: then it holds the project's lock.
-fn is_alive(report: &RunReport) -> bool {
-    match ProjectLock::holder(&report.project_dir.join("logs")) {
-        None => false,
-        // One that has just taken the lock may not have left word yet.
-        Some(None) => true,
-        Some(Some(holder)) => holder.run_id == report.run_id,
-    }
+/// Whether the runner of a run without an end still lives.
+pub(super) fn is_alive(report: &RunReport) -> bool {
+    exec::lives(&report.project_dir.join("logs"), &report.run_id, report.process.as_ref())
 }
 
 /// Opens the database, answers, and turns what went wrong into words and an exit code.
-fn with_store(
+pub(super) fn with_store(
     state: &StateDir,
     output: &Output,
     answer: impl AsyncFnOnce(&mut Store, &mut dyn Write) -> Result<(), CommandError>,
@@ -162,7 +157,11 @@ fn sentence(error: &CommandError) -> String {
 
 /// Records what run folders know and the database doesn't: those of `folder`, else of all projects that are known, or
 /// were before the database was lost, and of the folder one stands in.
-async fn bring_up_to_date(store: &mut Store, folder: Option<&Path>, output: &Output) -> Result<(), StoreError> {
+pub(super) async fn bring_up_to_date(
+    store: &mut Store,
+    folder: Option<&Path>,
+    output: &Output,
+) -> Result<(), StoreError> {
     let mut folders: Vec<PathBuf> = match folder {
         Some(folder) => vec![folder.to_owned()],
         None => {
@@ -174,11 +173,10 @@ async fn bring_up_to_date(store: &mut Store, folder: Option<&Path>, output: &Out
     folders.sort();
     folders.dedup();
     for folder in folders {
-        for warning in import_project(store, &folder, &is_alive).await?.warnings {
+        for warning in import_project(store, &folder, &lives_or_record).await?.warnings {
             tracing::warn!("{}: {}", warning.path.display(), warning.reason);
-            // A run that has just begun looks like that for a moment.
-            let just_begun = ProjectLock::holder(&folder.join("logs")).is_some();
-            if !just_begun {
+            // A run that is about to begin, or whose runner died then, has nothing to tell.
+            if !never_began(&warning.path) {
                 let place = warning.path.display();
                 let what = styled(output::WARNING, "warning:");
                 output.error(format!("{what} {place} can't be read into the history: {}", warning.reason));

@@ -5,24 +5,51 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::StateDir;
 use super::check;
 use crate::cli::ExitCode;
-use crate::cli::args::RunArgs;
+use crate::cli::args::{RunArgs, RunFlags};
 use crate::cli::output::{self, Output, styled};
 use crate::cli::progress::{Detail, Progress};
 use crate::cli::signals;
 use crate::config::Environment;
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
-use crate::model::Project;
+use crate::model::{Parent, Project};
 use crate::plan::{self, Selection};
-use crate::runner::{History, MailDelivery, RunError, RunOptions, Runner};
+use crate::runner::{self, History, MailDelivery, Notice, RunError, RunOptions, Runner};
 use crate::sink::{AtEnd, HistoryWriter, JsonSink};
 use crate::store::{OpenOptions, Store};
 
-pub(in crate::cli) fn run(mut args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
-    if let Some(dir) = &mut args.mail_dir {
+pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
+    let selection = Selection { only: args.only, from: args.from, exactly: None };
+    let request = Request { selection, parent: None, planned: None };
+    run_projects(&check::projects_or_here(&args.projects), args.jobs, args.flags, request, state_dir, output)
+}
+
+/// What is to be run of each project.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    /// Which scripts.
+    pub(super) selection: Selection,
+    /// The run that it follows.
+    pub(super) parent: Option<Parent>,
+    /// The time whose work it does.
+    pub(super) planned: Option<DateTime<Utc>>,
+}
+
+/// Runs the projects in these folders, `jobs` at a time.
+pub(super) fn run_projects(
+    folders: &[PathBuf],
+    jobs: u16,
+    mut flags: RunFlags,
+    request: Request,
+    state_dir: &StateDir,
+    output: &Output,
+) -> ExitCode {
+    if let Some(dir) = &mut flags.mail_dir {
         // Reports name the mail's file. They are read elsewhere too, and they are Unicode.
         *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
         if dir.to_str().is_none() {
@@ -32,33 +59,30 @@ pub(in crate::cli) fn run(mut args: RunArgs, state_dir: &StateDir, output: &Outp
         }
     }
     // Started first, so that it is there by the time the projects are read.
-    let spawner = if args.dry_run { exec::default_spawner() } else { spawner(output) };
+    let spawner = if flags.dry_run { exec::default_spawner() } else { spawner(output) };
     let env = Environment::from_process();
     let mut worst = ExitCode::Success;
     let mut projects = VecDeque::new();
-    for path in check::projects_or_here(&args.projects) {
-        match check::load(&path, args.profile.as_deref(), &env, output) {
+    for path in folders {
+        match check::load(path, flags.profile.as_deref(), &env, output) {
             Some(loaded) => projects.push_back(loaded.project),
             None => worst = worst.max(ExitCode::Usage),
         }
     }
-    if args.dry_run {
-        return projects.iter().fold(worst, |worst, project| worst.max(dry_run(project, &args, output)));
+    if flags.dry_run {
+        let dry_run = |project| dry_run(project, &request.selection, output);
+        return projects.iter().map(dry_run).fold(worst, ExitCode::max);
     }
     if projects.is_empty() {
         return worst;
     }
-    let command = RunCommand::new(args, spawner, state_dir, output);
+    let command = RunCommand::new(flags, request, spawner, state_dir, output);
     signals::interrupt_on_signals(command.cancel.clone());
-    worst.max(command.run_all(projects))
+    worst.max(command.run_all(jobs, projects))
 }
 
-fn selection(args: &RunArgs) -> Selection {
-    Selection { only: args.only.clone(), from: args.from.clone() }
-}
-
-fn dry_run(project: &Project, args: &RunArgs, output: &Output) -> ExitCode {
-    match plan::build(project, &selection(args), std::env::vars_os()) {
+fn dry_run(project: &Project, selection: &Selection, output: &Output) -> ExitCode {
+    match plan::build(project, selection, std::env::vars_os()) {
         Ok(plan) => {
             output.line(plan::render(project, &plan).trim_end());
             ExitCode::Success
@@ -72,7 +96,8 @@ fn dry_run(project: &Project, args: &RunArgs, output: &Output) -> ExitCode {
 
 /// What all projects of one command share.
 struct RunCommand<'a> {
-    args: RunArgs,
+    flags: RunFlags,
+    request: Request,
     output: &'a Output,
     state_dir: Option<PathBuf>,
     spawner: Arc<dyn Spawn>,
@@ -81,7 +106,13 @@ struct RunCommand<'a> {
 }
 
 impl<'a> RunCommand<'a> {
-    fn new(args: RunArgs, spawner: Arc<dyn Spawn>, state_dir: &StateDir, output: &'a Output) -> Self {
+    fn new(
+        flags: RunFlags,
+        request: Request,
+        spawner: Arc<dyn Spawn>,
+        state_dir: &StateDir,
+        output: &'a Output,
+    ) -> Self {
         let history = match state_dir.required() {
             Ok(dir) => {
                 // The process ends right after the last run; what closing would write back is for a quieter moment.
@@ -93,18 +124,13 @@ impl<'a> RunCommand<'a> {
                 History::Off
             }
         };
-        Self {
-            args,
-            output,
-            state_dir: state_dir.path().map(Path::to_owned),
-            spawner,
-            cancel: Cancel::default(),
-            history,
-        }
+        let state_dir = state_dir.path().map(Path::to_owned);
+        Self { flags, request, output, state_dir, spawner, cancel: Cancel::default(), history }
     }
 
-    fn run_all(&self, projects: VecDeque<Project>) -> ExitCode {
-        let threads = usize::from(self.args.jobs).min(projects.len());
+    fn run_all(&self, jobs: u16, projects: VecDeque<Project>) -> ExitCode {
+        let threads = usize::from(jobs).min(projects.len());
+        let own: Vec<PathBuf> = projects.iter().map(|project| project.root.clone()).collect();
         let queue = Mutex::new(projects);
         let work = || {
             let mut worst = ExitCode::Success;
@@ -113,23 +139,21 @@ impl<'a> RunCommand<'a> {
             }
             worst
         };
-        std::thread::scope(|scope| {
+        let worst = std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             let own = work();
             others.into_iter().fold(own, |worst, thread| {
                 worst.max(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })
-        })
+        });
+        runner::recover_others(&own, &self.options(), &|notice| self.tell(&notice));
+        worst
     }
 
-    fn run_one(&self, project: Project) -> ExitCode {
-        if let Some(by) = self.cancel.cancelled_by() {
-            self.output.error(format!("{}: not started: {by}", project.name));
-            return ExitCode::Interrupted;
-        }
-        let options = RunOptions {
-            selection: selection(&self.args),
-            mail: match (&self.args.mail_dir, self.args.no_mail) {
+    fn options(&self) -> RunOptions {
+        RunOptions {
+            selection: self.request.selection.clone(),
+            mail: match (&self.flags.mail_dir, self.flags.no_mail) {
                 (Some(dir), _) => MailDelivery::Folder(dir.clone()),
                 (None, true) => MailDelivery::Off,
                 (None, false) => MailDelivery::Send,
@@ -138,10 +162,30 @@ impl<'a> RunCommand<'a> {
             spawner: Arc::clone(&self.spawner),
             cancel: self.cancel.clone(),
             sinks: Vec::new(),
-        };
+            parent: self.request.parent.clone(),
+            planned: self.request.planned,
+        }
+    }
+
+    /// On standard error, so that JSON lines stay what they are.
+    fn tell(&self, notice: &Notice) {
+        match notice {
+            Notice::Waiting(_) if self.flags.quiet => {}
+            Notice::Waiting(text) => self.output.error(text),
+            Notice::Recorded(text) | Notice::Trouble(text) => {
+                self.output.error(format!("{} {text}", styled(output::WARNING, "warning:")));
+            }
+        }
+    }
+
+    fn run_one(&self, project: Project) -> ExitCode {
+        if let Some(by) = self.cancel.cancelled_by() {
+            self.output.error(format!("{}: not started: {by}", project.name));
+            return ExitCode::Interrupted;
+        }
         let sink = self.sink(&project);
         let name = project.name.clone();
-        match Runner::new(project).run_with(options, sink) {
+        match Runner::new(project).run_with(self.options(), sink, &|notice| self.tell(&notice)) {
             // Interrupted after the last script, too: while the mail was under way.
             Ok(_) if self.cancel.cancelled_by().is_some() => ExitCode::Interrupted,
             Ok(run) => ExitCode::from(run.report.status),
@@ -150,6 +194,7 @@ impl<'a> RunCommand<'a> {
                 self.output.error(match &error {
                     // Of the settings, which several projects may share; whose mail it is stands in front.
                     RunError::Mail(error) => format!("{what} {name}: {error}"),
+                    RunError::Interrupted { .. } => error.to_string(),
                     error => format!("{what} {error}"),
                 });
                 ExitCode::from(&error)
@@ -159,10 +204,10 @@ impl<'a> RunCommand<'a> {
 
     /// What shows the run to whoever started it.
     fn sink(&self, project: &Project) -> Box<dyn EventSink + '_> {
-        if self.args.json {
+        if self.flags.json {
             return Box::new(JsonSink::new(JsonLines(self.output)));
         }
-        let detail = match (self.args.quiet, self.args.verbose) {
+        let detail = match (self.flags.quiet, self.flags.verbose) {
             (true, _) => Detail::Problems,
             (_, true) => Detail::Everything,
             _ => Detail::Scripts,

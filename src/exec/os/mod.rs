@@ -2,6 +2,9 @@
 
 #[cfg(unix)]
 mod direct_unix;
+pub(super) mod identity;
+#[cfg(all(unix, not(target_os = "linux")))]
+mod identity_unix;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(windows)]
@@ -9,10 +12,16 @@ mod windows;
 
 #[cfg(unix)]
 use direct_unix::DirectSpawner;
+#[cfg(all(unix, not(target_os = "linux")))]
+use identity_unix as identity_system;
 #[cfg(target_os = "linux")]
 pub use linux::guardian;
+#[cfg(target_os = "linux")]
+use linux::identity as identity_system;
 #[cfg(windows)]
 use windows::JobSpawner as DirectSpawner;
+#[cfg(windows)]
+use windows::identity as identity_system;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::remains;

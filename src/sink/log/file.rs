@@ -14,11 +14,15 @@ use thiserror::Error;
 
 use super::line::parse_time;
 use super::lock::AppendLock;
+use super::mend;
 use super::rotation::{Archive, is_due, surplus};
 use crate::model::{Clock, LogRotation};
 
 /// How much of a log is searched for a record with a time, when its first line has none.
 const SEARCHED: u64 = 64 * 1024;
+
+/// How much of a log's end is searched for a line that a dead runner may have written.
+const MENDED: u64 = 8 * 1024 * 1024;
 
 /// What went wrong around an append.
 #[derive(Debug, Error)]
@@ -123,6 +127,38 @@ impl LogFile {
                 Err(LogError::Lock { path: self.lock.path().clone(), source })
             }
         }
+    }
+
+    /// Whether the log, or the archive before it, has `line` already. A beginning of it that a runner left behind when it
+    /// died is cut off.
+    ///
+    /// # Errors
+    /// [`LogError::Append`] if the log can't be read or mended.
+    pub(super) fn mend(&mut self, line: &str) -> Result<bool, LogError> {
+        let held = self.acquire().ok();
+        let mended = self.find(line).map_err(|source| self.not_appended(source));
+        held.into_iter().for_each(|held| self.lock.release(held));
+        mended
+    }
+
+    fn find(&self, line: &str) -> io::Result<bool> {
+        let log = match File::options().read(true).write(true).open(&self.path) {
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let length = log.metadata()?.len();
+        let (end, whole) = read_end(&log, length)?;
+        if mend::has(&end, line) {
+            return Ok(true);
+        }
+        if let Some(torn) = mend::torn(&end, line) {
+            log.set_len(length - torn as u64)?;
+        }
+        let Some(archive) = self.archives()?.into_iter().max().filter(|_| whole) else { return Ok(false) };
+        let archive = File::open(self.archive_path(archive))?;
+        let length = archive.metadata()?.len();
+        Ok(mend::has(&read_end(&archive, length)?.0, line))
     }
 
     fn acquire(&mut self) -> io::Result<File> {
@@ -244,6 +280,14 @@ impl LogFile {
 /// Folders and links that are called like an archive are not ours.
 fn remove_regular_file(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_file() { fs::remove_file(path) } else { Ok(()) }
+}
+
+/// The end of a log, and whether that is all of it.
+fn read_end(mut log: &File, length: u64) -> io::Result<(Vec<u8>, bool)> {
+    let mut end = Vec::new();
+    log.seek(SeekFrom::Start(length.saturating_sub(MENDED)))?;
+    log.take(MENDED).read_to_end(&mut end)?;
+    Ok((end, length <= MENDED))
 }
 
 fn ends_within_a_line(log: &mut File) -> io::Result<bool> {

@@ -6,6 +6,7 @@
 mod file;
 mod line;
 mod lock;
+mod mend;
 mod rotation;
 mod sink;
 

@@ -39,7 +39,20 @@ impl LogSink {
         Self { file, include_traceback, host, run_id, clock, file_names: Vec::new() }
     }
 
-    fn write(&mut self, finished: &Finished<'_>) -> Result<(), SinkError> {
+    /// Writes the line of a script's end unless the log has it. For a run whose runner died, perhaps between the event and
+    /// its line, or within the line.
+    ///
+    /// # Errors
+    /// As [`EventSink::on_event`].
+    pub fn complete(&mut self, event: &RunEvent) -> Result<(), SinkError> {
+        let Some(line) = Finished::of(event).map(|finished| self.line(&finished)).transpose()? else { return Ok(()) };
+        if self.file.mend(&line).map_err(with_hint)? {
+            return Ok(());
+        }
+        self.file.append(&line, self.clock.as_ref()).map_err(with_hint)
+    }
+
+    fn line(&self, finished: &Finished<'_>) -> Result<String, SinkError> {
         let Some(file_name) = self.file_names.get(finished.index) else {
             return Err(SinkError {
                 what: format!("cannot log the end of script {}: the run's start doesn't name it", finished.index),
@@ -51,7 +64,7 @@ impl LogSink {
             Some(traceback) if !traceback.trim().is_empty() => traceback.into(),
             _ => finished.outcome.to_string().into(),
         });
-        let line = LogLine {
+        Ok(LogLine {
             time: self.clock.local_at(finished.time).naive_local(),
             host: self.host.as_str().into(),
             run_id: self.run_id.clone(),
@@ -59,8 +72,8 @@ impl LogSink {
             file_name: file_name.as_str().into(),
             success,
             detail,
-        };
-        self.file.append(&line.to_string(), self.clock.as_ref()).map_err(with_hint)
+        }
+        .to_string())
     }
 }
 
@@ -70,6 +83,25 @@ struct Finished<'a> {
     outcome: &'a Outcome,
     duration_us: u64,
     traceback: Option<&'a str>,
+}
+
+impl<'a> Finished<'a> {
+    /// What an event has for the log, if anything.
+    fn of(event: &'a RunEvent) -> Option<Self> {
+        match &event.kind {
+            EventKind::ScriptFinished { outcome: Outcome::Skipped { .. }, .. } => None,
+            // One line a script, after its last attempt.
+            EventKind::ScriptFinished { retry_after_us: Some(_), .. } => None,
+            EventKind::ScriptFinished { index, outcome, duration_us, traceback, .. } => Some(Self {
+                time: event.time,
+                index: *index,
+                outcome,
+                duration_us: *duration_us,
+                traceback: traceback.as_deref(),
+            }),
+            _ => None,
+        }
+    }
 }
 
 fn with_hint(error: LogError) -> SinkError {
@@ -84,22 +116,10 @@ fn with_hint(error: LogError) -> SinkError {
 
 impl EventSink for LogSink {
     fn on_event(&mut self, event: &RunEvent) -> Result<(), SinkError> {
-        match &event.kind {
-            EventKind::RunStarted { scripts, .. } => {
-                self.file_names = scripts.iter().map(|script| script.file_name.clone()).collect();
-                Ok(())
-            }
-            // Its line is that of its last attempt.
-            EventKind::ScriptFinished { outcome: Outcome::Skipped { .. }, .. }
-            | EventKind::ScriptFinished { retry_after_us: Some(_), .. } => Ok(()),
-            EventKind::ScriptFinished { index, outcome, duration_us, traceback, .. } => self.write(&Finished {
-                time: event.time,
-                index: *index,
-                outcome,
-                duration_us: *duration_us,
-                traceback: traceback.as_deref(),
-            }),
-            _ => Ok(()),
+        if let EventKind::RunStarted { scripts, .. } = &event.kind {
+            self.file_names = scripts.iter().map(|script| script.file_name.clone()).collect();
         }
+        let Some(line) = Finished::of(event).map(|finished| self.line(&finished)).transpose()? else { return Ok(()) };
+        self.file.append(&line, self.clock.as_ref()).map_err(with_hint)
     }
 }

@@ -9,6 +9,7 @@ mod birth;
 mod calls;
 mod cgroup;
 pub mod guardian;
+pub(super) mod identity;
 mod pages;
 mod procfs;
 mod remains;

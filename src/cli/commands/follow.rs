@@ -1,0 +1,95 @@
+//! `runner retry RUN` and `runner resume RUN`: a run that follows another.
+
+use std::path::PathBuf;
+
+use super::reading::{self, is_alive};
+use super::run::{Request, run_projects};
+use super::{CommandError, StateDir};
+use crate::cli::ExitCode;
+use crate::cli::args::FollowArgs;
+use crate::cli::output::{self, Output, styled};
+use crate::event::{EventKind, PlannedScript, read_events, replay};
+use crate::model::{Following, Outcome, Parent, RunReport};
+use crate::plan::{Place, Selection};
+use crate::store::Store;
+
+pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir, output: &Output) -> ExitCode {
+    let mut found = None;
+    let code = reading::with_store(state, output, async |store, _| {
+        reading::bring_up_to_date(store, None, output).await?;
+        found = Some(find(store, &args.run).await?);
+        Ok(())
+    });
+    let Some((report, scripts)) = found else { return code };
+    let RunReport { run_id, project, .. } = &report;
+    if report.finished.is_none() && is_alive(&report) {
+        let what = styled(output::BAD, "error:");
+        output.error(format!("{what} {project}: run {run_id} is still under way; nothing was run"));
+        return ExitCode::AlreadyRunning;
+    }
+    let chosen = chosen(&report, how);
+    let (verb, nothing) = match how {
+        Following::Retry => ("retry", "no script failed in it"),
+        Following::Resume => ("going on with", "every script succeeded in it"),
+    };
+    if chosen.is_empty() {
+        output.line(format!("{project}: nothing to do for run {run_id}: {nothing}"));
+        return ExitCode::Success;
+    }
+    let mut flags = args.flags;
+    if !flags.quiet && !flags.json && !flags.dry_run {
+        let (count, total) = (chosen.len(), report.scripts.len());
+        output.line(format!("{project}: {verb} run {run_id}, {count} of its {total} scripts"));
+    }
+    let place = |index: &usize| scripts.get(*index).cloned();
+    let request = Request {
+        selection: Selection { exactly: Some(chosen.iter().filter_map(place).collect()), ..Selection::default() },
+        planned: Some(report.planned.unwrap_or(report.started)),
+        parent: Some(Parent {
+            run_id: run_id.clone(),
+            how,
+            first: report.parent.as_ref().map_or_else(|| run_id.clone(), |parent| parent.first.clone()),
+        }),
+    };
+    flags.profile = flags.profile.or_else(|| report.profile.clone());
+    run_projects(std::slice::from_ref(&report.project_dir), 1, flags, request, state, output)
+}
+
+/// The run, and where in its project each of its scripts stands.
+async fn find(store: &mut Store, prefix: &str) -> Result<(RunReport, Vec<Place>), CommandError> {
+    let row = store.run(prefix).await?;
+    let events: PathBuf = row.run_dir.join("events.jsonl");
+    let known = store.report(row).await?;
+    let mut places = Vec::new();
+    let _ = read_events(&events, |event| {
+        if let EventKind::RunStarted { scripts, .. } = event.kind {
+            places = scripts.into_iter().map(place).collect();
+        }
+    });
+    // The database knows enough when the folder is gone, but for scripts that stand in the project several times.
+    let Ok(told) = replay(&events) else {
+        let mut places: Vec<Place> = Vec::new();
+        for script in &known.scripts {
+            let before = places.iter().filter(|place| place.script == script.script).count();
+            places.push(Place { script: script.script.clone(), occurrence: before + 1 });
+        }
+        return Ok((known, places));
+    };
+    Ok((RunReport { parent: told.parent, planned: told.planned, ..known }, places))
+}
+
+fn place(script: PlannedScript) -> Place {
+    Place { script: script.script, occurrence: script.occurrence }
+}
+
+/// The places, in the run, of the scripts that are run again. Pure.
+fn chosen(report: &RunReport, how: Following) -> Vec<usize> {
+    match how {
+        Following::Retry => report.failures().map(|script| script.index).collect(),
+        Following::Resume => {
+            let begin =
+                report.scripts.iter().position(|script| !script.outcome.as_ref().is_some_and(Outcome::is_success));
+            (begin.unwrap_or(report.scripts.len())..report.scripts.len()).collect()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a run has to have before it may begin: a slot of its project, and the locks that it shares with other projects.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::options::{History, Notice, RunError, RunOptions, Tell};
+use super::run::cannot;
+use crate::event::{EventKind, read_events};
+use crate::exec::{self, Holder, LockError, LockRequest, NamedLock, ProjectLock};
+use crate::model::{Project, RunId};
+use crate::sink::EventsFile;
+use crate::store;
+
+/// How long a named lock is waited for, unless the project says how long its runs wait.
+const NAMED_WAIT: Duration = Duration::from_secs(3600);
+
+/// What a run holds, given back in the order opposite to that in which it was taken.
+pub(super) struct Locks {
+    /// The project's.
+    pub(super) project: ProjectLock,
+    named: Vec<NamedLock>,
+}
+
+impl Locks {
+    /// Takes the project's lock, then the named ones in their order, which is everybody's.
+    ///
+    /// # Errors
+    /// When one of them can't be had. Those before are given back.
+    pub(super) async fn take(
+        project: &Project,
+        run_id: &RunId,
+        host: &str,
+        options: &RunOptions,
+        tell: Tell<'_>,
+    ) -> Result<Self, RunError> {
+        let logs = project.logs_dir();
+        std::fs::create_dir_all(&logs).map_err(|source| cannot(project, "make the folder", logs.clone(), source))?;
+        let holder = Holder {
+            project: project.name.clone(),
+            pid: std::process::id(),
+            host: host.to_owned(),
+            since: Utc::now(),
+            run_id: run_id.clone(),
+            process: exec::of_this_process(),
+            mail: options.mail.clone(),
+            earlier: Vec::new(),
+        };
+        let waiting = |other: &Holder| {
+            let whom = format!("run {} (process {} on {})", other.run_id, other.pid, other.host);
+            tell(Notice::Waiting(format!("{}: waiting for {whom} to end", project.name)));
+        };
+        let request = LockRequest {
+            logs_dir: &logs,
+            holder: holder.clone(),
+            overlap: project.overlap,
+            cancel: &options.cancel,
+            waiting: &waiting,
+        };
+        let lock = ProjectLock::acquire(request).await.map_err(|error| refused(project, error))?;
+        let mut locks = Self { project: lock, named: Vec::new() };
+        match locks.take_named(project, &holder, options, tell).await {
+            Ok(()) => Ok(locks),
+            Err(error) => {
+                locks.release();
+                Err(error)
+            }
+        }
+    }
+
+    async fn take_named(
+        &mut self,
+        project: &Project,
+        holder: &Holder,
+        options: &RunOptions,
+        tell: Tell<'_>,
+    ) -> Result<(), RunError> {
+        if project.locks.is_empty() {
+            return Ok(());
+        }
+        let no_place = |why| RunError::NoPlaceForLocks { project: project.name.clone(), why };
+        let dir = state_dir(&options.history).map_err(no_place)?.join("locks");
+        std::fs::create_dir_all(&dir).map_err(|error| {
+            no_place(format!("cannot make the folder {}: {error}; name another with `--state-dir`", dir.display()))
+        })?;
+        let limit = project.overlap.wait.unwrap_or(NAMED_WAIT);
+        for name in &project.locks {
+            let waiting = |other: &Holder| {
+                let whom = format!("{}, which has it (run {}, process {})", other.project, other.run_id, other.pid);
+                tell(Notice::Waiting(format!("{}: waiting for the lock `{name}` of {whom}", project.name)));
+            };
+            let lock = NamedLock::acquire(&dir, name, holder, limit, &options.cancel, &waiting).await;
+            self.named.push(lock.map_err(|error| match error {
+                LockError::Io { path, source } => {
+                    no_place(format!("cannot lock {}: {source}; make it writable for this account", path.display()))
+                }
+                error => refused(project, error),
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Gives them back, at the end of a run about which there is nothing left to do.
+    pub(super) fn release(mut self) {
+        while let Some(lock) = self.named.pop() {
+            drop(lock);
+        }
+        self.project.release();
+    }
+}
+
+fn refused(project: &Project, error: LockError) -> RunError {
+    let project_name = project.name.clone();
+    match error {
+        LockError::Io { path, source } => cannot(project, "lock", path, source),
+        LockError::Interrupted { by } => RunError::Interrupted { project: project_name, by },
+        source => {
+            let at = match &source {
+                LockError::Running(held) => {
+                    held.holder.as_ref().and_then(|holder| under_way(&project.runs_dir(), &holder.run_id))
+                }
+                _ => None,
+            };
+            RunError::AlreadyRunning { project: project_name, source, at }
+        }
+    }
+}
+
+/// The script that a run is at: `load.py (2 of 5)`.
+fn under_way(runs_dir: &Path, run_id: &RunId) -> Option<String> {
+    let mut told = store::BrokenOff::default();
+    // What can't be read tells nothing; what was read before does.
+    let _ = read_events(&runs_dir.join(run_id.as_str()).join(EventsFile::NAME), |event| {
+        if !matches!(event.kind, EventKind::Warning { .. }) {
+            told.apply(&event);
+        }
+    });
+    let (index, _) = told.running()?;
+    let scripts = &told.report()?.scripts;
+    Some(format!("{} ({} of {})", scripts.get(index)?.name, index + 1, scripts.len()))
+}
+
+/// The folder of the state database; `Err` says why there is none.
+pub(super) fn state_dir(history: &History) -> Result<PathBuf, String> {
+    let flag = match history {
+        History::Shared(writer) => return Ok(writer.state_dir().to_owned()),
+        History::Dir(dir) => Some(dir.as_path()),
+        History::Usual | History::Off => None,
+    };
+    store::state_dir(flag, &store::Surroundings::of_process()).map_err(|error| format!("{error}; {}", error.hint()))
+}

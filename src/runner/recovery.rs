@@ -1,0 +1,193 @@
+//! Seeing to runs whose runner died: their end is recorded, they come into the history, and their mail goes out. Whoever
+//! does it may die itself: the word of a dead run goes last.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+
+use super::mailing::Mailing;
+use super::options::{History, MailDelivery, Notice, RunOptions, Tell};
+use super::recording::{RecordError, Recorded, Recording};
+use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
+use crate::exec::{self, DeadRun, ProjectLock, RecoveryLock};
+use crate::mail;
+use crate::model::{MailState, Project, RunId, RunReport};
+use crate::sink::{EventsFile, HistoryWriter};
+use crate::store;
+
+/// How long a run waits for somebody else who sees to the same project: as long as a mail may take, and more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After how many days a mail that can't be sent is given up.
+const GIVE_UP_AFTER_DAYS: i64 = 7;
+
+/// Sees to the runs that died in the slots of a project that is about to run.
+pub(super) async fn recover_own(
+    project: &Project,
+    lock: &mut ProjectLock,
+    history: Option<&HistoryWriter>,
+    options: &RunOptions,
+    tell: Tell<'_>,
+) {
+    if lock.dead().is_empty() {
+        return;
+    }
+    let logs = project.logs_dir();
+    let give_up = || options.cancel.cancelled_by().is_some();
+    let recording = Recording { root: &project.root, loaded: Some(project), ends_remains: true };
+    let recovery = Recovery { recording, name: &project.name, history, options, tell };
+    match RecoveryLock::acquire(&logs, PATIENCE, &give_up) {
+        Ok(Some(_alone)) => {
+            for dead in lock.dead().to_vec() {
+                if recovery.see_to(&dead).await {
+                    lock.settled(&dead.run_id);
+                }
+            }
+        }
+        Ok(None) => recovery.trouble("another process sees to the runs that died; they are looked at the next time"),
+        Err(error) => recovery.trouble(&format!("cannot see to the runs that died: {error}")),
+    }
+}
+
+/// Sees to the runs that died in the other projects that this machine knows. Costs a look for a file where none did.
+pub(crate) fn recover_others(own: &[PathBuf], options: &RunOptions, tell: Tell<'_>) {
+    let History::Shared(history) = &options.history else { return };
+    let known = store::remembered_projects(history.state_dir());
+    let others = known.into_iter().filter(|root| !own.contains(root));
+    let died: Vec<PathBuf> = others.filter(|root| !exec::dead_runs(&root.join("logs")).is_empty()).collect();
+    if died.is_empty() {
+        return;
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    for root in died {
+        if options.cancel.cancelled_by().is_none() {
+            runtime.block_on(recover_project(&root, history, options, tell));
+        }
+    }
+    if let Err(error) = history.finish() {
+        tell(Notice::Trouble(error.sentence()));
+    }
+}
+
+async fn recover_project(root: &Path, history: &HistoryWriter, options: &RunOptions, tell: Tell<'_>) {
+    let logs = root.join("logs");
+    // Whoever has it does the same.
+    let Ok(Some(_alone)) = RecoveryLock::acquire(&logs, Duration::ZERO, &|| true) else { return };
+    let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let recording = Recording { root, loaded: None, ends_remains: true };
+    let recovery = Recovery { recording, name: &name, history: Some(history), options, tell };
+    let mut settled: Vec<RunId> = Vec::new();
+    // Asked again: it may have been seen to meanwhile.
+    for dead in exec::dead_runs(&logs) {
+        if recovery.see_to(&dead).await {
+            settled.push(dead.run_id);
+        }
+    }
+    exec::forget(&logs, &settled);
+}
+
+struct Recovery<'a> {
+    recording: Recording<'a>,
+    name: &'a str,
+    history: Option<&'a HistoryWriter>,
+    options: &'a RunOptions,
+    tell: Tell<'a>,
+}
+
+impl Recovery<'_> {
+    fn trouble(&self, text: &str) {
+        (self.tell)(Notice::Trouble(format!("{}: {text}", self.name)));
+    }
+
+    /// Does for a run that died what is left to do; true if that is all.
+    async fn see_to(&self, dead: &DeadRun) -> bool {
+        let DeadRun { run_id, .. } = dead;
+        let recorded = match self.recording.record(run_id) {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => return true,
+            Err(error) => {
+                self.trouble(&format!("run {run_id} died and can't be recorded: {error}"));
+                // What is no event today will be none tomorrow.
+                return matches!(error, RecordError::Read(ReplayError::Malformed { .. } | ReplayError::NoStart { .. }));
+            }
+        };
+        let Recorded { report, is_new, troubles } = recorded;
+        for trouble in troubles {
+            self.trouble(&format!("run {run_id}: {trouble}"));
+        }
+        if is_new {
+            (self.tell)(Notice::Recorded(format!("{}: {}", self.name, story(&report))));
+        }
+        let mut history = self.history.map(HistoryWriter::sink);
+        let events = report.run_dir.join(EventsFile::NAME);
+        let _ = read_events(&events, |event| {
+            history.as_mut().map(|history| history.on_event(&event));
+        });
+        if report.mail.is_some() {
+            return true;
+        }
+        let Some(mail) = self.mail(dead, &report).await else { return false };
+        if let MailState::Failed { error } = &mail {
+            self.trouble(&format!("the mail about run {run_id} was not sent: {error}"));
+        }
+        let event = RunEvent::now(EventKind::Mail { mail });
+        history.as_mut().map(|history| history.on_event(&event));
+        let written = EventsFile::open(&report.run_dir).and_then(|mut file| {
+            file.on_event(&event)?;
+            file.sync()
+        });
+        if let Err(error) = written {
+            self.trouble(&error.sentence());
+        }
+        // Also if nobody will know of it: better than a mail each time.
+        true
+    }
+
+    /// What becomes of the run's mail; `None` if that stays open until the next time.
+    async fn mail(&self, dead: &DeadRun, report: &RunReport) -> Option<MailState> {
+        let project = match self.recording.project_of(report) {
+            Ok(project) => project,
+            Err(why) => return self.later(report, &format!("the project can't be loaded: {why}")),
+        };
+        let delivery = match (&self.options.mail, &dead.mail) {
+            (_, MailDelivery::Off) => MailDelivery::Off,
+            (MailDelivery::Folder(folder), _) | (_, MailDelivery::Folder(folder)) => {
+                MailDelivery::Folder(folder.clone())
+            }
+            // Whoever wants no mail now has not said that nobody wants this one.
+            (MailDelivery::Off, MailDelivery::Send) if mail::is_due(project.email_strategy, report) => return None,
+            (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
+            (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
+        };
+        match Mailing::of(&project, &delivery) {
+            Ok(mailing) => Some(mailing.deliver(&project, report, &self.options.cancel).await),
+            Err(error) => self.later(report, &error.to_string()),
+        }
+    }
+
+    fn later(&self, report: &RunReport, why: &str) -> Option<MailState> {
+        if Utc::now() - report.finished.unwrap_or(report.started) > TimeDelta::days(GIVE_UP_AFTER_DAYS) {
+            let error = format!("given up after {GIVE_UP_AFTER_DAYS} days: {why}");
+            return Some(MailState::Failed { error });
+        }
+        self.trouble(&format!("the mail about run {} waits for the next run: {why}", report.run_id));
+        None
+    }
+}
+
+/// What happened, in a sentence.
+fn story(report: &RunReport) -> String {
+    use crate::model::Outcome;
+    let interrupted = report.scripts.iter().find_map(|script| match &script.outcome {
+        Some(Outcome::Interrupted { by }) => Some((by, &script.name)),
+        _ => None,
+    });
+    let began = report.started.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
+    match interrupted {
+        Some((by, script)) => {
+            format!("run {} of {began} broke off at {script} ({by}); it is recorded now", report.run_id)
+        }
+        None => format!("run {} of {began} broke off; it is recorded now", report.run_id),
+    }
+}
