@@ -23,7 +23,7 @@ pub(crate) mod samples;
 mod tests;
 
 pub use batch::Batch;
-pub use durations::ScriptStats;
+pub use durations::{Baselines, ScriptStats};
 pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, closing_events, import_project};
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};

@@ -14,6 +14,9 @@ use super::view::{View, outcome_style, rfc3339, seconds};
 use crate::model::format_duration;
 use crate::store::{ProjectRow, ScriptStats, Store};
 
+/// Timeouts by script, as the project file writes it; `None` for scripts without one.
+pub(super) type Timeouts = HashMap<String, Option<Duration>>;
+
 /// What is asked for.
 pub(super) struct StatsRequest<'a> {
     /// This project only: its folder or its name.
@@ -22,8 +25,8 @@ pub(super) struct StatsRequest<'a> {
     pub current_dir: PathBuf,
     /// Of each script the last so many times.
     pub times: u32,
-    /// The timeouts that a project sets, by script as its file writes them; `None` if that can't be read.
-    pub timeouts: &'a dyn Fn(&ProjectRow) -> Option<HashMap<String, Option<Duration>>>,
+    /// The timeouts that a project sets; `None` if its file can't be read.
+    pub timeouts: &'a dyn Fn(&ProjectRow) -> Option<Timeouts>,
 }
 
 /// One line, or one object.
