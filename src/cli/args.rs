@@ -53,7 +53,7 @@ pub(super) enum Command {
     List(ListArgs),
     /// List past runs, newest first
     History(HistoryArgs),
-    /// Show how long each script takes, how often it succeeds, and what timeout that suggests
+    /// Show how long each script takes, and how often it succeeds
     Stats(StatsArgs),
     /// Show all that is known of one run
     Show(ShowArgs),

@@ -1,7 +1,6 @@
 //! How long the scripts of a run take beside what is usual for them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use super::script::micros;
 use crate::model::{self, Baseline, Outcome, Project, Usual};
 use crate::plan::{RunPlan, Step};
 use crate::sink::HistoryWriter;
+use crate::store::Baselines;
 
 /// How long the ends of a run's scripts wait, all in all, to hear what is usual. The database is read beside the scripts, so that only
 /// very short ones wait at all, and those for what their run's end would wait for anyway.
@@ -21,9 +21,9 @@ pub(super) struct Paces(RefCell<Learning>);
 
 #[derive(Default)]
 struct Learning {
-    known: HashMap<String, Option<Baseline>>,
+    known: Baselines,
     /// Where more comes from; `None` when all has come.
-    more: Option<Receiver<HashMap<String, Option<Baseline>>>>,
+    more: Option<Receiver<Baselines>>,
     waited: Duration,
 }
 

@@ -7,15 +7,14 @@
 //! script, and commits what has arrived together. A database that can't be used fails no run: what the thread gets is
 //! discarded, the end of each run says so, and a later import reads the run folders.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
-use crate::model::{Baseline, RunId};
-use crate::store::{Batch, Durability, OpenOptions, Store, StoreError, remember_projects};
+use crate::model::RunId;
+use crate::store::{Baselines, Batch, Durability, OpenOptions, Store, StoreError, remember_projects};
 
 /// How long events wait for others to be committed with.
 const GATHER: Duration = Duration::from_millis(100);
@@ -53,7 +52,7 @@ pub struct HistorySink {
 #[derive(Debug)]
 enum Message {
     Rows(Box<Batch>),
-    Baselines { project_dir: PathBuf, scripts: Vec<String>, reply: Sender<HashMap<String, Option<Baseline>>> },
+    Baselines { project_dir: PathBuf, scripts: Vec<String>, reply: Sender<Baselines> },
     Finish(SyncSender<Result<(), String>>),
     End,
 }
@@ -94,7 +93,7 @@ impl HistoryWriter {
     /// Asks what is usual for scripts of a project, named as the project file writes them. The answer comes in pieces, in
     /// the order of the scripts, as the database is read, which may be late; what can't be read doesn't come.
     #[must_use]
-    pub fn baselines(&self, project_dir: &Path, scripts: Vec<String>) -> Receiver<HashMap<String, Option<Baseline>>> {
+    pub fn baselines(&self, project_dir: &Path, scripts: Vec<String>) -> Receiver<Baselines> {
         let (reply, answer) = channel();
         if let Some(sender) = &self.sender {
             let project_dir = project_dir.to_owned();
@@ -253,12 +252,7 @@ impl Worker {
     }
 
     /// Tells what is usual. Of a database that can't be used nothing is said here: it is when a run is to be recorded.
-    async fn baselines(
-        &mut self,
-        project_dir: &Path,
-        mut scripts: &[String],
-        reply: &Sender<HashMap<String, Option<Baseline>>>,
-    ) {
+    async fn baselines(&mut self, project_dir: &Path, mut scripts: &[String], reply: &Sender<Baselines>) {
         if let Err(error) = self.open().await {
             self.note(&error);
         }

@@ -42,6 +42,9 @@ pub struct ScriptStats {
     pub last_us: u64,
 }
 
+/// What is usual for scripts, named as the project file writes them; `None` for those with too few successes.
+pub type Baselines = HashMap<String, Option<Baseline>>;
+
 /// A script's last successful durations, as they become something.
 #[derive(Deserialize)]
 #[serde(from = "Vec<u64>")]
@@ -54,16 +57,11 @@ impl From<Vec<u64>> for Learned {
 }
 
 impl Store {
-    /// What is usual for each of these scripts of a project, named as the project file writes them; `None` for those with
-    /// too few successes.
+    /// What is usual for each of these scripts of a project.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn baselines(
-        &mut self,
-        project_dir: &Path,
-        scripts: &[String],
-    ) -> Result<HashMap<String, Option<Baseline>>, StoreError> {
+    pub async fn baselines(&mut self, project_dir: &Path, scripts: &[String]) -> Result<Baselines, StoreError> {
         let learned: HashMap<String, Learned> = self.last_successes(project_dir, Some(scripts)).await?;
         Ok(learned.into_iter().map(|(script, Learned(baseline))| (script, baseline)).collect())
     }

@@ -25,7 +25,7 @@ mod tests;
 
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
-pub use durations::ScriptStats;
+pub use durations::{Baselines, ScriptStats};
 pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, import_project};
 pub(crate) use known::remember_projects;

@@ -128,3 +128,21 @@ fn the_statistics_of_each_script_suggest_a_timeout() {
     let unknown = test.runner(["stats", "q"]).expect(2);
     assert!(unknown.stderr.contains("no project `q` is known"), "{}", unknown.stderr);
 }
+
+#[test]
+fn a_limit_that_is_set_needs_no_past() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "sleep 0.3").script("b.txt", "print b");
+    let mut project = project_runner::load_config(&project.root).unwrap();
+    project.scripts[0].settings.slow_after = Some(std::time::Duration::from_millis(200));
+    project.scripts[1].settings.slow_after = Some(std::time::Duration::from_secs(3600));
+    let options = project_runner::RunOptions {
+        mail: project_runner::MailDelivery::Off,
+        history: project_runner::History::Off,
+        ..Default::default()
+    };
+    let run = project_runner::Runner::new(project).run(options).unwrap();
+    let remark = run.report.scripts[0].pace_remark().unwrap();
+    assert!(remark.ends_with(", more than the 200 ms of slow_after"), "{remark}");
+    assert_eq!(run.report.scripts[1].usual, None);
+}

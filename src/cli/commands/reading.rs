@@ -1,15 +1,13 @@
 //! The verbs that read the state database: opens it, brings it up to date with the run folders, hands over to the verb.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::history::{HistoryRequest, history as write_history};
 use super::list::list as write_list;
 use super::logs::{LogsRequest, logs as write_logs};
 use super::show::{ShowRequest, show as write_show};
-use super::stats::{StatsRequest, stats as write_stats};
+use super::stats::{StatsRequest, Timeouts, stats as write_stats};
 use super::{CommandError, StateDir, View};
 use crate::cli::ExitCode;
 use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs, StatsArgs};
@@ -56,7 +54,7 @@ pub(in crate::cli) fn stats(args: &StatsArgs, state: &StateDir, output: &Output)
 }
 
 /// The timeouts of a project as it ran last. What is wrong with its file is for `check` to say.
-fn configured_timeouts(project: &ProjectRow, env: &Environment) -> Option<HashMap<String, Option<Duration>>> {
+fn configured_timeouts(project: &ProjectRow, env: &Environment) -> Option<Timeouts> {
     let profile = project.last_run.as_ref().and_then(|run| run.profile.as_deref());
     let loaded = config::load(&LoadRequest { project: &project.path, profile, env }).ok()?;
     let timeout = |script: &Script| (script.path.display().to_string(), script.settings.timeout);

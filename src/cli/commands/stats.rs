@@ -14,7 +14,7 @@ use super::view::{View, outcome_style, rfc3339, seconds};
 use crate::model::format_duration;
 use crate::store::{ProjectRow, ScriptStats, Store};
 
-/// The timeouts that a project sets, by script as its file writes them.
+/// Timeouts by script, as the project file writes it; `None` for scripts without one.
 pub(super) type Timeouts = HashMap<String, Option<Duration>>;
 
 /// What is asked for.
@@ -25,7 +25,7 @@ pub(super) struct StatsRequest<'a> {
     pub current_dir: PathBuf,
     /// Of each script the last so many times.
     pub times: u32,
-    /// Reads a project's timeouts; `None` if that can't be done.
+    /// The timeouts that a project sets; `None` if its file can't be read.
     pub timeouts: &'a dyn Fn(&ProjectRow) -> Option<Timeouts>,
 }
 

@@ -239,6 +239,7 @@ fn outlook_can_show_all_of_it() {
     report.warnings.push("w".into());
     report.scripts[1].leaked.push(Leaked { pid: 1, command: "x".into(), left: true });
     report.files.push(AttachedFile { name: "f".into(), bytes: 1 });
+    report.scripts[0].usual = Some(Usual { usual_us: 9_000_000, pace: Pace::Quick, slow_after_us: None });
     let html = all(&report).html.to_ascii_lowercase();
     let ignored = [
         "flex",
