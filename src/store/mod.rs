@@ -7,6 +7,7 @@
 mod batch;
 mod error;
 mod import;
+mod inspect;
 mod known;
 mod location;
 mod open;

@@ -11,6 +11,7 @@
 
 mod architecture;
 mod config;
+mod doctor;
 mod documents;
 mod examples;
 mod generated;
