@@ -9,6 +9,7 @@ mod closing;
 mod durations;
 mod error;
 mod import;
+mod inspect;
 mod known;
 mod location;
 mod open;

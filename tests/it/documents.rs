@@ -130,6 +130,7 @@ fn answers_for_programs_have_the_keys_of_their_page() {
         ("show", vec!["show", run]),
         ("logs", vec!["logs", run]),
         ("check --explain", vec!["check", "p", "--explain"]),
+        ("doctor", vec!["doctor", "p"]),
     ] {
         let answer = test.runner(args.into_iter().chain(["--json"])).expect(0).json();
         let keys: Vec<String> = answer[0].as_object().unwrap().keys().cloned().collect();

@@ -12,6 +12,7 @@
 mod architecture;
 mod config;
 mod context;
+mod doctor;
 mod documents;
 mod examples;
 mod expect;
