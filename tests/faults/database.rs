@@ -1,0 +1,1 @@
+pub fn database(_f:&crate::Faults){}

@@ -1,0 +1,1 @@
+pub fn race(_f:&crate::Faults){}
