@@ -11,23 +11,26 @@ use crate::harness::{Finished, Project, Test};
 use crate::namespace::mount;
 
 /// Scripts of the project; enough for the lines of one run to need more than one page of the disk.
-const SCRIPTS: usize = 40;
+const SCRIPTS: usize = 24;
 
 pub fn disk(faults: &Faults) {
-    let mut dice = faults.dice(0);
-    for _ in 0..faults.of(1, 8) {
-        full_log(faults, &mut dice);
-        full_run_folder(faults, &mut dice);
-        full_state(faults, &mut dice, true);
-        full_state(faults, &mut dice, false);
-    }
+    let cases: [fn(&Faults, &mut Dice); 4] =
+        [full_log, full_run_folder, |f, d| full_state(f, d, true), |f, d| full_state(f, d, false)];
+    std::thread::scope(|scope| {
+        for (lane, case) in (0..).zip(cases) {
+            scope.spawn(move || {
+                let mut dice = faults.dice(lane);
+                (0..faults.of(1, 8)).for_each(|_| case(faults, &mut dice));
+            });
+        }
+    });
 }
 
 /// A project that fails with its last script, and whose scripts leave a line each in a file outside of the full disk.
-fn project(test: &Test) -> Project {
+fn project(test: &Test, dice: &mut Dice) -> Project {
     let mut project = test.project("p");
     for n in 0..SCRIPTS {
-        let name = format!("{n:02}{}.txt", "x".repeat(n));
+        let name = format!("{n:02}{}.txt", "x".repeat(dice.below(60)));
         project = project.script(&name, &format!("append ../order\nlines {}", n * 20));
     }
     project.script("last.txt", "append ../order\nexit 3")
@@ -80,11 +83,12 @@ fn complete_history(faults: &Faults, test: &Test, what: &str) {
 
 fn full_log(faults: &Faults, dice: &mut Dice) {
     let test = Test::new();
-    let (project, logs) = (project(&test), test.path("p/logs"));
+    let (project, logs) = (project(&test, dice), test.path("p/logs"));
     mount(&logs, "128k");
     mount(&logs.join("runs"), "16m");
     run(faults, &test, "before the log was full", false);
-    fill(&logs, dice.below(3) * 4096);
+    // What is left is the rest of the log's last page, which ends in the middle of some line.
+    fill(&logs, 0);
     let what = "with a full disk for the log";
     let full = run(faults, &test, what, true);
     faults.tally.check(full.stderr.contains("p.log"), || format!("{what}: it doesn't name the log:\n{}", full.stderr));
@@ -106,7 +110,7 @@ fn full_log(faults: &Faults, dice: &mut Dice) {
 
 fn full_run_folder(faults: &Faults, dice: &mut Dice) {
     let test = Test::new();
-    let (project, runs) = (project(&test), test.path("p/logs/runs"));
+    let (project, runs) = (project(&test, dice), test.path("p/logs/runs"));
     mount(&runs, "2m");
     run(faults, &test, "before the run folder was full", false);
     fill(&runs, dice.below(6) * 4096);
@@ -130,7 +134,7 @@ fn full_run_folder(faults: &Faults, dice: &mut Dice) {
 
 fn full_state(faults: &Faults, dice: &mut Dice, made: bool) {
     let test = Test::new();
-    let (project, state) = (project(&test), test.path("state"));
+    let (project, state) = (project(&test, dice), test.path("state"));
     mount(&state, "1m");
     let when = if made { "a state database" } else { "no state database yet" };
     if made {
