@@ -221,9 +221,9 @@ fn list(ends: &[End]) -> String {
 
 /// Whether these events tell of the run's end, in a whole line.
 fn ends_of_run(events: &[u8]) -> bool {
-    whole_lines(events).split(|&byte| byte == b'\n').any(|line| {
-        serde_json::from_slice::<Value>(line).is_ok_and(|event| event["event"] == "run_finished")
-    })
+    whole_lines(events)
+        .split(|&byte| byte == b'\n')
+        .any(|line| serde_json::from_slice::<Value>(line).is_ok_and(|event| event["event"] == "run_finished"))
 }
 
 fn whole_lines(events: &[u8]) -> &[u8] {

@@ -176,7 +176,9 @@ mod on_linux {
             let run = shifted.run();
             faults.tally.count("shifted runs", 1);
             let said = format!("{what}: run {at}, at {} days", shift / DAY);
-            faults.tally.check(run.code == 0 && run.stderr.is_empty(), || format!("{said}: {} {}", run.code, run.stderr));
+            faults
+                .tally
+                .check(run.code == 0 && run.stderr.is_empty(), || format!("{said}: {} {}", run.code, run.stderr));
             let found = archives_of(&project);
             faults.tally.check(found <= archives, || format!("{said}: {found} archives, not {archives}"));
         }

@@ -61,9 +61,10 @@ fn expect_bytes(faults: &Faults, project: &Project, bytes: usize, what: &str) {
 }
 
 fn one_line(faults: &Faults) {
-    let bytes = faults.of(64, 2048) << 20;
-    let what = format!("{} MiB on one line", bytes >> 20);
-    for args in [&["run", "-q", "p"][..], &["run", "-v", "p"]] {
+    for (args, mebibytes) in [(&["run", "-q", "p"][..], faults.of(64, 2048)), (&["run", "-v", "p"], faults.of(8, 256))]
+    {
+        let bytes = mebibytes << 20;
+        let what = format!("{mebibytes} MiB on one line");
         let test = Test::new();
         let project = test.project("p").script("a.txt", &format!("flood {bytes}"));
         watched(faults, start(&test, args), &what).expect(0);
@@ -84,7 +85,7 @@ fn many_lines(faults: &Faults) {
     faults.tally.note(format!("{:.0} lines a second arrived", (RATE * seconds) as f64 / (took as f64 / 1e6)));
 }
 
-/// The bytes of the verb `noise`.
+/// What the subject's verb of this name prints.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed;
     let mut all = Vec::new();
@@ -112,7 +113,9 @@ fn no_text(faults: &Faults) {
     let events: Vec<Value> = run.json();
     faults.tally.check(events.iter().any(|event| event["event"] == "run_finished"), || "no end in the JSON".into());
     faults.tally.check(project.output(0) == noise(seed, bytes), || "noise of 3 MiB did not arrive as it was".into());
-    faults.tally.check(project.output(1) == noise(seed, 5000), || "noise of 5000 bytes did not arrive as it was".into());
+    faults
+        .tally
+        .check(project.output(1) == noise(seed, 5000), || "noise of 5000 bytes did not arrive as it was".into());
     faults.tally.check(project.output(2).len() == 16, || "NULs and the like did not arrive as they were".into());
     let (_, wrong) = crate::audit::read_log(&project);
     faults.tally.check(wrong.is_empty() && project.log().len() == 3, || format!("the log after noise: {wrong:?}"));

@@ -103,7 +103,8 @@ fn run_of(pid: &str) -> Option<String> {
 pub fn guardians(runner: u32) -> Vec<String> {
     let children = std::fs::read_dir(format!("/proc/{runner}/task")).into_iter().flatten().flatten();
     let lists = children.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<String> = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let pids: Vec<String> =
+        lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
     let own = harness::runner();
     pids.into_iter()
         .filter(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program == own))
@@ -119,6 +120,7 @@ pub fn peak_memory(pid: u32) -> Option<u64> {
 }
 
 /// A process in words.
+#[cfg(target_os = "linux")]
 pub fn describe(pid: &str) -> String {
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<String> = String::from_utf8_lossy(&command)
@@ -126,5 +128,11 @@ pub fn describe(pid: &str) -> String {
         .filter(|word| !word.is_empty())
         .map(|word| word.rsplit('/').next().unwrap_or_default().to_owned())
         .collect();
-    format!("{pid} {}", words.join(" "))
+    let marked = if run_of(pid).is_some() { "" } else { " without a mark" };
+    format!("{pid} {}{marked}", words.join(" "))
+}
+
+#[cfg(windows)]
+pub fn describe(pid: &str) -> String {
+    pid.to_owned()
 }

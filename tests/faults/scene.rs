@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Faults;
 use crate::audit::{self, Audit};
 use crate::dice::Dice;
-use crate::harness::{Finished, Project, Test};
+use crate::harness::{Project, Test};
 use crate::remains;
 
 /// The longest that a script's process may outlive its runner.
@@ -154,10 +154,5 @@ impl Scene {
     /// Compares log, events and history of everything that ran so far.
     pub fn audit(&self, faults: &Faults, what: &str) -> Audit {
         audit::audit(faults, &self.test, &self.projects(), &self.before, what)
-    }
-
-    /// A command of the runner's, which has to succeed.
-    pub fn runner(&self, args: &[&str]) -> Finished {
-        self.test.runner(args).expect(0)
     }
 }

@@ -76,16 +76,18 @@ impl Tally {
             let times = all.longest.iter().map(|(what, time)| format!("{what} at most {} ms", time.as_millis()));
             let told: Vec<String> = counts.chain(times).chain(all.notes.iter().cloned()).collect();
             let verdict = if all.failures.is_empty() { "ok" } else { "FAILED" };
-            println!("{part}: {verdict} in {:.1} s: {}", took.as_secs_f64(), told.join(", "));
+            let mut text = format!("{part}: {verdict} in {:.1} s: {}\n", took.as_secs_f64(), told.join(", "));
             for why in &all.skipped {
-                println!("    skipped: {why}");
+                text += &format!("    skipped: {why}\n");
             }
             for failure in all.failures.iter().take(SHOWN) {
-                println!("    failed: {}", failure.replace('\n', "\n        "));
+                text += &format!("    failed: {}\n", failure.trim_end().replace('\n', "\n        "));
             }
             if all.failures.len() > SHOWN {
-                println!("    failed: {} more", all.failures.len() - SHOWN);
+                text += &format!("    failed: {} more\n", all.failures.len() - SHOWN);
             }
+            // At once, since other parts print too.
+            print!("{text}");
             all.failures.is_empty()
         })
     }
