@@ -108,11 +108,12 @@ impl Scene {
         dirs.map(|dir| dir.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
-    /// Remembers what the events of each run are now. To be called while no runner lives.
+    /// Remembers what the events of each run are now, unless they are remembered from an earlier time. To be called while
+    /// no runner lives.
     pub fn remember(&mut self) {
         for dir in self.projects().into_iter().flat_map(|project| project.run_dirs()) {
             let events = std::fs::read(dir.join("events.jsonl")).unwrap_or_default();
-            self.before.insert(dir, events);
+            self.before.entry(dir).or_insert(events);
         }
     }
 
