@@ -85,10 +85,8 @@ pub fn read_run(dir: &Path) -> Run {
                     minutes: format!("{minutes:.2}"),
                 });
             }
-            "script_skipped" => {
-                if !settled.insert(index) {
-                    run.wrong.push(format!("script {index} has an end and was skipped"));
-                }
+            "script_skipped" if !settled.insert(index) => {
+                run.wrong.push(format!("script {index} has an end and was skipped"));
             }
             "run_finished" => {
                 if run.status.is_some() {

@@ -2,12 +2,11 @@
 //! scripts that read. What it costs the runner in memory is told, and bounded.
 
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::Faults;
 use crate::harness::{Finished, Project, Test, finish};
+use crate::{Faults, remains};
 
 /// Bytes that a runner may need, whatever scripts print: twice what it keeps of an output, and itself.
 const MEMORY: u64 = 64 << 20;
@@ -29,13 +28,7 @@ pub fn flood(faults: &Faults) {
 
 /// Waits for a runner, and watches the largest memory that it needs.
 fn watched(faults: &Faults, mut runner: Child, what: &str) -> Finished {
-    let mut peak = 0;
-    #[cfg(target_os = "linux")]
-    while runner.try_wait().unwrap().is_none() {
-        peak = peak.max(crate::remains::peak_memory(runner.id()).unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let _ = runner.try_wait();
+    let peak = remains::peak_memory(&mut runner).unwrap_or(0);
     faults.tally.count("runs", 1);
     faults.tally.check(peak < MEMORY, || format!("{what}: the runner needed {} MiB", peak >> 20));
     if peak > 0 {

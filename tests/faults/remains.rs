@@ -111,12 +111,23 @@ pub fn guardians(runner: u32) -> Vec<String> {
         .collect()
 }
 
-/// The largest resident memory of a process so far, in bytes; none once it is gone.
+/// The largest resident memory of a process, in bytes, watched until it ends; `None` where that can't be read.
 #[cfg(target_os = "linux")]
-pub fn peak_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
+pub fn peak_memory(process: &mut std::process::Child) -> Option<u64> {
+    let mut peak = None;
+    while process.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(kib.map(|kib| kib * 1024));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    peak
+}
+
+#[cfg(windows)]
+pub fn peak_memory(_process: &mut std::process::Child) -> Option<u64> {
+    None
 }
 
 /// A process in words.
