@@ -10,6 +10,10 @@ ci:
 test *ARGS:
     cargo test {{ARGS}}
 
+# What becomes of runs when everything goes wrong, in the long form; parts: kills, disk, database, clock, race, …
+faults *PARTS:
+    cargo test --release --test faults -- --long {{PARTS}}
+
 # Format, clippy, dependencies
 lint:
     cargo fmt --check

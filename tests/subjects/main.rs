@@ -129,6 +129,36 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
             let block = vec![1_u8; rest.parse::<usize>().unwrap() * 1024 * 1024];
             println!("{}", block.iter().map(|&byte| u64::from(byte)).sum::<u64>());
         }
+        // The rest of the line is done by a child, which is waited for.
+        "inner" => inner(rest),
+        // `MILLISECONDS SECONDS`: again and again the process forks and ends, and so is another one each time.
+        #[cfg(unix)]
+        "hydra" => system::hydra(rest),
+        // `PIDFILE SECONDS`: waits a second to be asked to end; if it is, leaves such a child and ends.
+        #[cfg(unix)]
+        "fork-when-asked" => {
+            if system::asked_to_end(Duration::from_secs(1)) {
+                leave(rest, false, true);
+                std::process::exit(0);
+            }
+        }
+        // `FILE SECONDS`: keeps a file that nobody else may have meanwhile.
+        "alone" => {
+            let (file, time) = rest.split_once(' ').unwrap();
+            std::fs::File::create_new(file).expect("to be alone");
+            std::thread::sleep(seconds(time));
+            std::fs::remove_file(file).unwrap();
+        }
+        // `SEED BYTES`: bytes of every value, the same ones for the same seed.
+        "noise" => {
+            let (seed, bytes) = rest.split_once(' ').unwrap();
+            noise(seed.parse().unwrap(), bytes.parse().unwrap());
+        }
+        // `RATE SECONDS`: so many lines a second.
+        "pour" => {
+            let (rate, time) = rest.split_once(' ').unwrap();
+            pour(rate.parse().unwrap(), time.parse().unwrap());
+        }
         _ => panic!("unknown verb {verb}"),
     }
 }
@@ -152,6 +182,36 @@ fn flood(mut left: usize) {
         stdout.write_all(&block[..piece]).unwrap();
         left -= piece;
     }
+}
+
+/// The generator of xorshift64, eight bytes at a time.
+fn noise(seed: u64, bytes: usize) {
+    let mut state = seed.max(1);
+    let mut all = Vec::with_capacity(bytes + 8);
+    while all.len() < bytes {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        all.extend_from_slice(&state.to_le_bytes());
+    }
+    std::io::stdout().write_all(&all[..bytes]).unwrap();
+}
+
+/// In pieces of a hundredth of a second.
+fn pour(rate: u64, time: u64) {
+    let begin = std::time::Instant::now();
+    let mut stdout = std::io::stdout().lock();
+    for tick in 0..time * 100 {
+        let piece: String = (tick * rate / 100..(tick + 1) * rate / 100).map(|n| format!("line {n}\n")).collect();
+        stdout.write_all(piece.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(10 * (tick + 1)).saturating_sub(begin.elapsed()));
+    }
+}
+
+fn inner(line: &str) {
+    let program = format!("inner-{}.program", std::process::id());
+    std::fs::write(&program, line).unwrap();
+    Command::new(std::env::current_exe().unwrap()).arg(&program).stdin(Stdio::null()).status().unwrap();
 }
 
 /// `PIDFILE SECONDS`
@@ -277,6 +337,40 @@ mod system {
 
     pub fn crash() {
         signal_self(libc::SIGSEGV);
+    }
+
+    /// Blocks SIGTERM and waits for it; whether it came.
+    pub fn asked_to_end(patience: std::time::Duration) -> bool {
+        // SAFETY: the set is made by `sigemptyset` before it is read, and both pointers are to locals.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, libc::SIGTERM);
+            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+            let begin = std::time::Instant::now();
+            while begin.elapsed() < patience {
+                let mut pending = std::mem::zeroed();
+                libc::sigpending(&mut pending);
+                if libc::sigismember(&pending, libc::SIGTERM) == 1 {
+                    return true;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        false
+    }
+
+    pub fn hydra(rest: &str) {
+        let (pause, time) = rest.split_once(' ').unwrap();
+        let pause = std::time::Duration::from_millis(pause.parse().unwrap());
+        let (begin, time) = (std::time::Instant::now(), super::seconds(time));
+        while begin.elapsed() < time {
+            // SAFETY: this process has one thread, so that its child may go on with everything.
+            if unsafe { libc::fork() } > 0 {
+                std::process::exit(0);
+            }
+            std::thread::sleep(pause);
+        }
     }
 
     pub fn signal_self(signal: i32) {
