@@ -9,9 +9,6 @@ use crate::event::Stream;
 
 /// What stands for a secret.
 const MASK: &str = "***";
-/// Bytes of all secrets together up to which the fastest automaton is made; past that it would take more memory and time
-/// to make than it saves.
-const SMALL: usize = 4096;
 
 /// Replaces secrets. A clone shares what it knows.
 #[derive(Clone)]
@@ -38,13 +35,10 @@ impl Masker {
         if forms.is_empty() {
             return Ok(None);
         }
-        let kind = if forms.iter().map(Vec::len).sum::<usize>() > SMALL {
-            AhoCorasickKind::ContiguousNFA
-        } else {
-            AhoCorasickKind::DFA
-        };
-        // Where one secret begins like another, the whole of the longer one has to go.
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(Some(kind)).build(&forms)?;
+        // Where one secret begins like another, the whole of the longer one has to go. Of this kind because it is made
+        // quickly, at each run's start; what it is slower at is skipped by looking for rare bytes first.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&forms)?;
         let longest = forms.iter().map(Vec::len).max().unwrap_or_default();
         let mut first = [false; 256];
         forms.iter().filter_map(|form| form.first()).for_each(|&byte| first[usize::from(byte)] = true);

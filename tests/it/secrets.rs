@@ -89,6 +89,8 @@ fn secrets_are_masked_wherever_they_would_be_shown() {
     assert_eq!(project.output_text(3), "of ***\n");
     let ends = project.ends();
     assert_eq!(ends[4]["outcome"]["what"], "***.csv is not there");
+    // Windows tells the program alone.
+    #[cfg(unix)]
     assert!(ends[5]["leaked"][0]["command"].as_str().unwrap().contains("***.pid"), "{}", ends[5]);
     assert!(ends[6]["outcome"]["error"].as_str().unwrap().contains("with-***"), "{}", ends[6]);
     assert!(run.stdout.contains("p | DB_PASSWORD=***\n"), "{}", run.stdout);
