@@ -38,6 +38,9 @@ pub(super) fn run_here<'a>(
         Ok(history) => (history, Vec::new()),
         Err(why) => (None, vec![why]),
     };
+    if let Some(history) = &history {
+        store::remember_project(history.state_dir(), &project.root);
+    }
     if locks.project.is_forced() {
         let what = "the run that has the project's lock is dead, and the system doesn't release the lock";
         troubles.push(format!("{what}; this run goes on without it"));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::RunId;
-use crate::store::{Baselines, Batch, Durability, OpenOptions, Store, StoreError, remember_projects};
+use crate::store::{Baselines, Batch, Durability, OpenOptions, Store, StoreError};
 
 /// How long events wait for others to be committed with.
 const GATHER: Duration = Duration::from_millis(100);
@@ -214,8 +214,6 @@ impl Worker {
                         if let Err(error) = runtime.block_on(self.open()) {
                             self.note(&error);
                         }
-                        // At once: a run that dies now is to be found.
-                        remember_projects(&self.state_dir, &self.pending);
                     }
                 }
                 Ok(Message::Baselines { project_dir, scripts, reply }) => {

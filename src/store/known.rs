@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Batch;
+use super::open::create_dir;
 
 /// One project folder a line, each a JSON text: paths may hold anything.
 const KNOWN_FILE: &str = "projects.jsonl";
@@ -16,10 +16,11 @@ pub fn remembered_projects(state_dir: &Path) -> Vec<PathBuf> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// Adds the projects of runs that begin to the list, without waiting for the database to have them.
-pub(crate) fn remember_projects(state_dir: &Path, batch: &Batch) {
-    // Without the list only dead runs and a lost database are harder to find.
-    let _ = remember(state_dir, batch.starts.values().map(|start| start.project_dir.as_str()));
+/// Adds a project to the list, and makes the folder if need be: for a run that begins, and may die before the database
+/// knows of it.
+pub(crate) fn remember_project(state_dir: &Path, root: &Path) {
+    // Without the list only dead runs, and what was in a lost database, are harder to find.
+    let _ = create_dir(state_dir).and_then(|()| remember(state_dir, [&*root.to_string_lossy()].into_iter()));
 }
 
 /// Adds to the list what it lacks.

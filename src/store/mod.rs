@@ -29,7 +29,7 @@ pub use closing::{BrokenOff, Death};
 pub use durations::{Baselines, ScriptStats};
 pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, import_project};
-pub(crate) use known::remember_projects;
+pub(crate) use known::remember_project;
 pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};

@@ -222,7 +222,7 @@ fn sync_dir(dir: &Path) {
 }
 
 /// The user's alone: it will hold mails too.
-fn create_dir(dir: &Path) -> std::io::Result<()> {
+pub(super) fn create_dir(dir: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -148,7 +148,8 @@ impl Store {
         let statements = Statements::of(batch).map_err(|error| self.error(sqlx::Error::Encode(Box::new(error))))?;
         statements.commit(&mut self.connection).await.map_err(|error| self.error(error))?;
         if let (false, Some(dir)) = (batch.starts.is_empty(), self.path.parent()) {
-            known::remember_projects(dir, batch);
+            // Without the list only a lost database is harder to fill again.
+            let _ = known::remember(dir, batch.starts.values().map(|start| start.project_dir.as_str()));
         }
         match durability {
             Durability::Process => Ok(()),

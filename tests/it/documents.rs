@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",

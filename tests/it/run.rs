@@ -334,7 +334,7 @@ fn a_runner_that_is_killed_leaves_no_process_and_no_lock() {
         std::fs::remove_file(project.root.join(file)).unwrap();
     }
     test.runner(["run", "p"]).expect(0);
-    assert_eq!(project.log_ends(), ["a.txt - success"]);
+    assert_eq!(project.log_ends(), ["a.txt - failure - interrupted: the runner died", "a.txt - success"]);
 }
 
 #[cfg(unix)]

@@ -75,7 +75,7 @@ async fn find(store: &mut Store, prefix: &str) -> Result<(RunReport, Vec<Place>)
         }
         return Ok((known, places));
     };
-    Ok((RunReport { parent: told.parent, planned: told.planned, ..known }, places))
+    Ok((RunReport { parent: told.parent, planned: told.planned, started: told.started, ..known }, places))
 }
 
 fn place(script: PlannedScript) -> Place {

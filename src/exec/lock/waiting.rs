@@ -148,13 +148,13 @@ pub(super) async fn acquire<W: Wanted>(wanted: &W, patience: &Patience<'_>) -> R
                 Attempt::Busy(busy) => busy,
             },
         };
-        let limit = patience.limit.map(|limit| (limit, limit.saturating_sub(begin.elapsed())));
-        let waited = limit.map(|_| begin.elapsed());
+        let left = patience.limit.map(|limit| limit.saturating_sub(begin.elapsed()));
+        let waited = patience.limit;
         let pause = match busy {
             Busy::Living(holder) => {
                 unclear_since = None;
-                let left = match limit {
-                    Some((_, left)) if !left.is_zero() => left,
+                let left = match left {
+                    Some(left) if !left.is_zero() => left,
                     _ if confirmed => return Err(InVain::Held(Held { holder: Some(holder), waited })),
                     // One that is being killed looks alive for an instant.
                     _ => {
@@ -176,7 +176,7 @@ pub(super) async fn acquire<W: Wanted>(wanted: &W, patience: &Patience<'_>) -> R
                 let over = unclear_since.get_or_insert_with(Instant::now).elapsed() > GRACE;
                 match unclear {
                     Busy::Gone(number) if over => return Ok(wanted.forced(number)),
-                    _ if over && limit.is_none_or(|(_, left)| left.is_zero()) => {
+                    _ if over && left.is_none_or(|left| left.is_zero()) => {
                         return Err(InVain::Held(Held { holder: None, waited }));
                     }
                     _ => SOON,
