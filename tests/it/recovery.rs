@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, Project, Test, finish, wait_for, wait_for_file};
+#[cfg(unix)]
+use crate::harness::Finished;
+use crate::harness::{Project, Test, finish, wait_for, wait_for_file};
 
 /// The whole events of a run.
 fn events(run_dir: &Path) -> Vec<Value> {
