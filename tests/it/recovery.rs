@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, Project, Test, finish, wait_for, wait_for_file};
+#[cfg(unix)]
+use crate::harness::Finished;
+use crate::harness::{Project, Test, finish, wait_for, wait_for_file};
 
 /// The whole events of a run.
 fn events(run_dir: &Path) -> Vec<Value> {
@@ -42,7 +44,7 @@ fn waiting(test: &Test, name: &str) -> Project {
 fn killed(test: &Test, project: &Project, args: &[&str]) -> String {
     let name = project.name();
     let dotenv = project.root.join(".env");
-    std::fs::write(&dotenv, "LOGIN_MAIL=reports@example.com\nPASSWORD_MAIL=of the mailbox\n").unwrap();
+    std::fs::write(&dotenv, "LOGIN_MAIL=reports@example.com\nPASSWORD_MAIL=of-the-mailbox\n").unwrap();
     let runner = test.start(["run", &name].iter().chain(args));
     wait_for_file(&project.root.join("started"));
     let run = id(&project.run_dirs().into_iter().find(|dir| of_kind(&events(dir), "run_finished").is_empty()).unwrap());

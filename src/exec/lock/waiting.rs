@@ -179,6 +179,7 @@ pub(super) async fn acquire<W: Wanted>(wanted: &W, patience: &Patience<'_>) -> R
                     _ if over && left.is_none_or(|left| left.is_zero()) => {
                         return Err(InVain::Held(Held { holder: None, waited }));
                     }
+                    _ if over => LATER,
                     _ => SOON,
                 }
             }
