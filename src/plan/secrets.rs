@@ -241,6 +241,8 @@ fn ascii_json(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn secrets(name: &str, value: &str) -> Vec<String> {
@@ -356,6 +358,16 @@ mod tests {
             "x%",
         ] {
             assert!(secrets("ADDRESS", value).is_empty(), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_variable_is_survived_and_what_counts_is_known(name in ".{0,12}", value in "([a-z%:/@=;é\"\\\\ \n]|.){0,40}") {
+            let _ = secrets(&name, &value);
+            let forms = secrets("SERVICE_TOKEN", &value);
+            prop_assert_eq!(counts(value.trim()), forms.contains(&value.trim().to_owned()));
+            prop_assert!(forms.iter().all(|form| form.chars().count() >= SHORTEST));
         }
     }
 }

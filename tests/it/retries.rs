@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Project, Test};
+use crate::harness::{Project, Test, finish, wait_for, wait_for_file};
 
 fn kinds(project: &Project) -> Vec<Value> {
     project.ends().iter().map(|end| end["outcome"]["kind"].clone()).collect()
@@ -71,11 +71,50 @@ fn failures_that_are_not_named_are_final() {
     assert_eq!(project.log_ends().len(), 4);
 }
 
+#[test]
+fn each_attempts_output_is_read_also_while_it_happens() {
+    let test = Test::new();
+    let project = test
+        .project("p")
+        .script_with(
+            "a.txt",
+            "env RUNNER_ATTEMPT\nappend started\nwait-for go\nprint on\nsucceed-at tries 3",
+            json!({"retries": {"count": 2, "delay": "1ms"}}),
+        )
+        .script("b.txt", "print b");
+    let runner = test.start(["run", "p"]);
+    wait_for_file(&project.root.join("started"));
+    let id = project.run_dir().file_name().unwrap().to_string_lossy().into_owned();
+    let listed = || test.runner(["show", &id]).code == 0;
+    wait_for("the run in the history", || listed().then_some(()));
+    let logs = test.start(["logs", "-f", &id]);
+    std::fs::write(project.root.join("go"), "").unwrap();
+    finish(runner).expect(0);
+    let followed = finish(logs).expect(0).stdout;
+    let output = |attempt: u32| format!("RUNNER_ATTEMPT={attempt}\non\n");
+    let expected = format!(
+        "==> a.txt, attempt 1: exit code 1\n{}\n==> a.txt, attempt 2: exit code 1\n{}\n==> a.txt, attempt 3: success\n{}\n\
+         ==> b.txt: success\nb\n",
+        output(1),
+        output(2),
+        output(3)
+    );
+    // What the headings say depends on when the attempt was met.
+    let ends = |text: &str| {
+        let end = |line: &str| line.split(": ").next().unwrap().replace(", attempt 1", "");
+        let lines = text.lines().map(|line| if line.starts_with("==> ") { end(line) } else { line.to_owned() });
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&followed), ends(&expected));
+    assert_eq!(test.runner(["logs", &id]).expect(0).stdout, expected);
+    let alone = test.runner(["logs", &id, "a.txt"]).expect(0).stdout;
+    assert_eq!(format!("{alone}\n==> b.txt: success\nb\n"), expected);
+}
+
 // Signals from outside: there are none elsewhere.
 #[cfg(unix)]
 #[test]
 fn whoever_interrupts_the_pause_does_not_wait_for_it() {
-    use crate::harness::{finish, wait_for};
     for (signal, by) in [("-2", "Ctrl-C"), ("-15", "SIGTERM")] {
         let test = Test::new();
         let project = test

@@ -83,10 +83,10 @@ pub(in crate::cli) fn logs(args: &LogsArgs, state: &StateDir, output: &Output) -
     })
 }
 
-/// The file that a running script's output goes to.
-fn output_file(script: &ScriptReport) -> PathBuf {
+/// The file that the output of an attempt goes to.
+fn output_file(script: &ScriptReport, attempt: u32) -> PathBuf {
     let file_name = Path::new(&script.script).file_name().unwrap_or_default();
-    PathBuf::from(output_name(script.index, &file_name.to_string_lossy(), script.attempts))
+    PathBuf::from(output_name(script.index, &file_name.to_string_lossy(), attempt))
 }
 
 /// Whether the runner of a run without an end still lives.

@@ -99,8 +99,8 @@ impl Lab {
     }
 }
 
-fn running_output(script: &ScriptReport) -> std::path::PathBuf {
-    format!("{}.out", script.index).into()
+fn running_output(script: &ScriptReport, attempt: u32) -> std::path::PathBuf {
+    format!("{}.{attempt}.out", script.index).into()
 }
 
 #[test]
@@ -353,20 +353,26 @@ fn logs_prints_each_scripts_output_under_its_name() {
     run(async {
         let mut lab = Lab::new().await;
         lab.write_output('a', "0.out", "loaded 3 rows\n");
+        lab.write_output('a', "1.1.out", "too slow\n");
         lab.write_output('a', "1.out", "no newline");
         let expected = "\
 ==> load.py: success
 loaded 3 rows
 
-==> transform.py: exit code 3
+==> transform.py, attempt 1: timeout after 2 s, had to be killed
+too slow
+
+==> transform.py, attempt 2: exit code 3
 no newline
 
 ==> report.py: skipped: transform.py failed before it
 ";
         assert_eq!(lab.logs("a", None).await.unwrap(), expected);
         assert_eq!(lab.logs("a", Some("load.py")).await.unwrap(), "loaded 3 rows\n");
+        let attempts = &expected[expected.find("==> transform").unwrap()..expected.find("\n\n==> report").unwrap()];
+        let attempts = format!("{attempts}\n");
         for name in ["src/transform.py", "transform.py", "2"] {
-            assert_eq!(lab.logs("a", Some(name)).await.unwrap(), "no newline", "{name}");
+            assert_eq!(lab.logs("a", Some(name)).await.unwrap(), attempts, "{name}");
         }
         let error = lab.logs("a", Some("x")).await.unwrap_err().to_string();
         assert_eq!(error, "run aaaaaaaaaaaaa has no script `x`, only load.py, transform.py, report.py");
@@ -391,12 +397,13 @@ fn following_goes_on_until_the_run_ends() {
         let events = eventful(&id('c'), &project, 3590);
         write_folder(&project, &id('c'), &events[..4], "");
         lab.write_output('c', "0.out", "loaded\n");
-        lab.write_output('c', "1.out", "step 1\n");
+        lab.write_output('c', "1.1.out", "step 1\n");
+        lab.write_output('c', "1.out", "again\n");
         let round = std::cell::Cell::new(0);
         let next_round = |_: &RunReport| {
             round.set(round.get() + 1);
             match round.get() {
-                2 => lab_write(&project, "1.out", "step 1\nstep 2\n"),
+                2 => lab_write(&project, "1.1.out", "step 1\nstep 2\n"),
                 3 => write_folder(&project, &id('c'), &events, ""),
                 _ => {}
             }
@@ -411,7 +418,8 @@ fn following_goes_on_until_the_run_ends() {
         };
         let mut out = Vec::new();
         logs(&mut lab.store, &request, &view(false), &mut out).await.unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "step 1\nstep 2\n");
+        let told = "step 1\nstep 2\n\n==> transform.py, attempt 2: exit code 3\nagain\n";
+        assert_eq!(String::from_utf8(out).unwrap(), told);
         assert_eq!(round.get(), 3);
     });
 }
