@@ -19,8 +19,8 @@ pub(crate) use kept::settle_output;
 pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, ProjectLock, dead_runs, lives};
 pub(crate) use lock::{RecoveryLock, forget};
 pub use os::default_spawner;
-pub use os::identity::{is_alive, of_this_process, restarted_since};
 #[cfg(target_os = "linux")]
 pub use os::guardian;
+pub use os::identity::{is_alive, of_this_process, restarted_since};
 pub use remains::end_remains;
 pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

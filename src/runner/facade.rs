@@ -35,8 +35,9 @@ impl Runner {
     pub fn run(&self, options: RunOptions) -> Result<RunOutput, RunError> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("project-runner".into());
-            let running =
-                thread.spawn_scoped(scope, || run_here(&self.project, options, None, &trace)).map_err(RunError::System)?;
+            let running = thread
+                .spawn_scoped(scope, || run_here(&self.project, options, None, &trace))
+                .map_err(RunError::System)?;
             running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }

@@ -186,10 +186,8 @@ fn output_file(report: &RunReport, index: usize, attempt: u32) -> String {
 
 /// Whether a run's folder tells of nothing: its runner died before it could write the first event.
 pub(crate) fn never_began(run_dir: &Path) -> bool {
-    std::fs::read(run_dir.join(EventsFile::NAME)).map_or_else(
-        |error| error.kind() == std::io::ErrorKind::NotFound,
-        |events| !events.contains(&b'\n'),
-    )
+    std::fs::read(run_dir.join(EventsFile::NAME))
+        .map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |events| !events.contains(&b'\n'))
 }
 
 /// Deletes the folder of a run that had not begun, as far as nothing else is in it.

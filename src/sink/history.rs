@@ -66,9 +66,7 @@ impl HistoryWriter {
         };
         match std::thread::Builder::new().name("history".to_owned()).spawn(work) {
             Ok(thread) => Self { sender: Some(sender), thread: Some(thread), not_started: None, state_dir: dir },
-            Err(error) => {
-                Self { sender: None, thread: None, not_started: Some(error.to_string()), state_dir: dir }
-            }
+            Err(error) => Self { sender: None, thread: None, not_started: Some(error.to_string()), state_dir: dir },
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) mod samples;
 mod tests;
 
 pub use batch::Batch;
-pub use error::StoreError;
 pub use closing::{BrokenOff, Death};
+pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, import_project};
 pub(crate) use known::remember_project;
 pub use known::remembered_projects;

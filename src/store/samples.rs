@@ -14,8 +14,12 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 
 /// The start of a run of `scripts`.
 pub(crate) fn started(run_id: &RunId, project_dir: &Path, time: DateTime<Utc>, scripts: &[&str]) -> RunEvent {
-    let planned =
-        |name: &&str| PlannedScript { name: (*name).into(), script: format!("src/{name}"), file_name: (*name).into(), occurrence: 1 };
+    let planned = |name: &&str| PlannedScript {
+        name: (*name).into(),
+        script: format!("src/{name}"),
+        file_name: (*name).into(),
+        occurrence: 1,
+    };
     let kind = EventKind::RunStarted {
         version: EVENTS_VERSION,
         run_id: run_id.clone(),

@@ -87,7 +87,8 @@ fn a_run_that_was_killed_can_be_resumed_at_once() {
     assert!(shown.contains("b.txt") && shown.contains("c.txt") && !shown.contains("a.txt"), "{shown}");
     let resumed = finish(test.start(["resume", &run])).expect(0);
     assert!(resumed.stdout.contains("going on with run"), "{}", resumed.stdout);
-    let expected = ["a.txt - success", "b.txt - failure - interrupted: the runner died", "b.txt - success", "c.txt - success"];
+    let expected =
+        ["a.txt - success", "b.txt - failure - interrupted: the runner died", "b.txt - success", "c.txt - success"];
     assert_eq!(project.log_ends(), expected);
     assert_eq!(std::fs::read_to_string(project.root.join("ran")).unwrap().lines().count(), 1);
     // Only what was under way failed; what comes after it was skipped.

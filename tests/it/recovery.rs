@@ -31,10 +31,10 @@ fn kill(mut runner: Child) {
 
 /// A project that mails each run, and whose script waits for the file `go`.
 fn waiting(test: &Test, name: &str) -> Project {
-    test.project(name).set("email_strategy", "all").script("first.txt", "print first").script(
-        "wait.txt",
-        "print before\ntouch started\nwait-for go\nprint after",
-    )
+    test.project(name)
+        .set("email_strategy", "all")
+        .script("first.txt", "print first")
+        .script("wait.txt", "print before\ntouch started\nwait-for go\nprint after")
 }
 
 /// A run of it that was killed while its second script ran; what it could have signed in with is gone since. Returns the
@@ -45,7 +45,10 @@ fn killed(test: &Test, project: &Project, args: &[&str]) -> String {
     std::fs::write(&dotenv, "LOGIN_MAIL=reports@example.com\nPASSWORD_MAIL=of-the-mailbox\n").unwrap();
     let runner = test.start(["run", &name].iter().chain(args));
     wait_for_file(&project.root.join("started"));
-    let run = id(&project.run_dirs().into_iter().find(|dir| of_kind(&events(dir), "run_finished").is_empty()).unwrap());
+    let run_dir = project.run_dirs().into_iter().find(|dir| of_kind(&events(dir), "run_finished").is_empty()).unwrap();
+    // What it printed has to have arrived.
+    wait_for_file(&run_dir.join("002-wait.txt.out"));
+    let run = id(&run_dir);
     kill(runner);
     std::fs::remove_file(dotenv).unwrap();
     std::fs::write(project.root.join("go"), "").unwrap();
@@ -132,12 +135,13 @@ fn the_next_run_records_a_dead_one_and_mails_about_it() {
     let run = killed(&test, &project, &["--mail-dir", "mails"]);
     let next = test.runner(["run", "p", "--mail-dir", "mails"]).expect(0);
     let told = format!("p: run {run} of ");
-    assert!(next.stderr.contains(&told) && next.stderr.contains("broke off at wait.txt (the runner died)"), "{}", next.stderr);
-    check_all_runs(&project, &test.path("mails"));
-    assert_eq!(
-        project.log_ends()[..2],
-        ["first.txt - success", "wait.txt - failure - interrupted: the runner died"]
+    assert!(
+        next.stderr.contains(&told) && next.stderr.contains("broke off at wait.txt (the runner died)"),
+        "{}",
+        next.stderr
     );
+    check_all_runs(&project, &test.path("mails"));
+    assert_eq!(project.log_ends()[..2], ["first.txt - success", "wait.txt - failure - interrupted: the runner died"]);
     assert_eq!(status(&test, &run), "interrupted");
     let events = events(&project.root.join("logs/runs").join(&run));
     let end = of_kind(&events, "script_finished")[1];
@@ -275,7 +279,8 @@ fn of_two_runners_after_a_death_one_sees_to_it() {
         let mut runners = [test.start(args), test.start(args)];
         // One of them gets to the script; the other is refused.
         wait_for_file(&project.root.join("started"));
-        let refused = wait_for("the other's end", || runners.iter_mut().position(|one| one.try_wait().unwrap().is_some()));
+        let refused =
+            wait_for("the other's end", || runners.iter_mut().position(|one| one.try_wait().unwrap().is_some()));
         std::fs::write(project.root.join("go"), "").unwrap();
         let [a, b] = runners.map(finish);
         let (first, second) = if refused == 0 { (a, b) } else { (b, a) };
@@ -289,10 +294,10 @@ fn of_two_runners_after_a_death_one_sees_to_it() {
 #[test]
 fn the_end_of_a_long_output_is_put_behind_its_beginning() {
     let test = Test::new();
-    let project = test.project("p").set("output", json!({"first": 200, "last": 300})).script(
-        "a.txt",
-        "lines 5000\ntouch started\nwait-for go",
-    );
+    let project = test
+        .project("p")
+        .set("output", json!({"first": 200, "last": 300}))
+        .script("a.txt", "lines 5000\ntouch started\nwait-for go");
     let runner = test.start(["run", "p"]);
     wait_for_file(&project.root.join("started"));
     let tail = project.run_dir().join("001-a.txt.out.tail");

@@ -52,7 +52,7 @@ pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir,
         }),
     };
     flags.profile = flags.profile.or_else(|| report.profile.clone());
-    run_projects(&[report.project_dir.clone()], 1, flags, request, state, output)
+    run_projects(std::slice::from_ref(&report.project_dir), 1, flags, request, state, output)
 }
 
 /// The run, and where in its project each of its scripts stands.
@@ -87,7 +87,8 @@ fn chosen(report: &RunReport, how: Following) -> Vec<usize> {
     match how {
         Following::Retry => report.failures().map(|script| script.index).collect(),
         Following::Resume => {
-            let begin = report.scripts.iter().position(|script| !script.outcome.as_ref().is_some_and(Outcome::is_success));
+            let begin =
+                report.scripts.iter().position(|script| !script.outcome.as_ref().is_some_and(Outcome::is_success));
             (begin.unwrap_or(report.scripts.len())..report.scripts.len()).collect()
         }
     }

@@ -131,7 +131,11 @@ fn sentence(error: &CommandError) -> String {
 
 /// Records what run folders know and the database doesn't: those of `folder`, else of all projects that are known, or
 /// were before the database was lost, and of the folder one stands in.
-pub(super) async fn bring_up_to_date(store: &mut Store, folder: Option<&Path>, output: &Output) -> Result<(), StoreError> {
+pub(super) async fn bring_up_to_date(
+    store: &mut Store,
+    folder: Option<&Path>,
+    output: &Output,
+) -> Result<(), StoreError> {
     let mut folders: Vec<PathBuf> = match folder {
         Some(folder) => vec![folder.to_owned()],
         None => {

@@ -96,11 +96,7 @@ impl RecoveryLock {
     ///
     /// # Errors
     /// When the file can't be made or locked.
-    pub(crate) fn acquire(
-        logs_dir: &Path,
-        patience: Duration,
-        give_up: &dyn Fn() -> bool,
-    ) -> io::Result<Option<Self>> {
+    pub(crate) fn acquire(logs_dir: &Path, patience: Duration, give_up: &dyn Fn() -> bool) -> io::Result<Option<Self>> {
         let file = open(&logs_dir.join(".recovery.lock"))?;
         let begin = Instant::now();
         loop {

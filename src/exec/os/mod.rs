@@ -15,9 +15,9 @@ use direct_unix::DirectSpawner;
 #[cfg(all(unix, not(target_os = "linux")))]
 use identity_unix as identity_system;
 #[cfg(target_os = "linux")]
-use linux::identity as identity_system;
-#[cfg(target_os = "linux")]
 pub use linux::guardian;
+#[cfg(target_os = "linux")]
+use linux::identity as identity_system;
 #[cfg(windows)]
 use windows::JobSpawner as DirectSpawner;
 #[cfg(windows)]

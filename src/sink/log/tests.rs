@@ -59,8 +59,12 @@ fn run_id() -> RunId {
 }
 
 fn started(names: &[&str]) -> EventKind {
-    let script =
-        |name: &&str| PlannedScript { name: (*name).into(), script: (*name).into(), file_name: (*name).into(), occurrence: 1 };
+    let script = |name: &&str| PlannedScript {
+        name: (*name).into(),
+        script: (*name).into(),
+        file_name: (*name).into(),
+        occurrence: 1,
+    };
     EventKind::RunStarted {
         version: EVENTS_VERSION,
         run_id: run_id(),
