@@ -1,5 +1,7 @@
 //! What tells a process from all others, and whether it lives.
 
+use std::sync::OnceLock;
+
 use super::identity_system as system;
 use crate::model::ProcessIdentity;
 
@@ -21,7 +23,8 @@ pub(in crate::exec) enum Life {
 /// This process.
 #[must_use]
 pub fn of_this_process() -> ProcessIdentity {
-    system::of_this_process()
+    static THIS: OnceLock<ProcessIdentity> = OnceLock::new();
+    THIS.get_or_init(system::of_this_process).clone()
 }
 
 /// Whether a process of this machine lives. One that has ended and only waits to be reaped doesn't, nor does one whose
