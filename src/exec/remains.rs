@@ -27,3 +27,33 @@ pub fn end_remains(marker: &str, patience: Duration) -> usize {
         std::thread::sleep(PAUSE.min(patience - waited));
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn child(marker: &str, seconds: &str) -> std::process::Child {
+        let (name, value) = marker.split_once('=').unwrap();
+        std::process::Command::new("sleep").arg(seconds).env(name, value).spawn().unwrap()
+    }
+
+    #[test]
+    fn remains_are_given_half_of_the_patience_and_then_ended() {
+        let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.1", std::process::id());
+        let mut child = child(&marker, "300");
+        assert_eq!(end_remains("RUNNER_ATTEMPT_ID=remains.none.1", Duration::from_secs(60)), 0);
+        assert!(child.try_wait().unwrap().is_none(), "another attempt's are left alone");
+        let begin = Instant::now();
+        assert_eq!(end_remains(&marker, Duration::from_secs(4)), 0);
+        assert!(begin.elapsed() >= Duration::from_secs(2));
+        assert!(!child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn remains_that_end_by_themselves_are_waited_for() {
+        let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.2", std::process::id());
+        let mut child = child(&marker, "0.2");
+        assert_eq!(end_remains(&marker, Duration::from_secs(600)), 0);
+        assert!(child.wait().unwrap().success());
+    }
+}

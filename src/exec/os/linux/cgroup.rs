@@ -66,12 +66,12 @@ impl Cgroups {
         self.free.pop().map_or_else(|| self.make(), Ok)
     }
 
-    /// Takes one back whose script is over. It is given to another, unless it was killed or something is left in it.
+    /// Takes one back whose script is over, and gives it to another, unless something was killed in it.
     pub(super) fn give_back(&mut self, leaf: Leaf) {
         if leaf.killed {
             // If the kernel isn't done with it yet, it goes with the guardian.
             let _ = fs::remove_dir(&leaf.path);
-        } else if leaf.members().is_empty() {
+        } else {
             self.free.push(leaf);
         }
     }
@@ -97,7 +97,10 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for path in (0..self.made).map(|number| self.path(number)) {
-            if path.exists() && members(&path).is_empty() {
+            // Usually nothing is in it. What is left in one is to go on, or can't be ended.
+            if fs::remove_dir(&path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+                && members(&path).is_empty()
+            {
                 remove(&path);
             }
         }

@@ -15,11 +15,14 @@ use super::birth::{self, NotBorn};
 use super::calls;
 use super::cgroup::{Cgroups, Leaf};
 use super::pages;
-use super::procfs;
+use super::procfs::{self, Process};
 use super::tree::{self, Family, Left, Owner};
 use super::ward::{self, Ward};
 use super::wire::{self, Order, Reply};
 use crate::model::Leaked;
+
+/// How often the orphans are gone through before all processes are.
+const SWEEPS: u32 = 10;
 
 /// Serves orders from the socket that is this process's standard input, until its other end is closed; then ends every
 /// script that is left, with all of its descendants.
@@ -29,7 +32,7 @@ use crate::model::Leaked;
 pub(super) fn serve() -> io::Result<()> {
     let main = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     rustix::process::set_child_subreaper(Some(Pid::INIT))?;
-    calls::outlive_requests_to_end()?;
+    calls::catch_signals()?;
     // Not the runner's name: whoever kills all runners by their name means the runners, and then the guardians are needed.
     let _ = rustix::thread::set_name(c"guardian");
     let me = pid_of(std::process::id());
@@ -43,14 +46,13 @@ pub(super) fn serve() -> io::Result<()> {
         left: Vec::new(),
         left_untracked: false,
     };
-    // Made small once the first script runs, which needn't wait for it.
-    if guardian.serve_once(&main)? {
-        if let Some(cgroups) = &guardian.cgroups {
-            cgroups.remove_stale();
+    while guardian.serve_once(&main)? {
+        // Once the first script runs, which needn't wait for it.
+        if !guardian.shed && !guardian.wards.is_empty() {
+            guardian.cgroups.iter().for_each(Cgroups::remove_stale);
+            pages::shed();
+            guardian.shed = true;
         }
-        pages::shed();
-        guardian.shed = true;
-        while guardian.serve_once(&main)? {}
     }
     guardian.end_everything();
     Ok(())
@@ -88,7 +90,11 @@ impl Guardian {
         let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
         match poll(&mut fds, patience.as_ref()) {
             Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {
+                // A child has ended. Orphans may do so by the thousand while a script runs.
+                reap_orphans(&ward::leaders(&self.wards));
+                return Ok(true);
+            }
             Err(error) => return Err(error.into()),
         }
         let now = Instant::now();
@@ -149,6 +155,7 @@ impl Guardian {
             has_group: true,
             marker,
             cgroup,
+            known: HashMap::new(),
             left_behind: false,
             alone: Vec::new(),
             ending: None,
@@ -205,7 +212,7 @@ impl Guardian {
     }
 
     /// Whether an exited script may have descendants that live. The usual answer, no, is found with one system call.
-    fn leaves_behind(&self, at: usize) -> bool {
+    fn leaves_behind(&mut self, at: usize) -> bool {
         if !calls::has_children() {
             return false;
         }
@@ -261,9 +268,13 @@ impl Guardian {
         }
         self.wards[at].cgroup.iter_mut().for_each(Leaf::kill);
         // The script itself is left for `see_exit` to reap: its end has to be told.
-        reap_orphans(&ward::leaders(&self.wards));
+        let leaders = ward::leaders(&self.wards);
+        reap_orphans(&leaders);
         let found = self.members(at);
         found.iter().for_each(|&pid| tree::signal(pid, Signal::KILL));
+        if self.wards[at].cgroup.is_none() {
+            self.sweep(&leaders, |owner| owner == Owner::Family(at));
+        }
         let ward = &mut self.wards[at];
         if let Some(left) = ward.ending.as_mut().and_then(|ending| ending.look(&found, Instant::now())) {
             ward.ending = None;
@@ -288,22 +299,57 @@ impl Guardian {
             tree::kill_all(|| {
                 self.wards.iter_mut().filter_map(|ward| ward.cgroup.as_mut()).for_each(Leaf::kill);
                 reap_orphans(&HashSet::new());
-                self.owners().into_iter().filter(|(_, owner)| *owner != Owner::Left).map(|(pid, _)| pid).collect()
+                let meant = self.look().into_iter().filter(|(_, owner)| *owner != Owner::Left);
+                let found: Vec<i32> = meant.map(|(pid, _)| pid).collect();
+                found.iter().for_each(|&pid| tree::signal(pid, Signal::KILL));
+                self.sweep(&HashSet::new(), |owner| owner != Owner::Left);
+                found
             });
             reap_orphans(&HashSet::new());
         }
     }
 
-    /// Whose each living descendant is.
-    fn owners(&self) -> HashMap<i32, Owner> {
+    /// Kills orphans as they are seen, and reaps them: one that hands over to a new process all the time is gone by the time
+    /// that all of `/proc` is read.
+    fn sweep(&self, leaders: &HashSet<i32>, is_meant: impl Fn(Owner) -> bool) {
+        for _ in 0..SWEEPS {
+            let mut anyone = false;
+            for pid in children() {
+                let Some(process) = procfs::process(pid).filter(|process| !process.zombie) else { continue };
+                if self.owners(&HashMap::from([(pid, process)])).values().any(|&owner| is_meant(owner)) {
+                    tree::signal(pid, Signal::KILL);
+                    anyone = true;
+                }
+            }
+            reap_orphans(leaders);
+            if !anyone {
+                return;
+            }
+        }
+    }
+
+    /// Whose each of these is that lives and descends from the guardian.
+    fn owners(&self, all: &HashMap<i32, Process>) -> HashMap<i32, Owner> {
         let families: Vec<Family> = self.wards.iter().map(Ward::family).collect();
         let left = Left { cgroups: self.left.iter().flat_map(Leaf::members).collect(), untracked: self.left_untracked };
-        tree::owners(&procfs::processes(), self.me, &families, &left, procfs::has_marker)
+        tree::owners(all, self.me, &families, &left, procfs::has_marker)
+    }
+
+    /// Whose each living descendant is, which is remembered until the next look.
+    fn look(&mut self) -> HashMap<i32, Owner> {
+        let all = procfs::processes();
+        let owners = self.owners(&all);
+        for (at, ward) in self.wards.iter_mut().enumerate() {
+            let own = owners.iter().filter(|(_, owner)| **owner == Owner::Family(at));
+            ward.known = own.filter_map(|(pid, _)| Some((*pid, all.get(pid)?.started))).collect();
+        }
+        owners
     }
 
     /// The living processes of one script.
-    fn members(&self, at: usize) -> Vec<i32> {
-        self.owners().into_iter().filter(|(_, owner)| *owner == Owner::Family(at)).map(|(pid, _)| pid).collect()
+    fn members(&mut self, at: usize) -> Vec<i32> {
+        let owners = self.look();
+        owners.into_iter().filter(|(_, owner)| *owner == Owner::Family(at)).map(|(pid, _)| pid).collect()
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Family {
     pub(super) group: Option<i32>,
     /// The `NAME=value` in its environment.
     pub(super) marker: String,
+    /// Processes that were seen to be its own, and when they began.
+    pub(super) known: HashMap<i32, u64>,
     /// The processes of its cgroup.
     pub(super) cgroup: HashSet<i32>,
     /// When it was the only script: an orphan without any mark that began then is its own.
@@ -45,7 +47,10 @@ pub(super) struct Family {
 
 impl Family {
     fn has(&self, process: &Process) -> bool {
-        self.cgroup.contains(&process.pid) || self.leader == Some(process.pid) || self.group == Some(process.group)
+        self.cgroup.contains(&process.pid)
+            || self.leader == Some(process.pid)
+            || self.group == Some(process.group)
+            || self.known.get(&process.pid) == Some(&process.started)
     }
 }
 
@@ -163,13 +168,12 @@ impl Ending {
     }
 }
 
-/// Kills whatever `find` finds until it finds nothing. Returns how many could not be ended. Nobody else is served
+/// Has `find` find and kill until it finds nothing. Returns how many could not be ended. Nobody else is served
 /// meanwhile.
 pub(super) fn kill_all(mut find: impl FnMut() -> Vec<i32>) -> usize {
     let mut ending = Ending::new(Instant::now());
     loop {
         let found = find();
-        found.iter().for_each(|&pid| signal(pid, Signal::KILL));
         if let Some(left) = ending.look(&found, Instant::now()) {
             return left;
         }
@@ -224,6 +228,16 @@ mod tests {
         assert_eq!(of(&owners, Owner::Family(0)), [20, 21, 22, 24, 25, 26]);
         assert_eq!(of(&owners, Owner::Family(1)), [30, 31]);
         assert_eq!(of(&owners, Owner::Nobody), [32]);
+    }
+
+    #[test]
+    fn what_was_seen_in_a_family_stays_in_it_when_it_loses_its_parent() {
+        let all = HashMap::from([process(40, 10, 40), process(41, 10, 41)]);
+        let seen = Family { known: HashMap::from([(40, 100), (41, 99)]), ..family(20) };
+        let left = Left { cgroups: HashSet::new(), untracked: true };
+        let owners = owners(&all, ME, &[seen], &left, |_, _| false);
+        assert_eq!(of(&owners, Owner::Family(0)), [40]);
+        assert_eq!(of(&owners, Owner::Left), [41], "the number is used again");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One script, as its guardian knows it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -27,6 +27,8 @@ pub(super) struct Ward {
     pub(super) has_group: bool,
     pub(super) marker: String,
     pub(super) cgroup: Option<Leaf>,
+    /// Its processes of the last look, and when they began: they may lose their parents, and with them all that shows it.
+    pub(super) known: HashMap<i32, u64>,
     pub(super) left_behind: bool,
     /// When it was the only one.
     pub(super) alone: Vec<Span>,
@@ -70,6 +72,7 @@ impl Ward {
             group: self.has_group.then_some(self.leader),
             marker: self.marker.clone(),
             cgroup: self.cgroup.as_ref().map(Leaf::members).unwrap_or_default().into_iter().collect(),
+            known: self.known.clone(),
             alone: self.alone.clone(),
         }
     }
