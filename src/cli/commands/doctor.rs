@@ -7,7 +7,7 @@ use super::view::one_line;
 use crate::cli::ExitCode;
 use crate::cli::args::DoctorArgs;
 use crate::cli::output::{self, Output, styled};
-use crate::config::Environment;
+use crate::config::{Environment, project_root};
 use crate::doctor::{self, Cause, Finding, Machine, State};
 
 pub(in crate::cli) fn doctor(args: &DoctorArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -28,7 +28,7 @@ pub(in crate::cli) fn doctor(args: &DoctorArgs, state: &StateDir, output: &Outpu
         worst = worst.max(show(&findings, None, args.json, output));
         for project in projects(&args.projects) {
             let findings = doctor::examine_project(&project, args.profile.as_deref(), &env).await;
-            worst = worst.max(show(&findings, Some(&project), args.json, output));
+            worst = worst.max(show(&findings, Some(&name_of(&project)), args.json, output));
         }
     });
     worst
@@ -43,13 +43,20 @@ fn projects(named: &[PathBuf]) -> Vec<PathBuf> {
     }
 }
 
+/// A project's name, or what was given for one that has none.
+fn name_of(project: &Path) -> String {
+    let root = project_root(project).ok();
+    let name = root.as_deref().and_then(Path::file_name);
+    name.map_or_else(|| project.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Shows what was found, and tells what it comes to.
-fn show(findings: &[Finding], project: Option<&Path>, json: bool, output: &Output) -> ExitCode {
+fn show(findings: &[Finding], project: Option<&str>, json: bool, output: &Output) -> ExitCode {
     let mut worst = ExitCode::Success;
     for finding in findings {
         if json {
             output.line(serde_json::json!({
-                "project": project.map(Path::to_string_lossy),
+                "project": project,
                 "check": finding.check,
                 "state": finding.state.name(),
                 "found": finding.found,
@@ -67,14 +74,14 @@ fn show(findings: &[Finding], project: Option<&Path>, json: bool, output: &Outpu
     worst
 }
 
-fn line(finding: &Finding, project: Option<&Path>) -> String {
+fn line(finding: &Finding, project: Option<&str>) -> String {
     let style = match finding.state {
         State::Ok => output::GOOD,
         State::Info => output::DIM,
         State::Warning => output::WARNING,
         State::Problem(_) => output::BAD,
     };
-    let whose = project.map(|project| format!("{}: ", project.display())).unwrap_or_default();
+    let whose = project.map(|project| format!("{project}: ")).unwrap_or_default();
     let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
     let text = one_line(&format!("{whose}{}: {}{remedy}", finding.check, finding.found));
     format!("{} {text}", styled(style, format!("{:<7}", finding.state.name())))
