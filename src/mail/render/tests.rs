@@ -149,7 +149,7 @@ fn a_run_whose_runner_died_says_so() {
     let died = Outcome::Interrupted { by: "the runner died".into() };
     let text = all(&report("P", vec![success(), died, skipped()])).text;
     let first_line = "P: interrupted after 1 of 3 scripts. Please check how far script_1.py got (interrupted: the runner \
-                      died), then run the project again.";
+                      died), then go on with `runner resume 39be3d37aed64`.";
     assert!(text.starts_with(first_line), "{text}");
 }
 

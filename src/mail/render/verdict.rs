@@ -125,10 +125,11 @@ fn wanted_after_interruption(report: &RunReport) -> String {
     let cut_off = |script: &&ScriptReport| matches!(script.outcome, Some(Outcome::Interrupted { .. }));
     match report.scripts.iter().find(cut_off) {
         Some(script) => format!(
-            "Please check how far {} got ({}), then run the project again.",
+            "Please check how far {} got ({}), then go on with `runner resume {}`.",
             one_line(&script.name, NAME),
             script.outcome.as_ref().map_or_else(String::new, |outcome| one_line(&outcome.to_string(), 60)),
+            report.run_id
         ),
-        None => "Please run the project again: not all of it was run.".to_owned(),
+        None => format!("Please go on with `runner resume {}`: not all of it was run.", report.run_id),
     }
 }
