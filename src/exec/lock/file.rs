@@ -34,8 +34,8 @@ pub(super) fn try_take(file: &File) -> io::Result<bool> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         match file.try_lock_shared() {
-            // Those who have it only look.
-            Ok(()) => file.unlock()?,
+            // Those who have it only look. Should it not be given back, the next attempt tells.
+            Ok(()) => drop(file.unlock()),
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }

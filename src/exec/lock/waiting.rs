@@ -168,7 +168,12 @@ pub(super) async fn acquire<W: Wanted>(wanted: &W, patience: &Patience<'_>) -> R
                     told = Some(holder.run_id.clone());
                 }
                 if waiter.is_none() {
-                    waiter = Some(Waiter::start(wanted.files()?)?);
+                    let files = wanted.files()?;
+                    // Nobody is in the way any more.
+                    if files.is_empty() {
+                        continue;
+                    }
+                    waiter = Some(Waiter::start(files)?);
                 }
                 left.min(LATER)
             }
