@@ -10,6 +10,10 @@ ci:
 test *ARGS:
     cargo test {{ARGS}}
 
+# What becomes of runs when everything goes wrong, in the long form; parts: kills, disk, database, clock, race, …
+faults *PARTS:
+    cargo test --release --test faults -- --long {{PARTS}}
+
 # Format, clippy, dependencies
 lint:
     cargo fmt --check
@@ -24,6 +28,10 @@ docs:
 # The tests, built for Windows and run under Wine
 windows *ARGS:
     ../shared/windows/cargo-windows test {{ARGS}}
+
+# The readers, fed with anything, for as long as it takes
+fuzz CASES="200000":
+    PROPTEST_CASES={{CASES}} cargo test --release --lib fuzz
 
 # What the runner costs; parts: many, one, output, large
 bench *PARTS:

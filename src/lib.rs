@@ -79,11 +79,13 @@
 //! | [`sink`] | listeners: the log and its rotation, the run's folder, the history |
 //! | [`store`] | the state database |
 //! | [`mail`] | the summary: strategy, text, delivery |
+//! | [`doctor`] | whether the machine and a project are fit to run unattended |
 //! | [`cli`] | the `runner` command |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod event;
 pub mod exec;
 pub mod mail;

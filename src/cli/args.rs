@@ -53,10 +53,14 @@ pub(super) enum Command {
     List(ListArgs),
     /// List past runs, newest first
     History(HistoryArgs),
+    /// Show how long each script takes, and how often it succeeds
+    Stats(StatsArgs),
     /// Show all that is known of one run
     Show(ShowArgs),
     /// Print what the scripts of a run printed
     Logs(LogsArgs),
+    /// Look whether this machine and projects are fit to run unattended
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of exec_config.json
     Schema,
     /// Print completions for a shell
@@ -193,6 +197,25 @@ pub(super) struct HistoryArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner stats reports                         the scripts of one project, by its folder or its name
+  runner stats --json                          those of all projects, for programs")]
+pub(super) struct StatsArgs {
+    /// A project's folder or name [default: all projects]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) project: Option<PathBuf>,
+
+    /// Look at the last so many times of each script
+    #[arg(short = 'n', long = "last", value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) times: u32,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// The run's id, or its beginning
     pub(super) run: String,
@@ -218,6 +241,30 @@ pub(super) struct LogsArgs {
     /// Go on printing until the run ends
     #[arg(short, long)]
     pub(super) follow: bool,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It writes, locks and starts programs as a run would, runs no script and sends no mail.
+
+Examples:
+  runner doctor                                the machine, and the project of this folder if it is one
+  runner doctor reports load                   the machine and two projects
+  runner doctor --json                         for programs
+
+Exit codes: 0 no problem; 2 a project file or variable is wrong; 4 the machine is the problem.")]
+pub(super) struct DoctorArgs {
+    /// Project folders [default: this folder, if it is a project]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) projects: Vec<PathBuf>,
+
+    /// Read exec_config.NAME.json over exec_config.json
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
 
     /// Print one JSON object a line
     #[arg(long)]

@@ -30,6 +30,8 @@ pub(super) struct Progress<'a> {
     log_file: String,
     detail: Detail,
     usual: HashMap<String, Duration>,
+    /// The project's scripts, by name and path, and how often each is tried at most.
+    tries: Vec<(String, String, u32)>,
     scripts: Vec<PlannedScript>,
     bar: Option<ProgressBar>,
     failed: usize,
@@ -39,8 +41,13 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     pub(super) fn new(output: &'a Output, project: &Project, detail: Detail, usual: HashMap<String, Duration>) -> Self {
+        let tries = project.scripts.iter().map(|script| {
+            let most = script.settings.retries.count.saturating_add(1);
+            (script.name.clone(), script.path.display().to_string(), most)
+        });
         Self {
             output,
+            tries: tries.collect(),
             project: project.name.clone(),
             log_file: project.log_file().display().to_string(),
             detail,
@@ -54,6 +61,18 @@ impl<'a> Progress<'a> {
 
     fn name(&self, index: usize) -> &str {
         self.scripts.get(index).map_or("?", |script| script.name.as_str())
+    }
+
+    /// `attempt 2 of 3`.
+    fn attempt(&self, index: usize, attempt: u32) -> String {
+        let planned = self.scripts.get(index);
+        let is_it = |(name, path, _): &&(String, String, u32)| {
+            planned.is_some_and(|planned| planned.name == *name && planned.script == *path)
+        };
+        match self.tries.iter().find(is_it) {
+            Some((.., most)) => format!("attempt {attempt} of {most}"),
+            None => format!("attempt {attempt}"),
+        }
     }
 
     fn shows(&self, detail: Detail) -> bool {
@@ -85,40 +104,61 @@ impl<'a> Progress<'a> {
         bar.set_message(format!("{}{}", self.name(index), usual.unwrap_or_default()));
     }
 
-    fn script_finished(
-        &mut self,
-        index: usize,
-        outcome: &Outcome,
-        duration_us: u64,
-        last_words: Option<&str>,
-        leaked: &[Leaked],
-    ) {
+    /// An attempt failed, and another follows.
+    fn attempt_failed(&mut self, end: &End<'_>, pause_us: u64) {
+        self.finish_line();
+        let name = self.name(end.index).to_owned();
+        let pause = format_duration(Duration::from_micros(pause_us));
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{name}, {} in {pause}", self.attempt(end.index, end.attempt + 1)));
+        }
+        if self.shows(Detail::Scripts) {
+            let duration = format_duration(Duration::from_micros(end.duration_us));
+            let (what, attempt) = (styled(output::WARNING, "retry "), self.attempt(end.index, end.attempt));
+            let text = format!("{what}  {name}  {duration}  {attempt} failed: {}; again in {pause}", end.outcome);
+            self.output.line(format!("{}: {text}", self.project));
+        }
+        self.left_behind(&name, end.leaked);
+    }
+
+    fn script_finished(&mut self, end: &End<'_>) {
         self.finish_line();
         if let Some(bar) = &self.bar {
             bar.inc(1);
             bar.set_message("");
         }
-        let duration = format_duration(Duration::from_micros(duration_us));
-        let name = self.name(index).to_owned();
+        let duration = format_duration(Duration::from_micros(end.duration_us));
+        let name = self.name(end.index).to_owned();
         let project = &self.project;
-        if outcome.is_success() {
+        let attempt =
+            if end.attempt > 1 { format!("  at {}", self.attempt(end.index, end.attempt)) } else { String::new() };
+        if end.outcome.is_success() {
             if self.shows(Detail::Scripts) {
-                self.output.line(format!("{project}: {}  {name}  {duration}", styled(output::GOOD, "ok    ")));
+                self.output.line(format!("{project}: {}  {name}  {duration}{attempt}", styled(output::GOOD, "ok    ")));
             }
         } else {
             self.failed += 1;
-            self.output.line(format!("{project}: {}  {name}  {duration}  {outcome}", styled(output::BAD, "FAILED")));
-            if let Some(words) = last_words {
+            let (what, outcome) = (styled(output::BAD, "FAILED"), end.outcome);
+            self.output.line(format!("{project}: {what}  {name}  {duration}  {outcome}{attempt}"));
+            if let Some(words) = end.last_words {
                 let lines: Vec<&str> = words.lines().collect();
                 for line in &lines[lines.len().saturating_sub(LAST_WORDS)..] {
                     self.output.line(styled(output::DIM, format!("        {}", harmless(line))));
                 }
             }
         }
+        self.left_behind(&name, end.leaked);
+    }
+
+    fn left_behind(&self, name: &str, leaked: &[Leaked]) {
         for process in leaked {
-            let what =
-                format!("{name} left process {} behind, which was ended: {}", process.pid, harmless(&process.command));
-            self.output.line(format!("{project}: {what}"));
+            let Leaked { pid, command, .. } = process;
+            self.output.line(format!(
+                "{}: {name} left process {pid} behind, which {}: {}",
+                self.project,
+                process.fate(),
+                harmless(command)
+            ));
         }
     }
 
@@ -170,6 +210,16 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// How an attempt ended.
+struct End<'e> {
+    index: usize,
+    attempt: u32,
+    outcome: &'e Outcome,
+    duration_us: u64,
+    last_words: Option<&'e str>,
+    leaked: &'e [Leaked],
+}
+
 /// A failure's words without anything that would move the cursor or change colours.
 fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
@@ -180,9 +230,30 @@ impl EventSink for Progress<'_> {
         match &event.kind {
             EventKind::RunStarted { scripts, .. } => self.run_started(scripts),
             EventKind::ScriptStarted { index, .. } => self.script_started(*index),
-            EventKind::ScriptFinished { index, outcome, duration_us, traceback, last_lines, leaked, .. } => {
+            EventKind::ScriptFinished {
+                index,
+                attempt,
+                outcome,
+                duration_us,
+                traceback,
+                last_lines,
+                leaked,
+                usual,
+                retry_after_us,
+                ..
+            } => {
                 let last_words = traceback.as_deref().or(last_lines.as_deref());
-                self.script_finished(*index, outcome, *duration_us, last_words, leaked);
+                let (index, attempt, duration_us) = (*index, *attempt, *duration_us);
+                let end = End { index, attempt, outcome, duration_us, last_words, leaked };
+                match retry_after_us {
+                    Some(pause_us) => self.attempt_failed(&end, *pause_us),
+                    None => self.script_finished(&end),
+                }
+                let remark = usual.and_then(|usual| usual.remark(duration_us));
+                if let Some(remark) = remark.filter(|_| self.shows(Detail::Scripts)) {
+                    let what = styled(output::WARNING, "unusual:");
+                    self.output.line(format!("{}: {what} {} {remark}", self.project, self.name(index)));
+                }
             }
             EventKind::ScriptSkipped { index, reason } => {
                 if let Some(bar) = &self.bar {

@@ -66,7 +66,10 @@ fn parse(file: &Path, mut text: String) -> Dotenv {
             Err(dotenvy::Error::LineParse(line, _)) => {
                 let spanned = line.trim_end_matches('\n').matches('\n').count();
                 let first = after.lines.saturating_sub(spanned).max(1);
-                let hint = if spanned > 0 {
+                let hint = if line.contains("\\'") {
+                    "a backslash before a quote takes its meaning away, in single quotes too; put such a value in double \
+                     quotes, with each backslash written twice"
+                } else if spanned > 0 {
                     "a closing quote is missing; a value with a quote in it goes between quotes of the other kind"
                 } else {
                     "write NAME=value; put a value with blanks, backslashes, quotes or `#` in single quotes"
@@ -192,6 +195,13 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_before_the_closing_quote_is_named() {
+        let dotenv = read_text("A='x\\'\n");
+        assert!(dotenv.problems[0].plain().contains("each backslash written twice"), "{:?}", dotenv.problems);
+        assert_eq!(value(&read_text("A=\"x\\\\\""), "A").as_deref(), Some("x\\"));
+    }
+
+    #[test]
     fn a_dollar_that_would_vanish_is_warned_of() {
         for (text, warned) in [
             ("P=pa$wordofmine", true),
@@ -210,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "([A-Z]{1,3}|[=$'\"\\\\#{} \n\r\té]){0,40}") {
+        fn fuzz_dotenv_lines(text in "([A-Z]{1,3}|[=$'\"\\\\#{} \n\r\té]){0,40}") {
             let _ = read_text(&text);
         }
     }

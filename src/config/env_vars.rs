@@ -40,6 +40,10 @@ variables! {
     RUN_ID = "RUNNER_RUN_ID": "Set for scripts: the run's identifier.";
     PROJECT = "RUNNER_PROJECT": "Set for scripts: the project's name.";
     ATTEMPT = "RUNNER_ATTEMPT": "Set for scripts: which attempt this is, from 1.";
+    ATTEMPT_ID = "RUNNER_ATTEMPT_ID": "Set for scripts: what tells this attempt from every other, the run, the script's place and the attempt.";
+    PLANNED_TIME = "RUNNER_PLANNED_TIME": "Set for scripts: for when the run was planned, else when it began, in UTC (RFC 3339); the first run's in a run that follows another.";
+    IDEMPOTENCY_KEY = "RUNNER_IDEMPOTENCY_KEY": "Set for scripts: the same in all attempts and in all runs that do this work again.";
+    FILES = "RUNNER_FILES": "Set for scripts: a folder for files that belong to the run's report.";
     PYTHON_ENCODING = "PYTHONIOENCODING": "Set for scripts to `utf-8` unless it is set: what they print is taken for UTF-8.";
     PYTHON_UNBUFFERED = "PYTHONUNBUFFERED": "Set for scripts to `1` unless it is set, so that what they print comes at once and in order.";
 }

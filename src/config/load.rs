@@ -123,21 +123,30 @@ fn folder_name(root: &Path) -> String {
         .unwrap_or_else(|| "project".to_owned())
 }
 
-/// The `.env` files of the project and its parents; the nearest wins.
+/// The `.env` files that count for a project's folder, the nearest, which wins, last.
+#[must_use]
+pub fn dotenv_files(root: &Path) -> Vec<PathBuf> {
+    dotenv_files_of(root, &trusted_parents(root)).collect()
+}
+
+fn dotenv_files_of<'a>(root: &'a Path, parents: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + use<'a> {
+    let folders = parents.iter().map(PathBuf::as_path).rev().chain([root]);
+    // A folder of this name is somebody's virtual environment.
+    folders
+        .map(|folder| folder.join(".env"))
+        .filter(|file| std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file()))
+}
+
+/// The values of the `.env` files of the project and its parents; the nearest wins.
 fn read_dotenv(root: &Path, parents: &[PathBuf], layers: &mut Layers) -> BTreeMap<String, SecretString> {
     let mut values = BTreeMap::new();
-    for folder in parents.iter().map(PathBuf::as_path).rev().chain([root]) {
-        let file = folder.join(".env");
-        // A folder of this name is somebody's virtual environment.
-        if !std::fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
-            continue;
-        }
+    for file in dotenv_files_of(root, parents) {
         let read = dotenv::read(&file);
         values.extend(read.values);
         layers.warnings.extend(read.warnings);
         for problem in read.problems {
             // A parent's file that is closed to this user isn't meant for this user.
-            if problem.kind == ProblemKind::Unreadable && problem.line == 0 && folder != root {
+            if problem.kind == ProblemKind::Unreadable && problem.line == 0 && file.parent() != Some(root) {
                 layers.warnings.push(problem);
             } else {
                 layers.problems.push(problem);

@@ -34,7 +34,7 @@ mod tests;
 pub use environment::Environment;
 pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;
-pub use load::{LoadRequest, Loaded, load, load_config};
+pub use load::{LoadRequest, Loaded, dotenv_files, load, load_config};
 pub use paths::project_root;
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use schema::schema;

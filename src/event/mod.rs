@@ -2,6 +2,8 @@
 //! [`RunReport`](crate::model::RunReport) of them.
 
 mod fold;
+#[cfg(test)]
+mod fuzz_tests;
 mod run_event;
 mod sink;
 

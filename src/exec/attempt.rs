@@ -2,26 +2,31 @@
 //!
 //! One loop owns the child: it takes output as it comes, and waits for whatever happens first of the exit, the timeout,
 //! an interruption, the end of the grace. Nothing is polled. The exit of the script doesn't end the loop: descendants
-//! may still hold the pipes. They are given the leak deadline, then they are named and ended.
+//! may still hold the pipes. They are given the leak deadline, then they are named, and ended or left as `on_leak` has it.
 
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, Spawned};
+use super::expect::Watch;
+use super::mask::MaskStreams;
+use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Masker, NoExit, Spawn, Spawned};
 use crate::event::Stream;
-use crate::model::{Leaked, Outcome, OutputSummary, Usage};
+use crate::model::{Expectation, Leaked, OnLeak, Outcome, OutputSummary, Usage};
 use crate::plan::{Limits, SpawnCommand};
 
 /// Bytes read at once; only what is written to is really taken from the system.
 const CHUNK: usize = 256 * 1024;
 /// How long after the exit descendants are looked for the first time.
 const FIRST_LEAK_CHECK: Duration = Duration::from_millis(5);
+/// How long the pause between two such looks may become, however long they are given.
+const LONGEST_LEAK_PAUSE: Duration = Duration::from_millis(500);
 /// How often the end of a very long output is saved while it is still being written.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// How long killed processes are waited for before they are given up: the system may be unable to end a process that is
 /// stuck in a driver, and a process that was handed the pipe without being a descendant isn't ours to kill.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+const HELD_OPEN: &str = "a process that isn't a descendant of the script holds its output open";
 
 /// What to attempt.
 pub struct AttemptRequest<'a> {
@@ -33,6 +38,10 @@ pub struct AttemptRequest<'a> {
     pub limits: Limits,
     /// Exit codes that count as success.
     pub success_codes: &'a [u32],
+    /// What must be true after it although its exit code says success.
+    pub expect: &'a [Expectation],
+    /// Takes the secrets out of what it prints.
+    pub masker: Option<&'a Masker>,
     /// Interrupts it.
     pub cancel: &'a Cancel,
 }
@@ -44,7 +53,7 @@ pub struct AttemptEnd {
     pub outcome: Outcome,
     /// The process id it had.
     pub pid: Option<u32>,
-    /// How long the script ran, from its start to its own exit, by the monotonic clock.
+    /// How long the script ran, from its start to its own exit, by the monotonic clock of whoever owned it.
     pub duration: Duration,
     /// What it used.
     pub usage: Usage,
@@ -177,16 +186,22 @@ struct Running<'a> {
     stdout: Pipe,
     stderr: Pipe,
     capture: Capture,
+    watch: Option<Watch<'a>>,
+    mask: Option<MaskStreams>,
     alarms: Alarms,
-    /// How the script itself exited, and after how long.
-    exit: Option<(Exit, Duration)>,
-    /// Why it was asked to end.
+    /// How the script itself exited, and when that was heard.
+    exit: Option<(Exit, Instant)>,
+    /// It, or what it left behind, was asked to end.
+    asked: bool,
+    /// Why it was asked itself.
     cause: Option<Cause>,
     /// Whether descendants of the exited script may be alive.
     left_behind: bool,
     killed: bool,
     lost: bool,
     not_started: Option<String>,
+    /// Descendants, or its output, were held beyond the leak deadline.
+    overdue: bool,
     leaked: Vec<Leaked>,
     warnings: Vec<String>,
 }
@@ -201,13 +216,17 @@ impl<'a> Running<'a> {
             stdout: Pipe(Some(spawned.stdout)),
             stderr: Pipe(Some(spawned.stderr)),
             capture,
+            watch: Watch::new(request.expect, &request.command.working_dir),
+            mask: request.masker.map(MaskStreams::new),
             alarms: Alarms { timeout, ..Alarms::default() },
             exit: None,
+            asked: false,
             cause: None,
             left_behind: false,
             killed: false,
             lost: false,
             not_started: None,
+            overdue: false,
             leaked: Vec::new(),
             warnings: Vec::new(),
         }
@@ -223,7 +242,7 @@ impl<'a> Running<'a> {
         let kill_now = self.request.cancel.killed();
         tokio::pin!(cancelled, kill_now);
         while !self.is_over() {
-            let may_be_asked = self.cause.is_none() && self.exit.is_none();
+            let may_be_asked = !self.asked && !self.killed;
             let happening = tokio::select! {
                 biased;
                 by = &mut cancelled, if may_be_asked => Happening::Cancelled(by),
@@ -244,13 +263,18 @@ impl<'a> Running<'a> {
                         self.read_the_rest(buffers, observer).await;
                     }
                 }
-                Happening::Cancelled(by) => self.ask(Cause::Interrupted(by)).await,
+                // Of a script that has exited only descendants are left: how it ended itself stands.
+                Happening::Cancelled(by) => {
+                    let cause = self.exit.is_none().then_some(Cause::Interrupted(by));
+                    self.ask(cause).await;
+                }
                 Happening::KillNow => self.kill().await,
                 Happening::Due => {}
             }
             // Looked at after whatever happened: a flood of output mustn't keep an alarm from being heard.
             self.hear_alarms().await;
         }
+        [Stream::Stdout, Stream::Stderr].into_iter().for_each(|stream| self.take(stream, &[], observer));
     }
 
     /// Takes what is written already, and waits for no more.
@@ -281,7 +305,15 @@ impl<'a> Running<'a> {
         self.stderr = Pipe(None);
     }
 
+    /// Takes a piece of output; an empty one is the stream's end, which may be told more than once.
     fn take(&mut self, stream: Stream, bytes: &[u8], observer: &mut (dyn AttemptObserver + Send)) {
+        if let Some(watch) = &mut self.watch {
+            watch.output(stream, bytes);
+        }
+        let bytes = match &mut self.mask {
+            Some(mask) => mask.pass(stream, bytes),
+            None => bytes,
+        };
         if bytes.is_empty() {
             return;
         }
@@ -296,7 +328,7 @@ impl<'a> Running<'a> {
         match exit {
             Ok(exit) => {
                 let now = Instant::now();
-                self.exit = Some((exit, now - self.begin));
+                self.exit = Some((exit, now));
                 self.alarms.timeout = None;
                 // What was killed may still look alive at that moment; `kill` has seen to it.
                 self.left_behind = exit.left_behind && !self.killed;
@@ -315,16 +347,25 @@ impl<'a> Running<'a> {
         }
     }
 
-    async fn ask(&mut self, cause: Cause) {
+    async fn ask(&mut self, cause: Option<Cause>) {
         self.alarms.timeout = None;
-        self.cause = Some(cause);
+        self.asked = true;
+        self.cause = cause;
         match self.handle.ask() {
             Ok(Asked::Yes) => self.alarms.kill = Instant::now().checked_add(self.request.limits.kill_grace),
-            Ok(Asked::NotPossible) | Err(_) => self.kill().await,
+            Ok(Asked::NotPossible) => {
+                self.warnings.push("ended at once: there is no console to ask through".into());
+                self.kill().await;
+            }
+            Err(_) => self.kill().await,
         }
     }
 
     async fn kill(&mut self) {
+        // After a timeout or an interruption the whole tree goes: its members are no leak.
+        if self.exit.is_some() && self.cause.is_none() && self.leaked.is_empty() {
+            self.leaked = self.handle.survivors().await;
+        }
         self.killed = true;
         if let Err(error) = self.handle.kill().await {
             self.warnings.push(format!("cannot end all of the script's processes: {error}"));
@@ -342,7 +383,7 @@ impl<'a> Running<'a> {
             self.capture.checkpoint();
         }
         if ring(&mut self.alarms.timeout, now) {
-            self.ask(Cause::Timeout).await;
+            self.ask(Some(Cause::Timeout)).await;
         }
         if ring(&mut self.alarms.kill, now) {
             self.kill().await;
@@ -356,25 +397,52 @@ impl<'a> Running<'a> {
     }
 
     /// Looks whether descendants of the exited script are still there, sooner at first, since most are just about to
-    /// end; past the deadline they are named and killed.
+    /// end; past the deadline they are named, and killed or left.
     async fn check_leak(&mut self, now: Instant) {
-        let Some((_, exited_after)) = self.exit else { return };
+        let Some((_, exited)) = self.exit else { return };
         let survivors = self.handle.survivors().await;
         self.left_behind = !survivors.is_empty();
         // Once it was asked to end, its descendants have the same grace as the script itself.
-        let leak_deadline = self.begin + exited_after + self.request.limits.leak_timeout;
-        let deadline = self.alarms.kill.unwrap_or(leak_deadline);
-        if now < deadline {
-            let waited = now - (self.begin + exited_after);
-            self.alarms.leak_check = Some((now + waited).min(deadline));
+        let deadline = self.alarms.kill.or_else(|| exited.checked_add(self.request.limits.leak_timeout));
+        if deadline.is_none_or(|deadline| now < deadline) {
+            let next = now + (now - exited).clamp(FIRST_LEAK_CHECK, LONGEST_LEAK_PAUSE);
+            self.alarms.leak_check = Some(deadline.map_or(next, |deadline| next.min(deadline)));
             return;
         }
-        if self.left_behind {
-            self.leaked = survivors;
+        if !self.left_behind && !self.stdout.is_open() && !self.stderr.is_open() {
+            return;
         }
-        if self.left_behind || self.stdout.is_open() || self.stderr.is_open() {
+        self.overdue = !self.asked;
+        if self.request.limits.on_leak == OnLeak::Leave && !self.asked {
+            self.leave().await;
+        } else {
+            self.leaked = survivors;
             self.kill().await;
         }
+    }
+
+    /// Lets the descendants go on, and listens to them no more.
+    async fn leave(&mut self) {
+        match self.handle.leave().await {
+            Ok(processes) => {
+                self.leaked = processes.into_iter().map(|process| Leaked { left: true, ..process }).collect();
+            }
+            Err(error) => {
+                self.warnings.push(format!("cannot leave the script's processes to themselves: {error}"));
+                return self.kill().await;
+            }
+        }
+        if self.leaked.is_empty() {
+            self.warnings.push(HELD_OPEN.into());
+        }
+        self.let_go();
+    }
+
+    /// Nothing more of the script is waited for.
+    fn let_go(&mut self) {
+        self.left_behind = false;
+        self.stdout = Pipe(None);
+        self.stderr = Pipe(None);
     }
 
     /// Killed processes have had time enough.
@@ -383,11 +451,9 @@ impl<'a> Running<'a> {
             self.lost = true;
             self.warnings.push("a killed process has not ended: the system is holding it".into());
         } else {
-            self.warnings.push("a process that isn't a descendant of the script holds its output open".into());
+            self.warnings.push(HELD_OPEN.into());
         }
-        self.left_behind = false;
-        self.stdout = Pipe(None);
-        self.stderr = Pipe(None);
+        self.let_go();
     }
 
     fn end(mut self) -> AttemptEnd {
@@ -395,7 +461,7 @@ impl<'a> Running<'a> {
             return could_not_start(error, self.begin.elapsed());
         }
         let (exit, duration) = match self.exit {
-            Some((exit, duration)) => (Some(exit), duration),
+            Some((exit, heard)) => (Some(exit), exit.elapsed.unwrap_or(heard - self.begin)),
             None => (None, self.begin.elapsed()),
         };
         let outcome = match (self.cause.take(), exit.map(|exit| exit.status)) {
@@ -405,14 +471,27 @@ impl<'a> Running<'a> {
             },
             (Some(Cause::Interrupted(by)), _) => Outcome::Interrupted { by },
             (None, Some(ExitStatus::Code(code))) if self.request.success_codes.contains(&code) => {
-                Outcome::Success { code }
+                if self.overdue && self.request.limits.on_leak == OnLeak::Fail {
+                    Outcome::LeftBehind { processes: self.leaked.len(), code }
+                } else {
+                    Outcome::Success { code }
+                }
             }
             (None, Some(ExitStatus::Code(code))) => Outcome::ExitCode { code },
             (None, Some(ExitStatus::Signal { signal, core_dumped })) => Outcome::Signal { signal, core_dumped },
             (None, None) => Outcome::Interrupted { by: "the runner lost sight of it".into() },
         };
+        let outcome = match (outcome, self.watch.as_ref()) {
+            (Outcome::Success { code }, Some(watch)) => match watch.unmet() {
+                Some(what) => Outcome::ExpectationNotMet { what, code },
+                None => Outcome::Success { code },
+            },
+            (outcome, _) => outcome,
+        };
         let failed = outcome.is_failure();
-        let traceback = if failed { self.capture.traceback() } else { None };
+        // A script that says success has dealt with what it tells of in a traceback: that isn't why it failed.
+        let said_success = matches!(outcome, Outcome::ExpectationNotMet { .. } | Outcome::LeftBehind { .. });
+        let traceback = if failed && !said_success { self.capture.traceback() } else { None };
         let last_lines = if failed { self.capture.last_lines() } else { None };
         let (output, error) = self.capture.finish();
         self.warnings.extend(error);

@@ -5,8 +5,10 @@
 mod attempt;
 mod cancel;
 mod capture;
+mod expect;
 mod kept;
 mod lock;
+mod mask;
 mod os;
 mod remains;
 mod spawn;
@@ -18,6 +20,7 @@ pub use capture::Capture;
 pub(crate) use kept::settle_output;
 pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, ProjectLock, dead_runs, lives};
 pub(crate) use lock::{RecoveryLock, forget};
+pub use mask::Masker;
 pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;

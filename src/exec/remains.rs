@@ -1,13 +1,59 @@
-//! What a runner that died may have left running.
+//! What is left of an attempt whose runner died.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::os;
 
-/// Waits until the processes of a dead run's attempt have ended: whoever owned them does that within moments. What is left
-/// when half of the patience is over is ended. `marker` is [`attempt_marker`](crate::plan::attempt_marker)'s. Returns
-/// how many are left.
+/// How often is looked.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits for the end of all processes of an attempt whose runner is dead, and returns how many are left after `patience`.
+///
+/// They are recognised by the attempt's [marker](crate::plan::SpawnCommand::marker); on Linux whatever a dead guardian
+/// left in its cgroups is ended along with them. Whoever owned them usually ends them: a guardian within two seconds of the
+/// runner's death, Windows at once. When half of the patience is over they are ended here. Blocks.
 #[must_use]
 pub fn end_remains(marker: &str, patience: Duration) -> usize {
-    os::end_remains(marker, patience)
+    let begin = Instant::now();
+    let mut found_nothing = false;
+    loop {
+        let waited = begin.elapsed();
+        let left = os::remains(marker, waited >= patience / 2);
+        // A look isn't made at one moment: what forks and ends meanwhile is missed, but hardly twice.
+        if left == 0 && found_nothing || waited >= patience {
+            return left;
+        }
+        found_nothing = left == 0;
+        std::thread::sleep(PAUSE.min(patience - waited));
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn child(marker: &str, seconds: &str) -> std::process::Child {
+        let (name, value) = marker.split_once('=').unwrap();
+        std::process::Command::new("sleep").arg(seconds).env(name, value).spawn().unwrap()
+    }
+
+    #[test]
+    fn remains_are_given_half_of_the_patience_and_then_ended() {
+        let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.1", std::process::id());
+        let mut child = child(&marker, "300");
+        assert_eq!(end_remains("RUNNER_ATTEMPT_ID=remains.none.1", Duration::from_secs(60)), 0);
+        assert!(child.try_wait().unwrap().is_none(), "another attempt's are left alone");
+        let begin = Instant::now();
+        assert_eq!(end_remains(&marker, Duration::from_secs(4)), 0);
+        assert!(begin.elapsed() >= Duration::from_secs(2));
+        assert!(!child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn remains_that_end_by_themselves_are_waited_for() {
+        let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.2", std::process::id());
+        let mut child = child(&marker, "0.2");
+        assert_eq!(end_remains(&marker, Duration::from_secs(600)), 0);
+        assert!(child.wait().unwrap().success());
+    }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::AsyncRead;
@@ -43,6 +44,8 @@ pub struct Exit {
     pub pid: u32,
     /// How.
     pub status: ExitStatus,
+    /// How long it ran, where whoever owns it has measured that: the runner may hear of the end late.
+    pub elapsed: Option<Duration>,
     /// What it used.
     pub usage: Usage,
     /// Whether descendants of it may still be alive.
@@ -86,7 +89,8 @@ pub trait Spawn: Send + Sync {
     fn spawn<'a>(&'a self, command: &'a SpawnCommand) -> BoxFuture<'a, Result<Spawned, SpawnError>>;
 }
 
-/// One started script and its descendants. Dropping it kills what is left of them.
+/// One started script and its descendants. Dropping it kills what is left of them, unless they were
+/// [left](ChildHandle::leave).
 pub trait ChildHandle: Send {
     /// Waits for the script itself (not for its descendants). May be dropped and called again.
     fn exited(&mut self) -> BoxFuture<'_, Result<Exit, NoExit>>;
@@ -109,6 +113,13 @@ pub trait ChildHandle: Send {
 
     /// The descendants that are alive although the script has exited.
     fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>>;
+
+    /// Lets the descendants of the exited script go on, and tells who they are. From then on nothing ends them or what they
+    /// start: not this handle, not the end of the runner.
+    ///
+    /// # Errors
+    /// When that can't be had: they will end with the runner.
+    fn leave(&mut self) -> BoxFuture<'_, io::Result<Vec<Leaked>>>;
 }
 
 impl SpawnError {

@@ -1,7 +1,10 @@
 //! Plain data: what a project, a run and its ends are. No input or output happens here.
 
+mod baseline;
 mod clock;
 mod duration;
+#[cfg(test)]
+pub(crate) mod fuzz_tests;
 mod ids;
 mod outcome;
 mod policy;
@@ -9,6 +12,7 @@ mod project;
 mod report;
 mod size;
 
+pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_timeout, usual};
 pub use clock::{Clock, SystemClock};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;

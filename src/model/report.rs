@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, RunId, RunStatus};
+use super::{Outcome, RunId, RunStatus, format_duration};
 
 /// What a script used of the machine, its descendants that it waited for included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,6 +29,14 @@ pub struct Leaked {
     /// Whether it was left to go on; otherwise it was ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left: bool,
+}
+
+impl Leaked {
+    /// What became of it, after its name: `was ended`, `goes on`.
+    #[must_use]
+    pub fn fate(&self) -> &'static str {
+        if self.left { "goes on" } else { "was ended" }
+    }
 }
 
 /// What tells a process from all others, before and after it: pids are used again.
@@ -64,6 +72,17 @@ pub struct Parent {
     pub first: RunId,
 }
 
+/// `retry of 39be3d37aed64`, `continuation of 39be3d37aed64`.
+impl std::fmt::Display for Parent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let noun = match self.how {
+            Following::Retry => "retry",
+            Following::Resume => "continuation",
+        };
+        write!(f, "{noun} of {}", self.run_id)
+    }
+}
+
 /// A file that a script left in the run's folder for files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachedFile {
@@ -76,10 +95,28 @@ pub struct AttachedFile {
 /// How long a script took beside what is usual for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usual {
-    /// What is usual, in microseconds: the median of its last successes or, where `slow_after` says what is slow, that.
+    /// What is usual, in microseconds: the median of its last successes or, where only `slow_after` is known, that.
     pub usual_us: u64,
     /// What this attempt was.
     pub pace: Pace,
+    /// The `slow_after` that it took longer than, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_after_us: Option<u64>,
+}
+
+impl Usual {
+    /// What is to be said of an attempt that took so many microseconds: `took 12 min, usually 3 min`; nothing if that
+    /// was usual.
+    #[must_use]
+    pub fn remark(&self, took_us: u64) -> Option<String> {
+        let text = |us| format_duration(Duration::from_micros(us));
+        let took = text(took_us);
+        match (self.pace, self.slow_after_us) {
+            (Pace::Usual, _) => None,
+            (Pace::Slow, Some(limit)) => Some(format!("took {took}, more than the {} of slow_after", text(limit))),
+            (Pace::Slow | Pace::Quick, _) => Some(format!("took {took}, usually {}", text(self.usual_us))),
+        }
+    }
 }
 
 /// Whether a script took as long as usual.
@@ -209,6 +246,31 @@ impl ScriptReport {
     #[must_use]
     pub fn success(&self) -> bool {
         self.outcome.as_ref().is_some_and(Outcome::is_success)
+    }
+
+    /// That it was unusually slow or quick, if it was: `took 12 min, usually 3 min`.
+    #[must_use]
+    pub fn pace_remark(&self) -> Option<String> {
+        self.usual.and_then(|usual| usual.remark(self.duration_us))
+    }
+
+    /// How the attempts before the last ended, in a row: `exit code 1 (twice), timeout after 60 s`. `None` if there was none.
+    #[must_use]
+    pub fn earlier_ends(&self) -> Option<String> {
+        let mut ends: Vec<(String, usize)> = Vec::new();
+        for attempt in &self.earlier {
+            let end = attempt.outcome.to_string();
+            match ends.last_mut() {
+                Some((last, count)) if *last == end => *count += 1,
+                _ => ends.push((end, 1)),
+            }
+        }
+        let told = ends.into_iter().map(|(end, count)| match count {
+            1 => end,
+            2 => format!("{end} (twice)"),
+            count => format!("{end} ({count} times)"),
+        });
+        Some(told.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
     }
 
     /// How long it took, in minutes.

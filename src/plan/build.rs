@@ -3,15 +3,11 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::environment::{self, RunContext};
-use super::{Limits, SelectError, Selection, SpawnCommand};
+use super::{Limits, Secrets, SelectError, Selection, SpawnCommand};
 use crate::event::PlannedScript;
 use crate::model::{OnFailure, Project, Script};
-
-/// How long descendants may outlive their script before they are ended.
-const LEAK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What will be run, in order. Not printable: the environment may hold secrets.
 #[derive(Clone)]
@@ -20,6 +16,8 @@ pub struct RunPlan<'a> {
     pub steps: Vec<Step<'a>>,
     /// What every script's environment begins with.
     base_environment: Arc<[(OsString, OsString)]>,
+    /// What must not be shown anywhere.
+    pub secrets: Secrets,
 }
 
 /// One script of a plan.
@@ -47,7 +45,10 @@ pub fn build<'a>(
         Step { script, occurrence: *occurrence }
     });
     let steps = steps.zip(taken).filter(|(_, taken)| *taken).map(|(step, _)| step).collect();
-    Ok(RunPlan { steps, base_environment: environment::base_environment(project, process).into() })
+    let process: Vec<_> = process.collect();
+    let secrets = environment::secrets(project, &process);
+    let base_environment = environment::base_environment(project, process.into_iter()).into();
+    Ok(RunPlan { steps, base_environment, secrets })
 }
 
 impl RunPlan<'_> {
@@ -58,7 +59,7 @@ impl RunPlan<'_> {
             program: step.script.settings.interpreter.path.clone(),
             args: step.arguments(),
             base_env: Arc::clone(&self.base_environment),
-            env: environment::script_environment(step.script, context),
+            env: environment::script_environment(step, context),
             working_dir: step.script.settings.working_dir.clone(),
             marker: environment::attempt_marker(context.run_id, context.index, context.attempt),
         }
@@ -94,7 +95,12 @@ impl Step<'_> {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let settings = &self.script.settings;
-        Limits { timeout: settings.timeout, kill_grace: settings.kill_grace, leak_timeout: LEAK_TIMEOUT }
+        Limits {
+            timeout: settings.timeout,
+            kill_grace: settings.kill_grace,
+            leak_timeout: settings.leak_timeout,
+            on_leak: settings.on_leak,
+        }
     }
 
     /// Whether the rest is skipped when it fails.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::OnLeak;
+
 /// A command, complete: nothing is inherited and nothing is looked up. Not printable: its environment may hold secrets.
 #[derive(Clone)]
 pub struct SpawnCommand {
@@ -44,6 +46,8 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// Its `kill_grace`.
     pub kill_grace: Duration,
-    /// How long its descendants may outlive it.
+    /// Its `leak_timeout`: how long its descendants may outlive it, or hold its output open.
     pub leak_timeout: Duration,
+    /// Its `on_leak`: what becomes of them then.
+    pub on_leak: OnLeak,
 }

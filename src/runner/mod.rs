@@ -4,9 +4,11 @@
 //! sink can't do becomes a warning of the run and never its failure.
 
 mod facade;
+mod files;
 mod locking;
 mod mailing;
 mod options;
+mod pace;
 mod recorder;
 mod recording;
 mod recovery;

@@ -1,9 +1,11 @@
 //! What happens in a run, handed on.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::event::{EventKind, FanOut, ReportFold, RunEvent, Stream};
-use crate::exec::AttemptObserver;
+use crate::exec::{AttemptObserver, Masker};
+use crate::model::{MailState, Outcome};
 
 /// Hands events to the sinks and folds them into the report.
 pub(super) struct Recorder<'a> {
@@ -11,10 +13,15 @@ pub(super) struct Recorder<'a> {
     pub(super) fold: ReportFold,
     /// Warnings that were given: the same trouble at every script is told once.
     pub(super) warned: HashSet<String>,
+    /// Takes the secrets out of what is recorded.
+    pub(super) masker: Option<Masker>,
 }
 
 impl Recorder<'_> {
-    pub(super) fn record(&mut self, kind: EventKind) {
+    pub(super) fn record(&mut self, mut kind: EventKind) {
+        if let Some(masker) = &self.masker {
+            mask(masker, &mut kind);
+        }
         let event = RunEvent::now(kind);
         self.fold.apply(&event);
         for error in self.sinks.event(&event) {
@@ -22,7 +29,10 @@ impl Recorder<'_> {
         }
     }
 
-    pub(super) fn warn(&mut self, message: String) {
+    pub(super) fn warn(&mut self, mut message: String) {
+        if let Some(masker) = &self.masker {
+            mask_text(masker, &mut message);
+        }
         if !self.warned.insert(message.clone()) {
             return;
         }
@@ -31,6 +41,33 @@ impl Recorder<'_> {
         self.fold.apply(&event);
         // What a sink says of the warning is the same trouble again.
         let _ = self.sinks.event(&event);
+    }
+}
+
+/// Takes the secrets out of what an event tells in words. What it names (scripts, folders, files) stays as it is: others
+/// go by it.
+fn mask(masker: &Masker, kind: &mut EventKind) {
+    match kind {
+        EventKind::ScriptFinished { outcome, traceback, last_lines, leaked, .. } => {
+            match outcome {
+                Outcome::ExpectationNotMet { what, .. } => mask_text(masker, what),
+                Outcome::CouldNotStart { error } => mask_text(masker, error),
+                _ => {}
+            }
+            // Their output was masked as it came, but colours inside of a secret have only been taken out since.
+            [traceback, last_lines].into_iter().flatten().for_each(|text| mask_text(masker, text));
+            leaked.iter_mut().for_each(|process| mask_text(masker, &mut process.command));
+        }
+        EventKind::Mail { mail: MailState::Failed { error: text } | MailState::Sent { reply: text } } => {
+            mask_text(masker, text);
+        }
+        _ => {}
+    }
+}
+
+fn mask_text(masker: &Masker, text: &mut String) {
+    if let Cow::Owned(masked) = masker.mask(text) {
+        *text = masked;
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::output_name;
+use super::{files, output_name};
 use crate::config::{self, Environment, LoadRequest};
 use crate::event::{EventSink, ReplayError, RunEvent, SinkError, read_events};
 use crate::exec::{self, RecoveryLock};
@@ -94,6 +94,9 @@ impl Recording<'_> {
         if restarted {
             "the machine was restarted".clone_into(&mut death.by);
         }
+        let trouble;
+        (death.files, trouble) = files::collect(&run_dir.join(files::FOLDER));
+        troubles.extend(trouble);
         let Some((index, attempt)) = told.running() else { return death };
         if self.ends_remains && is_here && !restarted {
             let left = exec::end_remains(&plan::attempt_marker(&report.run_id, index, attempt), REMAINS);
@@ -177,11 +180,7 @@ pub(super) fn host() -> String {
 fn output_file(report: &RunReport, index: usize, attempt: u32) -> String {
     let script = report.scripts.get(index).map(|script| script.script.as_str()).unwrap_or_default();
     // The file names of either system: a run may have come from the other.
-    let name = output_name(index, script.rsplit(['/', '\\']).next().unwrap_or_default());
-    match (attempt, name.strip_suffix(".out")) {
-        (2.., Some(stem)) => format!("{stem}.{attempt}.out"),
-        _ => name,
-    }
+    output_name(index, script.rsplit(['/', '\\']).next().unwrap_or_default(), attempt)
 }
 
 /// Whether a run's folder tells of nothing: its runner died before it could write the first event.
@@ -194,7 +193,7 @@ pub(crate) fn never_began(run_dir: &Path) -> bool {
 fn remove_unbegun(run_dir: &Path) {
     if never_began(run_dir) {
         let _ = std::fs::remove_file(run_dir.join(EventsFile::NAME));
-        let _ = std::fs::remove_dir(run_dir.join("files"));
+        let _ = std::fs::remove_dir(run_dir.join(files::FOLDER));
         let _ = std::fs::remove_dir(run_dir);
     }
 }

@@ -39,11 +39,14 @@ pub(super) async fn recover_own(
     let recovery = Recovery { recording, name: &project.name, history, options, tell };
     match RecoveryLock::acquire(&logs, PATIENCE, &give_up) {
         Ok(Some(_alone)) => {
+            let mut settled = Vec::new();
             for dead in lock.dead().to_vec() {
                 if recovery.see_to(&dead).await {
-                    lock.settled(&dead.run_id);
+                    settled.push(dead.run_id);
                 }
             }
+            recovery.commit();
+            settled.iter().for_each(|run_id| lock.settled(run_id));
         }
         Ok(None) => recovery.trouble("another process sees to the runs that died; they are looked at the next time"),
         Err(error) => recovery.trouble(&format!("cannot see to the runs that died: {error}")),
@@ -65,9 +68,6 @@ pub(crate) fn recover_others(own: &[PathBuf], options: &RunOptions, tell: Tell<'
             runtime.block_on(recover_project(&root, history, options, tell));
         }
     }
-    if let Err(error) = history.finish() {
-        tell(Notice::Trouble(error.sentence()));
-    }
 }
 
 async fn recover_project(root: &Path, history: &HistoryWriter, options: &RunOptions, tell: Tell<'_>) {
@@ -84,6 +84,7 @@ async fn recover_project(root: &Path, history: &HistoryWriter, options: &RunOpti
             settled.push(dead.run_id);
         }
     }
+    recovery.commit();
     exec::forget(&logs, &settled);
 }
 
@@ -98,6 +99,13 @@ struct Recovery<'a> {
 impl Recovery<'_> {
     fn trouble(&self, text: &str) {
         (self.tell)(Notice::Trouble(format!("{}: {text}", self.name)));
+    }
+
+    /// Has the history keep what it was told. Before the word of a dead run is taken back: by that word it is found again.
+    fn commit(&self) {
+        if let Some(Err(error)) = self.history.map(HistoryWriter::finish) {
+            self.trouble(&error.sentence());
+        }
     }
 
     /// Does for a run that died what is left to do; true if that is all.

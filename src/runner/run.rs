@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+
+use super::files;
 use super::locking::{self, Locks};
 use super::mailing::Mailing;
 use super::options::{History, RunError, RunOptions, RunOutput, Tell};
+use super::pace::Paces;
 use super::recorder::Recorder;
 use super::script::micros;
 use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
-use crate::exec::{self, Buffers, Cancel};
+use crate::exec::{self, Buffers, Cancel, Masker};
 use crate::model::{Clock, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
@@ -26,6 +30,7 @@ pub(super) fn run_here<'a>(
 ) -> Result<RunOutput, RunError> {
     let plan = plan::build(project, &options.selection, std::env::vars_os())?;
     let mailing = Mailing::of(project, &options.mail)?;
+    let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let (run_id, host) = (RunId::random(), recording::host());
     let mut locks = runtime.block_on(Locks::take(project, &run_id, &host, &options, tell))?;
@@ -42,12 +47,24 @@ pub(super) fn run_here<'a>(
     }
     runtime.block_on(recovery::recover_own(project, &mut locks.project, history.as_deref(), &options, tell));
     let run_dir = project.runs_dir().join(run_id.as_str());
-    let result = match std::fs::create_dir_all(&run_dir) {
+    let files_dir = run_dir.join(files::FOLDER);
+    let result = match std::fs::create_dir_all(&files_dir) {
         Ok(()) => {
-            let run = Run { project, plan: &plan, run_id, host, run_dir, mailing };
+            let run = Run {
+                project,
+                plan: &plan,
+                run_id,
+                begin: Utc::now(),
+                host,
+                run_dir,
+                files_dir,
+                masker,
+                mailing,
+                paces: Paces::default(),
+            };
             runtime.block_on(run.execute(options, listener, history, troubles))
         }
-        Err(source) => Err(cannot(project, "make the folder", run_dir, source)),
+        Err(source) => Err(cannot(project, "make the folder", files_dir, source)),
     };
     // Not when this thread panics: then the run has died, as far as others can see.
     locks.release();
@@ -74,9 +91,15 @@ pub(super) struct Run<'a> {
     pub(super) project: &'a Project,
     pub(super) plan: &'a RunPlan<'a>,
     pub(super) run_id: RunId,
+    pub(super) begin: DateTime<Utc>,
     host: String,
     pub(super) run_dir: PathBuf,
+    /// Where scripts leave files that belong to the run.
+    pub(super) files_dir: PathBuf,
+    /// `None` if there are no secrets.
+    pub(super) masker: Option<Masker>,
     mailing: Mailing,
+    pub(super) paces: Paces,
 }
 
 impl Run<'_> {
@@ -90,6 +113,7 @@ impl Run<'_> {
         let begin = Instant::now();
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history.as_deref(), sinks)?;
+        self.paces.ask(history.as_deref(), self.project, self.plan);
         recorder.record(self.started(&options));
         troubles.into_iter().for_each(|why| recorder.warn(why));
         let mut buffers = Buffers::default();
@@ -112,7 +136,9 @@ impl Run<'_> {
             (None, Some(report)) if report.failures().next().is_some() => RunStatus::Failure,
             (None, _) => RunStatus::Success,
         };
-        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files: Vec::new() });
+        let (files, trouble) = files::collect(&self.files_dir);
+        trouble.into_iter().for_each(|why| recorder.warn(why));
+        recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files });
         self.after(&mut recorder, history.as_deref(), &options.cancel).await;
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
@@ -145,7 +171,7 @@ impl Run<'_> {
         for sink in listeners {
             sinks.add(sink);
         }
-        Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new() })
+        Ok(Recorder { sinks, fold: ReportFold::default(), warned: HashSet::new(), masker: self.masker.clone() })
     }
 
     fn started(&self, options: &RunOptions) -> EventKind {

@@ -54,9 +54,10 @@ impl EventsFile {
             cut_torn_line(&self.path)?;
         }
         self.torn = true;
-        self.file.write_all(&self.line)?;
-        self.torn = false;
-        Ok(())
+        let written = self.file.write_all(&self.line);
+        // A full disk took a part of the line, and this may be the last event.
+        self.torn = written.is_err() && cut_torn_line(&self.path).is_err();
+        written
     }
 }
 

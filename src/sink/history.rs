@@ -1,6 +1,8 @@
 //! Records runs in the state database while they happen, on a thread of its own: the run never waits for the database,
 //! except at its end, until that is safely committed.
 //!
+//! It also answers what is usual for a project's scripts, which nobody has to wait for before the first one.
+//!
 //! One [`HistoryWriter`] serves all runs of a process. It opens the database when the first run begins, beside the first
 //! script, and commits what has arrived together. A database that can't be used fails no run: what the thread gets is
 //! discarded, the end of each run says so, and a later import reads the run folders.
@@ -12,10 +14,14 @@ use std::time::{Duration, Instant};
 
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::RunId;
-use crate::store::{Batch, Durability, OpenOptions, Store, StoreError};
+use crate::store::{Baselines, Batch, Durability, OpenOptions, Store, StoreError};
 
 /// How long events wait for others to be committed with.
 const GATHER: Duration = Duration::from_millis(100);
+
+/// Scripts of which a run first learns what is usual: few, so that the first script to end is not kept waiting for what
+/// is usual for hundreds. The following pieces grow.
+const FIRST_PIECE: usize = 8;
 
 /// What becomes of the open database when the writer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +52,7 @@ pub struct HistorySink {
 #[derive(Debug)]
 enum Message {
     Rows(Box<Batch>),
+    Baselines { project_dir: PathBuf, scripts: Vec<String>, reply: Sender<Baselines> },
     Finish(SyncSender<Result<(), String>>),
     End,
 }
@@ -81,6 +88,19 @@ impl HistoryWriter {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
+    }
+
+    /// Asks what is usual for scripts of a project, named as the project file writes them. The answer comes in pieces, in
+    /// the order of the scripts, as the database is read, which may be late; what can't be read doesn't come.
+    #[must_use]
+    pub fn baselines(&self, project_dir: &Path, scripts: Vec<String>) -> Receiver<Baselines> {
+        let (reply, answer) = channel();
+        if let Some(sender) = &self.sender {
+            let project_dir = project_dir.to_owned();
+            let _ = sender.send(Message::Baselines { project_dir, scripts, reply });
+        }
+        self.wake();
+        answer
     }
 
     /// A sink for one run's events.
@@ -143,7 +163,7 @@ impl EventSink for HistorySink {
 fn refuse(receiver: &Receiver<Message>, why: &str) {
     for message in receiver {
         match message {
-            Message::Rows(_) => {}
+            Message::Rows(_) | Message::Baselines { .. } => {}
             Message::Finish(reply) => drop(reply.send(Err(why.to_owned()))),
             Message::End => break,
         }
@@ -196,6 +216,9 @@ impl Worker {
                         }
                     }
                 }
+                Ok(Message::Baselines { project_dir, scripts, reply }) => {
+                    runtime.block_on(self.baselines(&project_dir, &scripts, &reply));
+                }
                 Ok(Message::Finish(reply)) => {
                     commit_at = None;
                     let _ = reply.send(runtime.block_on(self.commit(Durability::PowerLoss)));
@@ -224,6 +247,25 @@ impl Worker {
             self.store = Some(store);
         }
         Ok(())
+    }
+
+    /// Tells what is usual. Of a database that can't be used nothing is said here: it is when a run is to be recorded.
+    async fn baselines(&mut self, project_dir: &Path, mut scripts: &[String], reply: &Sender<Baselines>) {
+        if let Err(error) = self.open().await {
+            self.note(&error);
+        }
+        let Some(store) = &mut self.store else { return };
+        let mut piece = FIRST_PIECE;
+        while !scripts.is_empty() {
+            let (now, later) = scripts.split_at(piece.min(scripts.len()));
+            let Ok(baselines) = store.baselines(project_dir, now).await else { return };
+            // Whoever asked may be gone.
+            if reply.send(baselines).is_err() {
+                return;
+            }
+            scripts = later;
+            piece *= 4;
+        }
     }
 
     /// Commits what is pending. If the database is locked, it stays pending for the next commit.

@@ -9,9 +9,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::event::{EventKind, RunEvent};
-use crate::model::{Leaked, MailState, Outcome, OutputSummary, RunId, RunStatus, Usage};
+use crate::model::{
+    AttachedFile, Leaked, MailState, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus, Usage, Usual,
+};
 
-/// Bytes kept of a traceback: its end. The run's events have all of it.
+/// Bytes kept of a traceback, or of last lines: the end. The run's events have all of it.
 const TRACEBACK_EXCERPT: usize = 4 * 1024;
 
 /// Changes to the database, waiting to be written.
@@ -35,7 +37,10 @@ pub(super) struct RunStart {
     profile: Option<String>,
     host: String,
     pid: u32,
+    process: Option<ProcessIdentity>,
     version: String,
+    parent: Option<Parent>,
+    planned: Option<i64>,
     started: i64,
     log_file: String,
     run_dir: String,
@@ -58,6 +63,7 @@ pub(super) struct ScriptChange {
     idx: usize,
     started: Option<i64>,
     attempts: Option<u32>,
+    retry_pending: Option<bool>,
     kind: Option<&'static str>,
     outcome: Option<Outcome>,
     finished: Option<Finished>,
@@ -69,7 +75,9 @@ struct Finished {
     usage: Usage,
     output: OutputSummary,
     traceback: Option<String>,
+    last_lines: Option<String>,
     leaked: Option<Vec<Leaked>>,
+    usual: Option<Usual>,
 }
 
 /// A row of `attempts`.
@@ -99,6 +107,7 @@ pub(super) struct RunEnd {
     finished: i64,
     duration_us: u64,
     status: RunStatus,
+    files: Option<Vec<AttachedFile>>,
 }
 
 /// What is known of a run's mail.
@@ -164,7 +173,12 @@ impl Batch {
             EventKind::ScriptStarted { index, attempt, .. } => self.change(
                 run_id,
                 *index,
-                ScriptChange { started: Some(micros(event.time)), attempts: Some(*attempt), ..ScriptChange::default() },
+                ScriptChange {
+                    started: Some(micros(event.time)),
+                    attempts: Some(*attempt),
+                    retry_pending: Some(false),
+                    ..ScriptChange::default()
+                },
             ),
             EventKind::ScriptFinished {
                 index,
@@ -174,7 +188,10 @@ impl Batch {
                 usage,
                 output,
                 traceback,
+                last_lines,
                 leaked,
+                usual,
+                retry_after_us,
                 ..
             } => {
                 let finished = Finished {
@@ -182,13 +199,16 @@ impl Batch {
                     usage: *usage,
                     output: output.clone(),
                     traceback: traceback.as_deref().map(excerpt),
+                    last_lines: last_lines.as_deref().map(excerpt),
                     leaked: (!leaked.is_empty()).then(|| leaked.clone()),
+                    usual: *usual,
                 };
                 self.change(
                     run_id,
                     *index,
                     ScriptChange {
                         attempts: Some(*attempt),
+                        retry_pending: Some(retry_after_us.is_some()),
                         kind: Some(outcome.kind()),
                         outcome: Some(outcome.clone()),
                         finished: Some(finished),
@@ -219,12 +239,13 @@ impl Batch {
                 time: micros(event.time),
                 message: message.clone(),
             }),
-            EventKind::RunFinished { status, duration_us, .. } => {
+            EventKind::RunFinished { status, duration_us, files } => {
                 let end = RunEnd {
                     run_id: run_id.clone(),
                     finished: micros(event.time),
                     duration_us: *duration_us,
                     status: *status,
+                    files: (!files.is_empty()).then(|| files.clone()),
                 };
                 self.ends.insert(run_id.clone(), end);
             }
@@ -250,7 +271,10 @@ impl RunStart {
             profile,
             host,
             pid,
+            process,
             runner,
+            parent,
+            planned,
             log_file,
             run_dir,
             scripts,
@@ -266,7 +290,10 @@ impl RunStart {
             profile: profile.clone(),
             host: host.clone(),
             pid: *pid,
+            process: process.clone(),
             version: runner.clone(),
+            parent: parent.clone(),
+            planned: planned.map(micros),
             started: micros(event.time),
             log_file: log_file.to_string_lossy().into_owned(),
             run_dir: run_dir.to_string_lossy().into_owned(),
@@ -283,6 +310,7 @@ impl ScriptChange {
         self.outcome = later.outcome;
         self.started = later.started.or(self.started);
         self.attempts = later.attempts.or(self.attempts);
+        self.retry_pending = later.retry_pending.or(self.retry_pending);
         self.finished = later.finished.or_else(|| self.finished.take());
     }
 }
@@ -292,7 +320,7 @@ pub(super) fn micros(time: DateTime<Utc>) -> i64 {
     time.timestamp_micros()
 }
 
-/// The end of a traceback, where the error stands. A NUL would end the text for SQLite.
+/// The end of a text, where the error stands. A NUL would end the text for SQLite.
 fn excerpt(text: &str) -> String {
     let mut from = text.len().saturating_sub(TRACEBACK_EXCERPT);
     while !text.is_char_boundary(from) {

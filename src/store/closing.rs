@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::event::{EventKind, ReportFold, RunEvent};
-use crate::model::{Outcome, OutputSummary, RunReport, RunStatus, SkipReason, Usage};
+use crate::model::{AttachedFile, Outcome, OutputSummary, RunReport, RunStatus, SkipReason, Usage};
 
 /// A run's events up to where they break off.
 #[derive(Debug, Default)]
@@ -26,13 +26,21 @@ pub struct Death {
     pub output: OutputSummary,
     /// The last lines that it printed.
     pub last_lines: Option<String>,
+    /// Files that the scripts attached to the run.
+    pub files: Vec<AttachedFile>,
 }
 
 impl Death {
     /// A runner's death of which nothing is known but when it gave its last sign.
     #[must_use]
     pub fn at(last_sign: DateTime<Utc>) -> Self {
-        Self { by: "the runner died".to_owned(), last_sign, output: OutputSummary::default(), last_lines: None }
+        Self {
+            by: "the runner died".to_owned(),
+            last_sign,
+            output: OutputSummary::default(),
+            last_lines: None,
+            files: Vec::new(),
+        }
     }
 }
 
@@ -104,7 +112,7 @@ impl BrokenOff {
             }
         }
         let duration_us = since(report.started, death);
-        kinds.push(EventKind::RunFinished { status: RunStatus::Interrupted, duration_us, files: Vec::new() });
+        kinds.push(EventKind::RunFinished { status: RunStatus::Interrupted, duration_us, files: death.files.clone() });
         kinds.into_iter().map(|kind| RunEvent { time: death.last_sign, kind }).collect()
     }
 

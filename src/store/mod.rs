@@ -6,8 +6,10 @@
 
 mod batch;
 mod closing;
+mod durations;
 mod error;
 mod import;
+mod inspect;
 mod known;
 mod location;
 mod open;
@@ -16,18 +18,21 @@ mod schema;
 mod write;
 
 #[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
+pub use durations::{Baselines, ScriptStats};
 pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, import_project};
 pub(crate) use known::remember_project;
 pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
-pub use query::{Counts, FindRunError, ProjectRow, RunFilter, RunRow};
+pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};
 pub use schema::SCHEMA_VERSION;
 pub use write::Durability;

@@ -1,8 +1,7 @@
 //! Questions to the database, answered in typed rows.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -12,10 +11,10 @@ use thiserror::Error;
 
 use super::batch::micros;
 use super::{Store, StoreError, known};
-use crate::model::{MailState, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage};
-
-/// So many of a script's last successes tell how long it usually takes.
-const USUAL_OF_LAST: i64 = 10;
+use crate::model::{
+    AttachedFile, EarlierAttempt, MailState, OutputSummary, Parent, ProcessIdentity, RunId, RunReport, RunStatus,
+    ScriptReport, Usage,
+};
 
 /// How many candidates an ambiguous run id lists.
 const CANDIDATES: i64 = 10;
@@ -59,8 +58,14 @@ pub struct RunRow {
     pub host: String,
     /// The runner's process id.
     pub pid: u32,
+    /// What tells the runner's process from others with its id; `None` where that isn't known.
+    pub process: Option<ProcessIdentity>,
     /// The runner's version.
     pub version: String,
+    /// The run that it follows.
+    pub parent: Option<Parent>,
+    /// For when it was planned; `None` if it was started by hand.
+    pub planned: Option<DateTime<Utc>>,
     /// When it began, to the microsecond.
     pub started: DateTime<Utc>,
     /// When it ended; `None` while it hasn't.
@@ -73,10 +78,25 @@ pub struct RunRow {
     pub run_dir: PathBuf,
     /// The log file.
     pub log_file: PathBuf,
+    /// Files that its scripts attached to it.
+    pub files: Vec<AttachedFile>,
     /// What became of its mail.
     pub mail: Option<MailState>,
     /// How its scripts ended, so far.
     pub counts: Counts,
+    /// What was unusual about that, once the run has ended.
+    pub oddities: Oddities,
+}
+
+/// How many of an ended run's scripts were out of the ordinary, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Oddities {
+    /// Those that were tried more than once.
+    pub retried: u64,
+    /// Those that succeeded unusually slowly.
+    pub slow: u64,
+    /// Those that succeeded unusually quickly.
+    pub quick: u64,
 }
 
 /// Which runs are asked for.
@@ -246,7 +266,27 @@ impl Store {
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| self.error(error))?;
-        rows.iter().map(|row| self.script_row(row)).collect()
+        let mut scripts = rows.iter().map(|row| self.script_row(row)).collect::<Result<Vec<_>, _>>()?;
+        let earlier = sqlx::query(
+            "SELECT a.* FROM scripts s CROSS JOIN attempts a ON a.run_id = s.run_id AND a.idx = s.idx
+             WHERE s.run_id = ?1 AND s.attempts > 1 AND a.attempt < s.attempts ORDER BY a.idx, a.attempt",
+        )
+        .bind(run_id.as_str())
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(|error| self.error(error))?;
+        for row in &earlier {
+            let get = Columns { store: self, row };
+            let index: u32 = get.value("idx")?;
+            if let Some(script) = usize::try_from(index).ok().and_then(|index| scripts.get_mut(index)) {
+                script.earlier.push(EarlierAttempt {
+                    attempt: get.value("attempt")?,
+                    outcome: get.json("outcome")?.ok_or_else(|| get.bad("outcome", "NULL"))?,
+                    duration_us: get.count("duration_us")?.unwrap_or(0),
+                });
+            }
+        }
+        Ok(scripts)
     }
 
     /// All that the database knows of a run.
@@ -267,59 +307,21 @@ impl Store {
             profile: run.profile,
             host: run.host,
             pid: run.pid,
-            process: None,
+            process: run.process,
             version: run.version,
-            parent: None,
-            planned: None,
+            parent: run.parent,
+            planned: run.planned,
             started: run.started,
             finished: run.finished,
             duration_us: run.duration_us,
             status: run.status,
             scripts,
-            files: Vec::new(),
+            files: run.files,
             mail: run.mail,
             warnings,
             log_file: run.log_file,
             run_dir: run.run_dir,
         })
-    }
-
-    /// How long each script of a project usually takes: the median of its last ten successes, by the script as the
-    /// project file writes it.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn usual_durations(&mut self, project_dir: &Path) -> Result<HashMap<String, Duration>, StoreError> {
-        // Steps from script to script along the index, and takes the newest of each: old successes cost nothing. One
-        // row comes back, since each is a message from the connection's thread.
-        let json: String = sqlx::query_scalar(
-            "WITH RECURSIVE
-                project(id) AS (SELECT id FROM projects WHERE path = ?1),
-                names(script) AS (
-                    SELECT (SELECT min(script) FROM scripts
-                            WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project))
-                    UNION ALL
-                    SELECT (SELECT min(script) FROM scripts
-                            WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
-                                AND script > names.script)
-                    FROM names WHERE names.script IS NOT NULL
-                )
-            SELECT json_group_object(names.script, json((
-                SELECT json_group_array(duration_us) FROM (
-                    SELECT duration_us FROM scripts
-                    WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
-                        AND script = names.script
-                    ORDER BY started DESC LIMIT ?2))))
-            FROM names WHERE names.script IS NOT NULL",
-        )
-        .bind(project_dir.to_string_lossy())
-        .bind(USUAL_OF_LAST)
-        .fetch_one(&mut self.connection)
-        .await
-        .map_err(|error| self.error(error))?;
-        let durations: HashMap<String, Vec<u64>> = serde_json::from_str(&json)
-            .map_err(|error| StoreError::BadValue { path: self.path.clone(), what: error.to_string() })?;
-        Ok(durations.into_iter().map(|(script, all)| (script, Duration::from_micros(median(all)))).collect())
     }
 
     fn run_row(&self, row: &SqliteRow) -> Result<RunRow, StoreError> {
@@ -333,19 +335,28 @@ impl Store {
             profile: get.value("profile")?,
             host: get.value("host")?,
             pid: get.value("pid")?,
+            process: get.json("process")?,
             version: get.value("version")?,
+            parent: get.json("parent")?,
+            planned: get.time("planned")?,
             started: get.time("started")?.ok_or_else(|| get.bad("started", "NULL"))?,
             finished: get.time("finished")?,
             duration_us: get.count("duration_us")?.unwrap_or(0),
             status: RunStatus::from_name(&status).ok_or_else(|| get.bad("status", &status))?,
             run_dir: get.value::<String>("run_dir")?.into(),
             log_file: get.value::<String>("log_file")?.into(),
+            files: get.json("files")?.unwrap_or_default(),
             mail: get.json("mail_detail")?,
             counts: Counts {
                 scripts: get.count("scripts")?.unwrap_or(0),
                 succeeded: get.count("succeeded_now")?.unwrap_or(0),
                 failed: get.count("failed_now")?.unwrap_or(0),
                 skipped: get.count("skipped_now")?.unwrap_or(0),
+            },
+            oddities: Oddities {
+                retried: get.count("retried")?.unwrap_or(0),
+                slow: get.count("slow")?.unwrap_or(0),
+                quick: get.count("quick")?.unwrap_or(0),
             },
         })
     }
@@ -367,44 +378,34 @@ impl Store {
             },
             output: get.json("output")?.unwrap_or_else(OutputSummary::default),
             traceback: get.value("traceback")?,
-            last_lines: None,
+            last_lines: get.value("last_lines")?,
             leaked: get.json("leaked")?.unwrap_or_default(),
             earlier: Vec::new(),
-            retry_pending: false,
-            usual: None,
+            retry_pending: get.value("retry_pending")?,
+            usual: get.json("usual")?,
         })
     }
 }
 
-fn median(mut values: Vec<u64>) -> u64 {
-    values.sort_unstable();
-    let middle = values.len() / 2;
-    match values.get(middle) {
-        None => 0,
-        Some(&upper) if values.len() % 2 == 1 => upper,
-        Some(&upper) => values.get(middle - 1).map_or(upper, |&lower| lower.midpoint(upper)),
-    }
-}
-
 /// Reads columns of a row, with errors that name them.
-struct Columns<'a> {
-    store: &'a Store,
-    row: &'a SqliteRow,
+pub(super) struct Columns<'a> {
+    pub(super) store: &'a Store,
+    pub(super) row: &'a SqliteRow,
 }
 
 impl<'a> Columns<'a> {
-    fn value<T>(&self, column: &'static str) -> Result<T, StoreError>
+    pub(super) fn value<T>(&self, column: &'static str) -> Result<T, StoreError>
     where
         T: sqlx::Decode<'a, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
         self.row.try_get(column).map_err(|error| self.store.error(error))
     }
 
-    fn count(&self, column: &'static str) -> Result<Option<u64>, StoreError> {
+    pub(super) fn count(&self, column: &'static str) -> Result<Option<u64>, StoreError> {
         Ok(self.value::<Option<i64>>(column)?.and_then(|value| value.try_into().ok()))
     }
 
-    fn time(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, StoreError> {
+    pub(super) fn time(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, StoreError> {
         match self.value::<Option<i64>>(column)? {
             None => Ok(None),
             Some(micros) => {
@@ -413,14 +414,14 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
         match self.value::<Option<String>>(column)? {
             None => Ok(None),
             Some(text) => serde_json::from_str(&text).map(Some).map_err(|error| self.bad(column, &error.to_string())),
         }
     }
 
-    fn bad(&self, column: &str, what: &str) -> StoreError {
+    pub(super) fn bad(&self, column: &str, what: &str) -> StoreError {
         StoreError::BadValue {
             path: self.store.path.clone(),
             what: format!("unexpected value in column {column}: {what}"),

@@ -5,7 +5,10 @@ use std::path::Path;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::event::{EVENTS_VERSION, EventKind, PlannedScript, RunEvent};
-use crate::model::{Leaked, MailState, Outcome, OutputSummary, RunId, RunStatus, SkipReason, Usage};
+use crate::model::{
+    AttachedFile, Following, Leaked, MailState, Outcome, OutputSummary, Pace, Parent, ProcessIdentity, RunId,
+    RunStatus, SkipReason, Usage, Usual,
+};
 
 /// 2024-11-27 08:51:58.954321 UTC, and so many seconds.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -89,6 +92,50 @@ pub(crate) fn eventful(run_id: &RunId, project_dir: &Path, start: i64) -> Vec<Ru
         RunEvent { time: at(start + 7), kind: EventKind::Warning { message: "the log could not be written".into() } },
         finished(at(start + 8), RunStatus::Failure),
         RunEvent { time: at(start + 9), kind: EventKind::Mail { mail: MailState::Sent { reply: "250 OK".into() } } },
+    ]
+}
+
+/// A planned run that follows `parent`: a script succeeds slowly at its third attempt, another leaves processes and too
+/// little behind, and there are files.
+pub(crate) fn following(run_id: &RunId, project_dir: &Path, start: i64, parent: &RunId) -> Vec<RunEvent> {
+    let mut first = started(run_id, project_dir, at(start), &["load.py", "transform.py"]);
+    if let EventKind::RunStarted { process, parent: of, planned, .. } = &mut first.kind {
+        *process = Some(ProcessIdentity { pid: 4711, started: 17, boot: "b007".into() });
+        *of = Some(Parent { run_id: parent.clone(), how: Following::Retry, first: parent.clone() });
+        *planned = Some(at(start - 5));
+    }
+    let retried = |mut event: RunEvent| {
+        if let EventKind::ScriptFinished { retry_after_us, .. } = &mut event.kind {
+            *retry_after_us = Some(1_000_000);
+        }
+        event
+    };
+    let mut slow = ended(0, 3, at(start + 8), Outcome::Success { code: 0 });
+    if let EventKind::ScriptFinished { usual, .. } = &mut slow.kind {
+        *usual = Some(Usual { usual_us: 500_000, pace: Pace::Slow, slow_after_us: None });
+    }
+    let what = "out/report.csv was not written by this run (last changed 2026-11-21 06:00)".to_owned();
+    let mut short = ended(1, 1, at(start + 9), Outcome::ExpectationNotMet { what, code: 0 });
+    if let EventKind::ScriptFinished { traceback, last_lines, leaked, .. } = &mut short.kind {
+        *traceback = None;
+        *last_lines = Some("0 rows\n".into());
+        leaked.push(Leaked { pid: 8, command: "tail -f x".into(), left: true });
+    }
+    let files = vec![AttachedFile { name: "charts/week.png".into(), bytes: 20_480 }];
+    vec![
+        first,
+        began(0, 1, at(start)),
+        retried(ended(0, 1, at(start + 2), Outcome::ExitCode { code: 1 })),
+        began(0, 2, at(start + 3)),
+        retried(ended(0, 2, at(start + 5), Outcome::Timeout { seconds: 2.0, killed: false })),
+        began(0, 3, at(start + 6)),
+        slow,
+        began(1, 1, at(start + 8)),
+        short,
+        RunEvent {
+            time: at(start + 9),
+            kind: EventKind::RunFinished { status: RunStatus::Failure, duration_us: 9_000_000, files },
+        },
     ]
 }
 

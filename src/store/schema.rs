@@ -1,6 +1,6 @@
 //! The database's schema, as a list of migrations. The n-th brings a database of version n-1 to version n; a migration
 //! that was released is never changed. Times are microseconds since 1970 in UTC, durations microseconds, `run_id` the 13
-//! digits; `outcome`, `output`, `leaked` and `mail_detail` are the JSON of the events.
+//! digits; `outcome`, `output`, `leaked`, `usual`, `parent`, `process`, `files` and `mail_detail` are the JSON of the events.
 
 /// The version of the schema that this runner writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -8,7 +8,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Marks the file as ours ("prun"), so that no other program's database is taken for it.
 pub(super) const APPLICATION_ID: i64 = 0x7072_756e;
 
-pub(super) const MIGRATIONS: [&str; 1] = [V1];
+pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// `scripts.outcome_kind` is NULL while a script has no end. The runs' counts are those of an ended run.
 const V1: &str = "
@@ -84,4 +84,20 @@ CREATE TABLE warnings (
     message TEXT NOT NULL,
     PRIMARY KEY (run_id, time, message)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Attempts, what is usual, runs that follow others, attached files. `retried`, `slow` and `quick` count scripts of an
+/// ended run. The partial index finds the few runs without an end among all of a project.
+const V2: &str = "
+ALTER TABLE runs ADD COLUMN parent TEXT;
+ALTER TABLE runs ADD COLUMN planned INTEGER;
+ALTER TABLE runs ADD COLUMN process TEXT;
+ALTER TABLE runs ADD COLUMN files TEXT;
+ALTER TABLE runs ADD COLUMN retried INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN slow INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN quick INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX running_runs ON runs (project_id) WHERE status = 'running';
+ALTER TABLE scripts ADD COLUMN last_lines TEXT;
+ALTER TABLE scripts ADD COLUMN usual TEXT;
+ALTER TABLE scripts ADD COLUMN retry_pending INTEGER NOT NULL DEFAULT 0;
 ";

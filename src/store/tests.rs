@@ -1,6 +1,5 @@
 //! The store, with real database files.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sqlx::Row;
@@ -76,6 +75,52 @@ fn what_was_recorded_is_there_after_reopening() {
 }
 
 #[test]
+fn the_report_of_a_run_is_the_same_at_every_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = dir.path().join("daily");
+    let events = of(&id('a'), following(&id('a'), &project, 0, &id('b')));
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        let mut fold = crate::event::ReportFold::default();
+        for event in &events {
+            store.record(std::slice::from_ref(event), Durability::Process).await.unwrap();
+            fold.apply(&event.1);
+            let row = store.run("a").await.unwrap();
+            assert_eq!(&store.report(row).await.unwrap(), fold.report().unwrap(), "after {event:?}");
+        }
+        let row = store.run("a").await.unwrap();
+        assert_eq!(row.oddities, Oddities { retried: 1, slow: 1, quick: 0 });
+        let script = &store.report(row).await.unwrap().scripts[0];
+        assert_eq!(script.earlier_ends().unwrap(), "exit code 1, timeout after 2 s");
+        assert_eq!(script.pace_remark().unwrap(), "took 2 s, usually 500 ms");
+    });
+}
+
+/// A run that was interrupted in the pause before a further attempt: its last end is told again, as final.
+#[test]
+fn an_end_that_is_told_again_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = dir.path().join("daily");
+    let mut events = following(&id('a'), &project, 0, &id('b'));
+    let mut again = events[4].clone();
+    if let crate::event::EventKind::ScriptFinished { retry_after_us, .. } = &mut again.kind {
+        *retry_after_us = None;
+    }
+    events.splice(5.., [again, finished(at(9), RunStatus::Interrupted)]);
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        store.record(&of(&id('a'), events.clone()), Durability::Process).await.unwrap();
+        let mut fold = crate::event::ReportFold::default();
+        events.iter().for_each(|event| fold.apply(event));
+        let row = store.run("a").await.unwrap();
+        let report = store.report(row).await.unwrap();
+        assert_eq!(report, fold.into_report().unwrap());
+        assert_eq!((report.scripts[0].attempts, report.scripts[0].earlier.len()), (2, 1));
+        assert!(!report.scripts[0].retry_pending);
+    });
+}
+
+#[test]
 fn recording_twice_or_bit_by_bit_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (id, project) = (id('a'), dir.path().join("daily"));
@@ -106,7 +151,7 @@ fn a_database_of_a_newer_runner_is_refused_and_left_alone() {
         let before = std::fs::read(dir.path().join(DATABASE_FILE)).unwrap();
         let error = Store::open(dir.path()).await.unwrap_err();
         assert!(
-            error.to_string().ends_with("state.db was written by a newer runner (version 7, this one knows 1)"),
+            error.to_string().ends_with("state.db was written by a newer runner (version 7, this one knows 2)"),
             "{error}"
         );
         assert!(error.sentence().contains("--state-dir"));
@@ -219,7 +264,11 @@ fn an_import_writes_what_recording_wrote() {
         let mut live = Store::open(&dir.path().join("live")).await.unwrap();
         for (n, digit) in ['a', 'b', 'c'].into_iter().enumerate() {
             let id = id(digit);
-            let events = if n == 1 { plain(&id, &project, 10) } else { eventful(&id, &project, 100 * n as i64) };
+            let events = match n {
+                0 => eventful(&id, &project, 0),
+                1 => plain(&id, &project, 10),
+                _ => following(&id, &project, 200, &super::samples::id('a')),
+            };
             live.record(&of(&id, events.clone()), Durability::Process).await.unwrap();
             write_folder(&project, &id, &events, "");
         }
@@ -316,32 +365,6 @@ fn a_project_that_was_moved_has_its_runs_where_it_is() {
         let row = store.run("a").await.unwrap();
         assert_eq!(row.project_dir, new);
         assert!(row.run_dir.is_dir());
-    });
-}
-
-#[test]
-fn usual_is_the_median_of_the_last_ten_successes() {
-    let dir = tempfile::tempdir().unwrap();
-    let project = dir.path().join("daily");
-    run(async {
-        let mut store = Store::open(&dir.path().join("state")).await.unwrap();
-        assert!(store.usual_durations(&project).await.unwrap().is_empty());
-        for n in 0..15_i64 {
-            let id = RunId::random();
-            let mut events = eventful(&id, &project, n * 100);
-            if let crate::event::EventKind::ScriptFinished { duration_us, outcome, .. } = &mut events[2].kind {
-                *duration_us = (n as u64 + 1) * 1_000_000;
-                if n == 14 {
-                    *outcome = Outcome::ExitCode { code: 1 };
-                }
-            }
-            store.record(&of(&id, events), Durability::Process).await.unwrap();
-        }
-        let other = RunId::random();
-        store.record(&of(&other, plain(&other, &dir.path().join("other"), 0)), Durability::Process).await.unwrap();
-        let usual = store.usual_durations(&project).await.unwrap();
-        // Successes took 5 to 14 s in the last ten of them; the other scripts never succeeded.
-        assert_eq!(usual, [("src/load.py".to_owned(), Duration::from_millis(9500))].into());
     });
 }
 
@@ -450,41 +473,4 @@ fn a_log_that_was_left_open_is_read_by_the_next_and_shrunk_when_large() {
         let mut store = Store::open(dir.path()).await.unwrap();
         assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), runs);
     });
-}
-
-/// The fixture was made by the first version: `Store::open`, one eventful and one plain run, `Store::close`.
-#[test]
-fn a_database_of_the_first_version_opens() {
-    let dir = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/state/v1.db");
-    std::fs::copy(fixture, dir.path().join(DATABASE_FILE)).unwrap();
-    run(async {
-        let mut store = Store::open(dir.path()).await.unwrap();
-        let runs = store.runs(&RunFilter::default()).await.unwrap();
-        assert_eq!(runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["bbbbbbbbbbbbb", "aaaaaaaaaaaaa"]);
-        assert_eq!(runs[1].counts, Counts { scripts: 3, succeeded: 1, failed: 1, skipped: 1 });
-        let project = runs[1].project_dir.clone();
-        let scripts = store.scripts_of(&id('a')).await.unwrap();
-        assert_eq!(scripts[1].outcome, Some(Outcome::ExitCode { code: 3 }));
-        assert_eq!(store.usual_durations(&project).await.unwrap().len(), 1);
-        let id = RunId::random();
-        store.record(&of(&id, plain(&id, &project, 900)), Durability::PowerLoss).await.unwrap();
-        assert_eq!(store.projects().await.unwrap().len(), 1);
-    });
-}
-
-/// Makes the fixture; run by hand when a version of the schema is released: `cargo test make_fixture -- --ignored`.
-#[test]
-#[ignore = "writes the fixture"]
-fn make_fixture() {
-    let dir = tempfile::tempdir().unwrap();
-    let project = Path::new("/srv/projects/daily");
-    run(async {
-        let mut store = Store::open(dir.path()).await.unwrap();
-        store.record(&of(&id('a'), eventful(&id('a'), project, 0)), Durability::Process).await.unwrap();
-        store.record(&of(&id('b'), plain(&id('b'), project, 100)), Durability::Process).await.unwrap();
-        store.close().await.unwrap();
-    });
-    let name = format!("tests/fixtures/state/v{SCHEMA_VERSION}.db");
-    std::fs::copy(dir.path().join(DATABASE_FILE), Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
 }

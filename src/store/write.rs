@@ -30,14 +30,16 @@ ON CONFLICT (path) DO UPDATE SET name = excluded.name, last_seen = excluded.last
 WHERE excluded.last_seen >= last_seen";
 
 const RUNS: &str = "
-INSERT INTO runs (run_id, project_id, project, profile, host, pid, version, started, run_dir, log_file, scripts)
+INSERT INTO runs (run_id, project_id, project, profile, host, pid, process, version, parent, planned, started, run_dir,
+    log_file, scripts)
 SELECT value ->> 'run_id', p.id, value ->> 'project', value ->> 'profile', value ->> 'host', value ->> 'pid',
-    value ->> 'version', value ->> 'started', value ->> 'run_dir', value ->> 'log_file',
-    value ->> 'scripts'
+    value ->> 'process', value ->> 'version', value ->> 'parent', value ->> 'planned', value ->> 'started',
+    value ->> 'run_dir', value ->> 'log_file', value ->> 'scripts'
 FROM json_each(?1) CROSS JOIN projects p ON p.path = value ->> 'project_dir' WHERE true
 ON CONFLICT (run_id) DO UPDATE SET project_id = excluded.project_id, project = excluded.project,
-    profile = excluded.profile, host = excluded.host, pid = excluded.pid, version = excluded.version,
-    started = excluded.started, run_dir = excluded.run_dir, log_file = excluded.log_file, scripts = excluded.scripts";
+    profile = excluded.profile, host = excluded.host, pid = excluded.pid, process = excluded.process,
+    version = excluded.version, parent = excluded.parent, planned = excluded.planned, started = excluded.started,
+    run_dir = excluded.run_dir, log_file = excluded.log_file, scripts = excluded.scripts";
 
 const PLANNED: &str = "
 INSERT INTO scripts (run_id, idx, project_id, name, script)
@@ -50,6 +52,7 @@ const SCRIPTS: &str = "
 UPDATE scripts SET
     started = coalesce(c.started, scripts.started),
     attempts = coalesce(c.attempts, scripts.attempts),
+    retry_pending = coalesce(c.retry_pending, scripts.retry_pending),
     outcome_kind = c.kind,
     outcome = c.outcome,
     duration_us = iif(c.finished, c.duration_us, scripts.duration_us),
@@ -58,10 +61,13 @@ UPDATE scripts SET
     peak_memory_bytes = iif(c.finished, c.peak_memory_bytes, scripts.peak_memory_bytes),
     output = iif(c.finished, c.output, scripts.output),
     traceback = iif(c.finished, c.traceback, scripts.traceback),
-    leaked = iif(c.finished, c.leaked, scripts.leaked)
+    last_lines = iif(c.finished, c.last_lines, scripts.last_lines),
+    leaked = iif(c.finished, c.leaked, scripts.leaked),
+    usual = iif(c.finished, c.usual, scripts.usual)
 FROM (
     SELECT value ->> 'run_id' AS run_id, value ->> 'idx' AS idx, value ->> 'started' AS started,
-        value ->> 'attempts' AS attempts, value ->> 'kind' AS kind, value ->> 'outcome' AS outcome,
+        value ->> 'attempts' AS attempts, value ->> 'retry_pending' AS retry_pending, value ->> 'kind' AS kind,
+        value ->> 'outcome' AS outcome,
         (value ->> 'finished') IS NOT NULL AS finished,
         value ->> '$.finished.duration_us' AS duration_us,
         value ->> '$.finished.usage.cpu_user_us' AS cpu_user_us,
@@ -69,7 +75,9 @@ FROM (
         value ->> '$.finished.usage.peak_memory_bytes' AS peak_memory_bytes,
         value ->> '$.finished.output' AS output,
         value ->> '$.finished.traceback' AS traceback,
-        value ->> '$.finished.leaked' AS leaked
+        value ->> '$.finished.last_lines' AS last_lines,
+        value ->> '$.finished.leaked' AS leaked,
+        value ->> '$.finished.usual' AS usual
     FROM json_each(?1)
 ) AS c
 WHERE scripts.run_id = c.run_id AND scripts.idx = c.idx";
@@ -88,14 +96,18 @@ SELECT runs.run_id, value ->> 'time', value ->> 'message'
 FROM json_each(?1) CROSS JOIN runs ON runs.run_id = value ->> 'run_id'";
 
 const ENDS: &str = "
-UPDATE runs SET finished = c.finished, duration_us = c.duration_us, status = c.status,
-    succeeded = (SELECT count(*) FROM scripts s WHERE s.run_id = runs.run_id AND s.outcome_kind = 'success'),
-    skipped = (SELECT count(*) FROM scripts s WHERE s.run_id = runs.run_id AND s.outcome_kind = 'skipped'),
-    failed = (SELECT count(*) FROM scripts s
-              WHERE s.run_id = runs.run_id AND s.outcome_kind NOT IN ('success', 'skipped'))
+UPDATE runs SET finished = c.finished, duration_us = c.duration_us, status = c.status, files = c.files,
+    (succeeded, skipped, failed, retried, slow, quick) = (
+        SELECT count(*) FILTER (WHERE s.outcome_kind = 'success'),
+            count(*) FILTER (WHERE s.outcome_kind = 'skipped'),
+            count(*) FILTER (WHERE s.outcome_kind NOT IN ('success', 'skipped')),
+            count(*) FILTER (WHERE s.attempts > 1),
+            count(*) FILTER (WHERE s.usual ->> 'pace' = 'slow'),
+            count(*) FILTER (WHERE s.usual ->> 'pace' = 'quick')
+        FROM scripts s WHERE s.run_id = runs.run_id)
 FROM (
     SELECT value ->> 'run_id' AS run_id, value ->> 'finished' AS finished, value ->> 'duration_us' AS duration_us,
-        value ->> 'status' AS status
+        value ->> 'status' AS status, value ->> 'files' AS files
     FROM json_each(?1)
 ) AS c
 WHERE runs.run_id = c.run_id";

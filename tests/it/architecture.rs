@@ -15,7 +15,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mail", &["model", "event"]),
     ("sink", &["model", "event", "store", "mail"]),
     ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink"]),
-    ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "runner"]),
+    ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
+    ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "runner", "doctor"]),
     // Declare, re-export, call.
     ("lib", &["config", "runner"]),
     ("main", &["cli"]),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/json.md",
     "docs/policies.md",
     "docs/run-folder.md",
+    "docs/scripts.md",
     "docs/unattended.md",
 ];
 
@@ -70,8 +71,8 @@ fn every_file_that_is_linked_is_there() {
         let text = read(name);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let is_file = !link.starts_with("http") && !link.starts_with('#');
-            assert!(!is_file || folder.join(link).exists(), "{name} links to {link}");
+            let file = link.split('#').next().unwrap();
+            assert!(link.starts_with("http") || folder.join(file).exists(), "{name} links to {link}");
         }
     }
 }
@@ -126,9 +127,11 @@ fn answers_for_programs_have_the_keys_of_their_page() {
     for (command, args) in [
         ("list", vec!["list"]),
         ("history", vec!["history"]),
+        ("stats", vec!["stats"]),
         ("show", vec!["show", run]),
         ("logs", vec!["logs", run]),
         ("check --explain", vec!["check", "p", "--explain"]),
+        ("doctor", vec!["doctor", "p"]),
     ] {
         let answer = test.runner(args.into_iter().chain(["--json"])).expect(0).json();
         let keys: Vec<String> = answer[0].as_object().unwrap().keys().cloned().collect();
@@ -146,7 +149,7 @@ fn every_event_and_end_is_described() {
     let page = read("docs/run-folder.md");
     let events =
         ["run_started", "script_started", "script_finished", "script_skipped", "warning", "run_finished", "mail"];
-    let ends = ["success", "exit_code", "signal", "timeout", "could_not_start", "interrupted"];
+    let ends = ["success", "exit_code", "signal", "timeout", "expectation_not_met", "could_not_start", "interrupted"];
     for word in events.iter().chain(&ends) {
         assert!(page.contains(&format!("| `{word}` |")), "docs/run-folder.md doesn't describe {word}");
     }

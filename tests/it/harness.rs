@@ -16,12 +16,32 @@ pub fn runner() -> PathBuf {
     std::path::absolute(env!("CARGO_BIN_EXE_runner")).unwrap()
 }
 
-/// The misbehaving interpreter, an example program that is built beside the tests.
+/// The misbehaving interpreter, an example program. All of `cargo test` builds it; for `cargo test --test NAME` it is made
+/// here.
 pub fn subject() -> PathBuf {
-    let name = if cfg!(windows) { "subject.exe" } else { "subject" };
-    let path = runner().parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is not built; run all of `cargo test` once", path.display());
-    path
+    static READY: OnceLock<PathBuf> = OnceLock::new();
+    let ready = READY.get_or_init(|| {
+        let name = if cfg!(windows) { "subject.exe" } else { "subject" };
+        let built = runner().parent().unwrap().to_owned();
+        let path = built.join("examples").join(name);
+        if let (Some(cargo), false) = (std::env::var_os("CARGO"), is_newer(&path, "tests/subjects/main.rs")) {
+            let profile = built.file_name().filter(|name| *name != "debug").unwrap_or(OsStr::new("dev"));
+            let mut build = Command::new(cargo);
+            build.args(["build", "--quiet", "--example", "subject", "--profile"]).arg(profile);
+            build.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+            let _ = build.status();
+        }
+        assert!(path.exists(), "{} is not built; run all of `cargo test` once", path.display());
+        path
+    });
+    ready.clone()
+}
+
+/// Whether a program was built after the last change of its source.
+fn is_newer(program: &Path, source: &str) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    changed(program).is_some_and(|program| changed(&source).is_none_or(|source| source <= program))
 }
 
 /// The command of a usable Python, or a word of why the test is skipped.

@@ -11,19 +11,26 @@
 
 mod architecture;
 mod config;
+mod context;
+mod doctor;
 mod documents;
 mod examples;
+mod expect;
 mod follow;
 mod generated;
 mod harness;
 mod history;
+mod leaks;
 mod library;
 mod mail;
 mod overlap;
 mod python;
 mod recovery;
+mod retries;
 mod run;
+mod secrets;
 mod smtp_server;
+mod stats;
 mod trouble;
 #[cfg(windows)]
 mod windows;

@@ -9,7 +9,7 @@ use super::CommandError;
 use super::table::{Align, Table};
 use super::view::{View, mail_word, rfc3339, seconds, status_cell};
 use crate::model::RunStatus;
-use crate::store::{Counts, RunFilter, RunRow, Store};
+use crate::store::{Counts, Oddities, RunFilter, RunRow, Store};
 
 /// Which runs are asked for.
 #[derive(Debug, Clone)]
@@ -55,6 +55,7 @@ pub(super) async fn history(
         ("STATUS", Align::Left),
         ("SCRIPTS", Align::Left),
         ("MAIL", Align::Left),
+        ("NOTE", Align::Left),
     ]);
     for run in &runs {
         table.row(vec![
@@ -65,6 +66,7 @@ pub(super) async fn history(
             status_cell(run.status),
             counts(&run.counts).into(),
             mail_word(run.mail.as_ref()).into(),
+            note(run).into(),
         ]);
     }
     Ok(table.write(out, view.color)?)
@@ -79,7 +81,16 @@ fn object(run: &RunRow) -> serde_json::Value {
         "started": rfc3339(run.started),
         "duration_seconds": (run.status != RunStatus::Running).then(|| seconds(run.duration_us)),
         "mail": run.mail.as_ref().map(crate::model::MailState::name),
+        "parent": run.parent,
     })
+}
+
+/// What was out of the ordinary: `retry of 39be3d37aed64, 1 retried, 2 slow`.
+fn note(run: &RunRow) -> String {
+    let Oddities { retried, slow, quick } = run.oddities;
+    let counted = [(retried, "retried"), (slow, "slow"), (quick, "quick")];
+    let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    run.parent.iter().map(ToString::to_string).chain(counted).collect::<Vec<_>>().join(", ")
 }
 
 /// `3 ok`, or `1 ok, 1 failed, 1 skipped`.
@@ -95,7 +106,11 @@ fn counts(counts: &Counts) -> String {
 }
 
 /// The folders of the known projects that `text` means: the folder it names, else all of that name.
-async fn find_projects(store: &mut Store, text: &str, current_dir: &Path) -> Result<Vec<PathBuf>, CommandError> {
+pub(super) async fn find_projects(
+    store: &mut Store,
+    text: &str,
+    current_dir: &Path,
+) -> Result<Vec<PathBuf>, CommandError> {
     let known = store.projects().await?;
     // Components compare without a trailing separator, and without `.`; links are another name for the same folder.
     let folder = std::path::absolute(current_dir.join(text)).unwrap_or_else(|_| current_dir.join(text));

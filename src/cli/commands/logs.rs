@@ -27,8 +27,9 @@ pub(super) struct LogsRequest<'a> {
     pub script: Option<String>,
     /// Go on until the run ends.
     pub follow: bool,
-    /// The file in the run's folder that a running script's output goes to; once it has ended, its report says.
-    pub output_file: &'a dyn Fn(&ScriptReport) -> PathBuf,
+    /// The file in the run's folder that the output of an attempt goes to; of the last one, once it has ended, the report
+    /// says.
+    pub output_file: &'a dyn Fn(&ScriptReport, u32) -> PathBuf,
     /// Whether the runner of a run without an end still lives.
     pub is_alive: &'a dyn Fn(&RunReport) -> bool,
 }
@@ -128,6 +129,8 @@ struct Printer<'a> {
     headings: bool,
     chosen: Vec<usize>,
     next: usize,
+    /// Which of its attempts, from 1.
+    attempt: u32,
     heading_written: bool,
     kept: KeptOutput,
     /// What was printed since the last end of a line; only kept where lines are wanted.
@@ -145,6 +148,7 @@ impl<'a> Printer<'a> {
             headings: chosen.len() > 1 && !view.json,
             chosen,
             next: 0,
+            attempt: 1,
             heading_written: false,
             kept: KeptOutput::default(),
             line: Vec::new(),
@@ -155,25 +159,30 @@ impl<'a> Printer<'a> {
     /// Writes what the scripts printed since the last time. `true` when all of them are through.
     fn print(&mut self, report: &RunReport) -> Result<bool, CommandError> {
         while let Some(script) = self.chosen.get(self.next).and_then(|index| report.scripts.get(*index)) {
-            let ended = script.outcome.is_some();
-            if !ended && script.started.is_none() && report.finished.is_none() {
+            if script.outcome.is_none() && script.started.is_none() && report.finished.is_none() {
                 return Ok(false);
             }
+            let another_followed = self.attempt < script.attempts;
+            let ended = script.outcome.is_some() && !script.retry_pending || report.finished.is_some();
             self.heading(script)?;
             self.output(report, script)?;
-            if !ended && report.finished.is_none() {
+            if !another_followed && !ended {
                 return Ok(false);
             }
-            self.end_of_script(script)?;
+            self.end_of_attempt(script)?;
+            (self.next, self.attempt) =
+                if another_followed { (self.next, self.attempt + 1) } else { (self.next + 1, 1) };
         }
         Ok(true)
     }
 
     fn heading(&mut self, script: &ScriptReport) -> Result<(), CommandError> {
-        if self.headings && !self.heading_written {
-            let gap = if self.next == 0 { "" } else { "\n" };
-            let name = self.view.paint(BOLD, &one_line(&script.name));
-            let end = match &script.outcome {
+        if self.has_headings(script) && !self.heading_written {
+            let gap = if self.next == 0 && self.attempt == 1 { "" } else { "\n" };
+            let attempt = if script.attempts > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
+            let name = self.view.paint(BOLD, &one_line(&format!("{}{attempt}", script.name)));
+            let earlier = script.earlier.iter().find(|earlier| earlier.attempt == self.attempt);
+            let end = match earlier.map(|earlier| &earlier.outcome).or(script.outcome.as_ref()) {
                 Some(outcome) => self.view.paint(outcome_style(Some(outcome)), &one_line(&outcome.to_string())),
                 None => self.view.paint(DIM, "running"),
             };
@@ -183,13 +192,20 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Copies what is new of a script's output, byte by byte as it was printed.
+    /// Whether it is said whose output comes: several scripts', or several attempts'.
+    fn has_headings(&self, script: &ScriptReport) -> bool {
+        self.headings || script.attempts > 1 && !self.view.json
+    }
+
+    /// Copies what is new of an attempt's output, byte by byte as it was printed.
     fn output(&mut self, report: &RunReport, script: &ScriptReport) -> Result<(), CommandError> {
-        let summary = script.output.file.as_ref().map(|_| &script.output);
-        let file = match (&script.output.file, &script.outcome) {
+        // The report has this of the last attempt that ended.
+        let known = script.outcome.as_ref().filter(|_| self.attempt >= script.attempts);
+        let summary = known.and(script.output.file.as_ref()).map(|_| &script.output);
+        let file = match (summary.and_then(|output| output.file.as_ref()), known) {
             (Some(file), _) => PathBuf::from(file),
             // Of a script that nobody saw end, nobody noted the file.
-            (None, None | Some(Outcome::Interrupted { .. })) => (self.request.output_file)(script),
+            (None, None | Some(Outcome::Interrupted { .. })) => (self.request.output_file)(script, self.attempt),
             (None, Some(_)) => return Ok(()),
         };
         let path = report.run_dir.join(file);
@@ -237,14 +253,13 @@ impl<'a> Printer<'a> {
         writeln!(self.out, "{object}")
     }
 
-    fn end_of_script(&mut self, script: &ScriptReport) -> Result<(), CommandError> {
+    fn end_of_attempt(&mut self, script: &ScriptReport) -> Result<(), CommandError> {
         if !self.line.is_empty() {
             self.object(script)?;
         }
-        if self.headings && self.within_line {
+        if self.has_headings(script) && self.within_line {
             writeln!(self.out)?;
         }
-        self.next += 1;
         self.heading_written = false;
         self.kept = KeptOutput::default();
         self.within_line = false;

@@ -2,6 +2,7 @@
 //! `reading` opens the database for them and brings it up to date.
 
 pub(super) mod check;
+pub(super) mod doctor;
 mod error;
 pub(super) mod follow;
 pub(super) mod generate;
@@ -13,6 +14,7 @@ pub(super) mod reading;
 pub(super) mod run;
 mod show;
 mod state_dir;
+mod stats;
 mod table;
 mod view;
 

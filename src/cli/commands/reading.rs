@@ -7,15 +7,16 @@ use super::history::{HistoryRequest, history as write_history};
 use super::list::list as write_list;
 use super::logs::{LogsRequest, logs as write_logs};
 use super::show::{ShowRequest, show as write_show};
+use super::stats::{StatsRequest, Timeouts, stats as write_stats};
 use super::{CommandError, StateDir, View};
 use crate::cli::ExitCode;
-use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs};
+use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs, StatsArgs};
 use crate::cli::output::{self, Output, styled};
-use crate::config::project_root;
+use crate::config::{self, Environment, LoadRequest, project_root};
 use crate::exec;
-use crate::model::{RunReport, ScriptReport};
+use crate::model::{RunReport, Script, ScriptReport};
 use crate::runner::{lives_or_record, never_began, output_name};
-use crate::store::{FindRunError, Store, StoreError, import_project};
+use crate::store::{FindRunError, ProjectRow, Store, StoreError, import_project};
 
 pub(in crate::cli) fn list(args: &ListArgs, state: &StateDir, output: &Output) -> ExitCode {
     with_store(state, output, async |store, out| {
@@ -35,6 +36,29 @@ pub(in crate::cli) fn history(args: &HistoryArgs, state: &StateDir, output: &Out
         };
         write_history(store, &request, &View::now(args.json, output.color), out).await
     })
+}
+
+pub(in crate::cli) fn stats(args: &StatsArgs, state: &StateDir, output: &Output) -> ExitCode {
+    with_store(state, output, async |store, out| {
+        let folder = args.project.as_deref().filter(|folder| folder.is_dir());
+        bring_up_to_date(store, folder, output).await?;
+        let env = Environment::from_process();
+        let request = StatsRequest {
+            project: args.project.as_ref().map(|project| project.to_string_lossy().into_owned()),
+            current_dir: std::env::current_dir()?,
+            times: args.times,
+            timeouts: &|project| configured_timeouts(project, &env),
+        };
+        write_stats(store, &request, &View::now(args.json, output.color), out).await
+    })
+}
+
+/// The timeouts of a project as it ran last. What is wrong with its file is for `check` to say.
+fn configured_timeouts(project: &ProjectRow, env: &Environment) -> Option<Timeouts> {
+    let profile = project.last_run.as_ref().and_then(|run| run.profile.as_deref());
+    let loaded = config::load(&LoadRequest { project: &project.path, profile, env }).ok()?;
+    let timeout = |script: &Script| (script.path.display().to_string(), script.settings.timeout);
+    Some(loaded.project.scripts.iter().map(timeout).collect())
 }
 
 pub(in crate::cli) fn show(args: &ShowArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -59,10 +83,10 @@ pub(in crate::cli) fn logs(args: &LogsArgs, state: &StateDir, output: &Output) -
     })
 }
 
-/// The file that a running script's output goes to.
-fn output_file(script: &ScriptReport) -> PathBuf {
+/// The file that the output of an attempt goes to.
+fn output_file(script: &ScriptReport, attempt: u32) -> PathBuf {
     let file_name = Path::new(&script.script).file_name().unwrap_or_default();
-    PathBuf::from(output_name(script.index, &file_name.to_string_lossy()))
+    PathBuf::from(output_name(script.index, &file_name.to_string_lossy(), attempt))
 }
 
 /// Whether the runner of a run without an end still lives.

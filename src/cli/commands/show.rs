@@ -1,12 +1,13 @@
 //! `runner show RUN`: one run, script by script.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::CommandError;
 use super::table::{Align, Cell, Table};
 use super::view::{BOLD, DIM, View, outcome_style, printable, status_style};
 use crate::event::replay;
-use crate::model::{MailState, Outcome, RunReport, RunStatus, ScriptReport, format_duration, format_size};
+use crate::model::{MailState, RunReport, RunStatus, ScriptReport, format_duration, format_size};
 use crate::store::{FindRunError, Store};
 
 /// Which run is asked for.
@@ -53,7 +54,9 @@ pub(super) async fn load_report(store: &mut Store, prefix: &str) -> Result<RunRe
             if told.traceback.is_some() {
                 script.traceback = told.traceback;
             }
-            script.last_lines = told.last_lines;
+            if told.last_lines.is_some() {
+                script.last_lines = told.last_lines;
+            }
         }
     }
     Ok(report)
@@ -73,6 +76,12 @@ fn header(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<()
         _ => format!("took {}", format_duration(report.duration())),
     };
     line("started", &format!("{} on {}, {took}", view.time(report.started), report.host))?;
+    if let Some(parent) = &report.parent {
+        line("origin", &parent.to_string())?;
+    }
+    if let Some(planned) = report.planned {
+        line("planned", &format!("for {}", view.time(planned)))?;
+    }
     if let Some(profile) = &report.profile {
         line("profile", profile)?;
     }
@@ -124,14 +133,17 @@ fn scripts(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<(
 fn cpu(script: &ScriptReport) -> String {
     match (script.usage.cpu_user_us, script.usage.cpu_system_us) {
         (None, None) => String::new(),
-        (user, system) => {
-            format_duration(std::time::Duration::from_micros(user.unwrap_or(0).saturating_add(system.unwrap_or(0))))
-        }
+        (user, system) => format_duration(Duration::from_micros(user.unwrap_or(0).saturating_add(system.unwrap_or(0)))),
     }
 }
 
+/// `exit code 3`, `success at attempt 3`.
 fn end(script: &ScriptReport, status: RunStatus) -> String {
     match (&script.outcome, script.started, status) {
+        (Some(outcome), _, _) if script.retry_pending => format!("{outcome}; to be tried again"),
+        (Some(outcome), _, _) if script.attempts > 1 && outcome.is_success() => {
+            format!("{outcome} at attempt {}", script.attempts)
+        }
         (Some(outcome), _, _) => outcome.to_string(),
         (None, Some(_), RunStatus::Running) => "running".to_owned(),
         (None, None, RunStatus::Running) => "waiting".to_owned(),
@@ -139,31 +151,50 @@ fn end(script: &ScriptReport, status: RunStatus) -> String {
     }
 }
 
-/// What doesn't fit into the table: warnings, processes left behind, tracebacks or last lines.
+/// What doesn't fit into the table: warnings, files, and of scripts their earlier attempts, unusual durations, processes
+/// left behind, tracebacks or last lines.
 fn details(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    if !report.files.is_empty() {
+        writeln!(out, "\n{}", view.paint(BOLD, "files"))?;
+    }
+    for file in &report.files {
+        writeln!(out, "  {} ({})", printable(&file.name), format_size(file.bytes))?;
+    }
     if !report.warnings.is_empty() {
         writeln!(out)?;
     }
     for warning in &report.warnings {
         writeln!(out, "{} {}", view.paint(status_style(RunStatus::Running), "warning:"), printable(warning))?;
     }
-    for script in &report.scripts {
-        let last_words = script.last_words().filter(|_| !script.success());
-        if last_words.is_none() && script.leaked.is_empty() && script.output.cut == 0 {
-            continue;
-        }
-        let end = script.outcome.as_ref().map(Outcome::to_string).unwrap_or_default();
-        let end = view.paint(outcome_style(script.outcome.as_ref()), &printable(&end));
-        writeln!(out, "\n{}: {end}", view.paint(BOLD, &printable(&script.name)))?;
-        for line in last_words.map(printable).iter().flat_map(|text| text.lines()) {
-            if line.is_empty() { writeln!(out)? } else { writeln!(out, "  {line}")? }
-        }
-        for process in &script.leaked {
-            writeln!(out, "  outlived it and was ended: {} (process {})", printable(&process.command), process.pid)?;
-        }
-        if script.output.cut > 0 {
-            writeln!(out, "  {} of its output were left out", format_size(script.output.cut))?;
-        }
+    report.scripts.iter().try_for_each(|script| script_details(script, report.status, view, out))
+}
+
+fn script_details(script: &ScriptReport, status: RunStatus, view: &View, out: &mut dyn Write) -> io::Result<()> {
+    let last_words = script.last_words().filter(|_| !script.success());
+    let pace = script.pace_remark();
+    let is_plain = last_words.is_none() && pace.is_none() && script.earlier.is_empty();
+    if is_plain && script.leaked.is_empty() && script.output.cut == 0 {
+        return Ok(());
+    }
+    let end = view.paint(outcome_style(script.outcome.as_ref()), &printable(&end(script, status)));
+    writeln!(out, "\n{}: {end}", view.paint(BOLD, &printable(&script.name)))?;
+    for earlier in &script.earlier {
+        let took = format_duration(Duration::from_micros(earlier.duration_us));
+        let end = printable(&earlier.outcome.to_string());
+        writeln!(out, "  attempt {}: {end} (took {took})", earlier.attempt)?;
+    }
+    if let Some(pace) = pace {
+        writeln!(out, "  {} {pace}", view.paint(status_style(RunStatus::Running), "unusual:"))?;
+    }
+    for line in last_words.map(printable).iter().flat_map(|text| text.lines()) {
+        if line.is_empty() { writeln!(out)? } else { writeln!(out, "  {line}")? }
+    }
+    for process in &script.leaked {
+        let (fate, command) = (process.fate(), printable(&process.command));
+        writeln!(out, "  outlived it and {fate}: {command} (process {})", process.pid)?;
+    }
+    if script.output.cut > 0 {
+        writeln!(out, "  {} of its output were left out", format_size(script.output.cut))?;
     }
     Ok(())
 }

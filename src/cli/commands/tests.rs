@@ -8,11 +8,12 @@ use super::history::*;
 use super::list::*;
 use super::logs::*;
 use super::show::*;
+use super::stats::*;
 use super::*;
 use crate::event::RunEvent;
 use crate::model::{MailState, Outcome, RunReport, RunStatus, ScriptReport};
 use crate::store::samples::*;
-use crate::store::{Durability, FindRunError, Store};
+use crate::store::{Durability, FindRunError, ProjectRow, Store};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -63,8 +64,12 @@ impl Lab {
     }
 
     async fn show(&mut self, json: bool) -> String {
+        self.show_run("a", json).await
+    }
+
+    async fn show_run(&mut self, run: &str, json: bool) -> String {
         let mut out = Vec::new();
-        show(&mut self.store, &ShowRequest { run: "a".into() }, &view(json), &mut out).await.unwrap();
+        show(&mut self.store, &ShowRequest { run: run.into() }, &view(json), &mut out).await.unwrap();
         self.text(out).replace('\\', "/")
     }
 
@@ -94,8 +99,8 @@ impl Lab {
     }
 }
 
-fn running_output(script: &ScriptReport) -> std::path::PathBuf {
-    format!("{}.out", script.index).into()
+fn running_output(script: &ScriptReport, attempt: u32) -> std::path::PathBuf {
+    format!("{}.{attempt}.out", script.index).into()
 }
 
 #[test]
@@ -103,10 +108,10 @@ fn history_is_an_aligned_table() {
     run(async {
         let mut lab = Lab::new().await;
         let expected = "\
-RUN            PROJECT  STARTED              TOOK  STATUS   SCRIPTS                    MAIL
+RUN            PROJECT  STARTED              TOOK  STATUS   SCRIPTS                    MAIL  NOTE
 ccccccccccccc  daily    2024-11-27 09:51:48  10 s  running  1 ok, 2 to go
 bbbbbbbbbbbbb  週次     2024-11-27 08:52:58   8 s  success  1 ok
-aaaaaaaaaaaaa  daily    2024-11-27 08:51:58   8 s  failure  1 ok, 1 failed, 1 skipped  sent
+aaaaaaaaaaaaa  daily    2024-11-27 08:51:58   8 s  failure  1 ok, 1 failed, 1 skipped  sent  1 retried
 ";
         assert_eq!(lab.history(None, false).await.unwrap(), expected);
     });
@@ -122,7 +127,7 @@ fn history_for_programs_has_the_documented_keys() {
             parse(&lines[2]),
             serde_json::json!({
                 "run_id": "aaaaaaaaaaaaa", "project": "daily", "status": "failure",
-                "started": "2024-11-27T08:51:58.954Z", "duration_seconds": 8.0, "mail": "sent",
+                "started": "2024-11-27T08:51:58.954Z", "duration_seconds": 8.0, "mail": "sent", "parent": null,
             })
         );
         let running = parse(&lines[0]);
@@ -200,12 +205,100 @@ report.py                                              skipped: transform.py fai
 warning: the log could not be written
 
 transform.py: exit code 3
+  attempt 1: timeout after 2 s, had to be killed (took 2 s)
   Traceback (most recent call last):
     …
   ValueError: 42
   outlived it and was ended: sleep 60 (process 7)
 ";
         assert_eq!(lab.show(false).await, expected);
+    });
+}
+
+#[test]
+fn a_run_that_follows_another_tells_of_attempts_pace_and_files() {
+    run(async {
+        let mut lab = Lab::new().await;
+        let daily = lab.dir.path().join("daily");
+        lab.record('d', following(&id('d'), &daily, 60, &id('a'))).await;
+        let expected = "\
+daily, run ddddddddddddd: failure
+  started  2024-11-27 08:52:58 on LAPTOP-BS85JNP7, took 9 s
+  origin   retry of aaaaaaaaaaaaa
+  planned  for 2024-11-27 08:52:53
+  project  ~/daily
+  log      ~/daily/logs/daily.log
+  folder   ~/daily/logs/runs/ddddddddddddd
+
+SCRIPT        TOOK    CPU   MEMORY  ATTEMPTS   OUTPUT  END
+load.py        2 s  1.5 s  9.0 MiB         3  1.5 KiB  success at attempt 3
+transform.py   2 s  1.5 s  9.0 MiB            1.5 KiB  expectation not met: out/report.csv was not written by this run \
+(last changed 2026-11-21 06:00)
+
+files
+  charts/week.png (20.0 KiB)
+
+load.py: success at attempt 3
+  attempt 1: exit code 1 (took 2 s)
+  attempt 2: timeout after 2 s (took 2 s)
+  unusual: took 2 s, usually 500 ms
+
+transform.py: expectation not met: out/report.csv was not written by this run (last changed 2026-11-21 06:00)
+  0 rows
+  outlived it and was ended: sleep 60 (process 7)
+  outlived it and goes on: tail -f x (process 8)
+";
+        assert_eq!(lab.show_run("d", false).await, expected);
+        let history = lab.history(Some("daily"), false).await.unwrap();
+        assert!(
+            history.contains("1 ok, 1 failed                   retry of aaaaaaaaaaaaa, 1 retried, 1 slow"),
+            "{history}"
+        );
+        let first = lab.history(Some("daily"), true).await.unwrap().lines().nth(1).unwrap().to_owned();
+        let first: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let parent = serde_json::json!({"run_id": "aaaaaaaaaaaaa", "how": "retry", "first": "aaaaaaaaaaaaa"});
+        assert_eq!(first["parent"], parent);
+    });
+}
+
+#[test]
+fn stats_tell_of_each_script() {
+    run(async {
+        let mut lab = Lab::new().await;
+        let daily = lab.dir.path().join("daily");
+        for (n, digit) in "0123456".chars().enumerate() {
+            lab.record(digit, following(&id(digit), &daily, 100 * n as i64 + 100, &id('a'))).await;
+        }
+        let timeouts =
+            |project: &ProjectRow| (project.name == "daily").then(|| [("src/load.py".to_owned(), None)].into());
+        let expected = "\
+PROJECT  SCRIPT        RUNS    OK  RETRIES  MEDIAN  95%  LONGEST  LAST  TIMEOUT  SUGGESTED
+daily    load.py          9  100%       14     2 s  2 s      2 s   2 s     none       40 s
+daily    transform.py     8    0%        1                         2 s
+週次     load.py          1  100%              2 s  2 s      2 s   2 s
+";
+        let mut request =
+            StatsRequest { project: None, current_dir: lab.dir.path().into(), times: 100, timeouts: &timeouts };
+        let mut out = Vec::new();
+        stats(&mut lab.store, &request, &view(false), &mut out).await.unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+
+        request.project = Some("daily".into());
+        let mut out = Vec::new();
+        stats(&mut lab.store, &request, &view(true), &mut out).await.unwrap();
+        let lines: Vec<serde_json::Value> =
+            String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            lines[1],
+            serde_json::json!({
+                "project": "daily", "path": daily, "script": "src/transform.py", "name": "transform.py", "runs": 8,
+                "succeeded": 0, "success_rate": 0.0, "retries": 1, "median_seconds": null, "p95_seconds": null,
+                "longest_seconds": null, "last_started": "2024-11-27T09:03:46.954Z",
+                "last_outcome": "expectation_not_met", "last_seconds": 2.0, "timeout_seconds": null,
+                "suggested_timeout_seconds": null,
+            })
+        );
+        assert_eq!((lines.len(), &lines[0]["suggested_timeout_seconds"]), (2, &serde_json::json!(40)));
     });
 }
 
@@ -260,20 +353,26 @@ fn logs_prints_each_scripts_output_under_its_name() {
     run(async {
         let mut lab = Lab::new().await;
         lab.write_output('a', "0.out", "loaded 3 rows\n");
+        lab.write_output('a', "1.1.out", "too slow\n");
         lab.write_output('a', "1.out", "no newline");
         let expected = "\
 ==> load.py: success
 loaded 3 rows
 
-==> transform.py: exit code 3
+==> transform.py, attempt 1: timeout after 2 s, had to be killed
+too slow
+
+==> transform.py, attempt 2: exit code 3
 no newline
 
 ==> report.py: skipped: transform.py failed before it
 ";
         assert_eq!(lab.logs("a", None).await.unwrap(), expected);
         assert_eq!(lab.logs("a", Some("load.py")).await.unwrap(), "loaded 3 rows\n");
+        let attempts = &expected[expected.find("==> transform").unwrap()..expected.find("\n\n==> report").unwrap()];
+        let attempts = format!("{attempts}\n");
         for name in ["src/transform.py", "transform.py", "2"] {
-            assert_eq!(lab.logs("a", Some(name)).await.unwrap(), "no newline", "{name}");
+            assert_eq!(lab.logs("a", Some(name)).await.unwrap(), attempts, "{name}");
         }
         let error = lab.logs("a", Some("x")).await.unwrap_err().to_string();
         assert_eq!(error, "run aaaaaaaaaaaaa has no script `x`, only load.py, transform.py, report.py");
@@ -298,12 +397,13 @@ fn following_goes_on_until_the_run_ends() {
         let events = eventful(&id('c'), &project, 3590);
         write_folder(&project, &id('c'), &events[..4], "");
         lab.write_output('c', "0.out", "loaded\n");
-        lab.write_output('c', "1.out", "step 1\n");
+        lab.write_output('c', "1.1.out", "step 1\n");
+        lab.write_output('c', "1.out", "again\n");
         let round = std::cell::Cell::new(0);
         let next_round = |_: &RunReport| {
             round.set(round.get() + 1);
             match round.get() {
-                2 => lab_write(&project, "1.out", "step 1\nstep 2\n"),
+                2 => lab_write(&project, "1.1.out", "step 1\nstep 2\n"),
                 3 => write_folder(&project, &id('c'), &events, ""),
                 _ => {}
             }
@@ -318,7 +418,8 @@ fn following_goes_on_until_the_run_ends() {
         };
         let mut out = Vec::new();
         logs(&mut lab.store, &request, &view(false), &mut out).await.unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "step 1\nstep 2\n");
+        let told = "step 1\nstep 2\n\n==> transform.py, attempt 2: exit code 3\nagain\n";
+        assert_eq!(String::from_utf8(out).unwrap(), told);
         assert_eq!(round.get(), 3);
     });
 }

@@ -1,6 +1,7 @@
 //! Whole configurations, from files to a project or to what is wrong with them.
 
 mod files;
+mod fuzz;
 mod policies;
 mod values;
 
@@ -108,48 +109,4 @@ impl House {
         assert_eq!(problems.len(), 1, "{problems:#?}");
         problems[0].strip_prefix("p/exec_config.json:").map_or_else(|| problems[0].clone(), str::to_owned)
     }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-        let house = House::new();
-        house.config(&bytes).file("p/.env", &bytes);
-        let _ = house.load();
-    }
-
-    #[test]
-    fn no_json_makes_it_panic(
-        key in prop::sample::select(keys::project_names().collect::<Vec<_>>()),
-        value in json(),
-    ) {
-        let house = House::new();
-        let pair = format!("{}: {value}", serde_json::Value::from(key));
-        match house.with(&pair).load() {
-            Ok(loaded) => { let _ = render_explain(&loaded.explain); }
-            Err(error) => prop_assert!(error.problems.iter().all(|problem| problem.line > 0 || problem.file.ends_with("p"))),
-        }
-    }
-}
-
-/// Any JSON of a few levels.
-fn json() -> impl Strategy<Value = serde_json::Value> {
-    let leaf = prop_oneof![
-        Just(serde_json::Value::Null),
-        any::<bool>().prop_map(Into::into),
-        any::<i64>().prop_map(Into::into),
-        any::<f64>().prop_map(Into::into),
-        ".{0,8}".prop_map(Into::into),
-        Just("main.py".into()),
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        let key = prop_oneof![Just("path".to_owned()), Just("timeout".to_owned()), Just("env".to_owned()), ".{0,5}"];
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-            prop::collection::btree_map(key, inner, 0..4)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ]
-    })
 }

@@ -169,7 +169,7 @@ pub(super) async fn acquire<W: Wanted>(wanted: &W, patience: &Patience<'_>) -> R
                 }
                 if waiter.is_none() {
                     let files = wanted.files()?;
-                    // Nobody is in the way any more.
+                    // Nobody is in the way any more: there is nothing to block on, and all to gain.
                     if files.is_empty() {
                         continue;
                     }
@@ -184,6 +184,7 @@ pub(super) async fn acquire<W: Wanted>(wanted: &W, patience: &Patience<'_>) -> R
                     _ if over && left.is_none_or(|left| left.is_zero()) => {
                         return Err(InVain::Held(Held { holder: None, waited }));
                     }
+                    _ if over => LATER,
                     _ => SOON,
                 }
             }

@@ -45,7 +45,7 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let pid = child.id().ok_or_else(missing)?;
     let group = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(missing)?;
-    let handle = Box::new(Group { child, group, exited: false });
+    let handle = Box::new(Group { child, group, exited: false, left: false });
     Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
 }
 
@@ -53,6 +53,8 @@ struct Group {
     child: Child,
     group: Pid,
     exited: bool,
+    /// What is left of the group goes on.
+    left: bool,
 }
 
 impl Group {
@@ -77,6 +79,7 @@ impl ChildHandle for Group {
             Ok(Exit {
                 pid: self.group.as_raw_nonzero().get().unsigned_abs(),
                 status,
+                elapsed: None,
                 usage: Usage::default(),
                 left_behind: self.lives(),
             })
@@ -123,11 +126,18 @@ impl ChildHandle for Group {
             members
         })
     }
+
+    fn leave(&mut self) -> BoxFuture<'_, io::Result<Vec<Leaked>>> {
+        Box::pin(async move {
+            self.left = true;
+            Ok(self.survivors().await)
+        })
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.exited || self.lives() {
+        if !self.left && (!self.exited || self.lives()) {
             let _ = rustix::process::kill_process_group(self.group, Signal::KILL);
         }
     }

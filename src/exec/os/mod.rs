@@ -23,6 +23,17 @@ use windows::JobSpawner as DirectSpawner;
 #[cfg(windows)]
 use windows::identity as identity_system;
 
+#[cfg(target_os = "linux")]
+pub(super) use linux::remains;
+#[cfg(windows)]
+pub(super) use windows::remains;
+
+/// Elsewhere nobody can tell by its marker what a dead runner has left.
+#[cfg(not(any(target_os = "linux", windows)))]
+pub(super) fn remains(_marker: &str, _end: bool) -> usize {
+    0
+}
+
 /// The spawner that changes nothing process-wide: what the library uses unless it is told otherwise.
 ///
 /// On Unix each script gets a process group, and its memory isn't measured; on Windows it gets a job object that is
@@ -30,14 +41,4 @@ use windows::identity as identity_system;
 #[must_use]
 pub fn default_spawner() -> std::sync::Arc<dyn super::Spawn> {
     std::sync::Arc::new(DirectSpawner)
-}
-
-/// Has every process that was started with `marker` (`NAME=value`) in its environment ended: waits for them to end by
-/// themselves, ends them when half of the patience is over, and returns how many are left.
-#[cfg(target_os = "linux")]
-pub(super) use linux::end_remains;
-/// Elsewhere the system ends them with their runner, as far as that is done.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn end_remains(_marker: &str, _patience: std::time::Duration) -> usize {
-    0
 }

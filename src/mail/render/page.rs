@@ -6,7 +6,7 @@ use super::clean::{hard_spaces, lines, one_line, tail};
 use super::verdict::{Tone, Verdict, verdict};
 use super::view::RenderContext;
 use crate::mail::strategy::mentioned;
-use crate::model::{EmailStrategy, Outcome, RunReport, ScriptReport, format_duration, format_size};
+use crate::model::{AttachedFile, EmailStrategy, Outcome, RunReport, ScriptReport, format_duration, format_size};
 
 /// Characters of a script's name that its row shows.
 const NAME: usize = 80;
@@ -28,7 +28,7 @@ pub(super) struct Limits {
     pub(super) lines: usize,
     /// Bytes of it.
     pub(super) bytes: usize,
-    /// Warnings and leaked processes.
+    /// Warnings, leaked processes, files.
     pub(super) notes: usize,
 }
 
@@ -44,6 +44,8 @@ pub(super) struct Page {
     pub(super) more_failures: Option<String>,
     pub(super) warnings: Vec<String>,
     pub(super) leaked: Vec<String>,
+    /// Files that scripts attached to the run.
+    pub(super) files: Vec<String>,
     pub(super) facts: Vec<Fact>,
 }
 
@@ -56,8 +58,10 @@ pub(super) struct Row {
     pub(super) duration: String,
     /// Pixels of the bar, filled and empty; none for a script that was never tried.
     pub(super) bar: Option<(u64, u64)>,
-    /// How it ended, if that isn't said by the status; attempts; the usual duration.
+    /// How it ended, if that isn't said by the status; attempts.
     pub(super) note: String,
+    /// An unusual duration, which is to be noticed.
+    pub(super) remark: String,
 }
 
 impl Row {
@@ -73,8 +77,9 @@ impl Row {
 
     /// The row in plain text, in columns of these widths.
     pub(super) fn line(&self, status_width: usize, name_width: usize, duration_width: usize) -> String {
-        let Self { symbol, status, name, duration, note, .. } = self;
-        format!("{symbol} {status:status_width$}  {name:name_width$}  {duration:>duration_width$}  {note}")
+        let Self { symbol, status, name, duration, note, remark, .. } = self;
+        let dot = if note.is_empty() || remark.is_empty() { "" } else { " · " };
+        format!("{symbol} {status:status_width$}  {name:name_width$}  {duration:>duration_width$}  {note}{dot}{remark}")
             .trim_end()
             .to_owned()
     }
@@ -117,10 +122,10 @@ impl Fact {
 
 pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &RenderContext, limits: Limits) -> Page {
     let scripts = mentioned(strategy, report);
-    let Verdict { tone, headline, wanted } = verdict(report);
+    let Verdict { tone, headline, wanted } = verdict(report, &scripts);
     let (symbol, color) = look(tone);
     let longest = scripts.iter().map(|script| script.duration_us).max().unwrap_or(0);
-    let rows = scripts.iter().take(limits.rows).map(|script| row(script, longest, context)).collect();
+    let rows = scripts.iter().take(limits.rows).map(|script| row(script, longest)).collect();
     let failed: Vec<&ScriptReport> = report.failures().collect();
     let failures = failed.iter().take(limits.failures).map(|script| failure(script, report, limits)).collect();
     Page {
@@ -139,6 +144,7 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
         },
         warnings: notes(report.warnings.iter().map(|text| one_line(text, MESSAGE)).collect(), limits.notes, "warnings"),
         leaked: notes(leaked(&scripts), limits.notes, "processes"),
+        files: notes(files(report), limits.notes, "files"),
         facts: facts(report, context),
     }
 }
@@ -174,7 +180,7 @@ fn status(outcome: Option<&Outcome>) -> (Tone, &'static str) {
     }
 }
 
-fn row(script: &ScriptReport, longest: u64, context: &RenderContext) -> Row {
+fn row(script: &ScriptReport, longest: u64) -> Row {
     let (tone, status) = status(script.outcome.as_ref());
     let (symbol, color) = look(tone);
     let tried = script.attempts > 0;
@@ -184,12 +190,7 @@ fn row(script: &ScriptReport, longest: u64, context: &RenderContext) -> Row {
         Some(Outcome::Skipped { reason }) => notes.push(one_line(&reason.to_string(), MESSAGE)),
         Some(outcome) => notes.push(one_line(&outcome.to_string(), MESSAGE)),
     }
-    if script.attempts > 1 {
-        notes.push(format!("{} attempts", script.attempts));
-    }
-    if let Some(usual) = context.usual_durations.get(&script.name).filter(|_| tried) {
-        notes.push(format!("usually {}", format_duration(*usual)));
-    }
+    notes.extend(attempts(script));
     Row {
         symbol,
         status,
@@ -198,7 +199,19 @@ fn row(script: &ScriptReport, longest: u64, context: &RenderContext) -> Row {
         duration: if tried { format_duration(script.duration()) } else { String::new() },
         bar: tried.then(|| bar(script.duration_us, longest)),
         note: notes.join(" · "),
+        remark: script.pace_remark().unwrap_or_default(),
     }
+}
+
+/// `at attempt 3; before: exit code 1, timeout after 60 s`; nothing of a script that was tried once.
+fn attempts(script: &ScriptReport) -> Option<String> {
+    let last = match script.attempts {
+        0 | 1 => return None,
+        last if script.success() => format!("at attempt {last}"),
+        last => format!("{last} attempts"),
+    };
+    let before = script.earlier_ends().map(|ends| format!("; before: {}", one_line(&ends, MESSAGE)));
+    Some(last + &before.unwrap_or_default())
 }
 
 /// Pixels that are filled and empty. The smallest duration still shows.
@@ -260,7 +273,8 @@ fn leaked(scripts: &[&ScriptReport]) -> Vec<String> {
     let of = |script: &ScriptReport| {
         let name = one_line(&script.name, NAME);
         let told = |process: &crate::model::Leaked| {
-            format!("{name} left process {} behind: {}", process.pid, one_line(&process.command, 160))
+            let command = one_line(&process.command, 160);
+            format!("{name} left process {} behind, which {}: {command}", process.pid, process.fate())
         };
         script.leaked.iter().map(told).collect::<Vec<_>>()
     };
@@ -268,6 +282,11 @@ fn leaked(scripts: &[&ScriptReport]) -> Vec<String> {
     let mut leaving: Vec<&ScriptReport> = scripts.iter().copied().filter(|script| !script.leaked.is_empty()).collect();
     leaving.sort_by_key(|script| script.index);
     leaving.into_iter().flat_map(of).collect()
+}
+
+fn files(report: &RunReport) -> Vec<String> {
+    let told = |file: &AttachedFile| format!("{} ({})", one_line(&file.name, 160), format_size(file.bytes));
+    report.files.iter().map(told).collect()
 }
 
 fn notes(mut all: Vec<String>, max: usize, what: &str) -> Vec<String> {
@@ -283,20 +302,26 @@ fn facts(report: &RunReport, context: &RenderContext) -> Vec<Fact> {
     let when = |time| (context.local_time)(time).format("%Y-%m-%d %H:%M:%S %:z").to_string();
     let mut facts = vec![
         ("Scripts", if report.scripts.is_empty() { "none".to_owned() } else { counts(report.scripts.iter()) }),
+        ("Planned for", report.planned.map(when).unwrap_or_default()),
         ("Started", when(report.started)),
         ("Ended", report.finished.map_or_else(|| "not yet".to_owned(), when)),
         ("Duration", format_duration(Duration::from_micros(report.duration_us))),
         ("Host", report.host.clone()),
         ("Project", report.project_dir.display().to_string()),
     ];
-    if let Some(profile) = &report.profile {
-        facts.push(("Profile", profile.clone()));
-    }
     facts.extend([
+        ("Profile", report.profile.clone().unwrap_or_default()),
         ("Log", report.log_file.display().to_string()),
         ("Run folder", report.run_dir.display().to_string()),
-        ("Run", report.run_id.to_string()),
+        (
+            "Run",
+            match &report.parent {
+                Some(parent) => format!("{}, {parent}", report.run_id),
+                None => report.run_id.to_string(),
+            },
+        ),
         ("Runner", report.version.clone()),
     ]);
-    facts.into_iter().map(|(label, value)| Fact { label, value: one_line(&value, MESSAGE) }).collect()
+    let known = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    known.map(|(label, value)| Fact { label, value: one_line(&value, MESSAGE) }).collect()
 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta};
 
-use crate::model::{Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage};
+use crate::model::{
+    AttachedFile, EarlierAttempt, Following, Leaked, Outcome, OutputSummary, Pace, Parent, RunId, RunReport, RunStatus,
+    ScriptReport, SkipReason, Usage, Usual,
+};
 
 pub(crate) fn success() -> Outcome {
     Outcome::Success { code: 0 }
@@ -76,6 +79,48 @@ fn script(index: usize, outcome: Outcome) -> ScriptReport {
     }
 }
 
+/// A planned run of three scripts that all succeeded, each in its own way.
+fn unusual() -> RunReport {
+    let mut report = report("Nightly import", vec![success(), success(), success()]);
+    report.planned = Some(report.started - TimeDelta::seconds(3));
+    for (script, name) in report.scripts.iter_mut().zip(["extract_orders.py", "load_customers.py", "send_invoices.py"])
+    {
+        script.name = name.to_owned();
+    }
+    let ends = [exit(1), exit(1), Outcome::Timeout { seconds: 60.0, killed: false }];
+    report.scripts[0].attempts = 4;
+    report.scripts[0].earlier = (1..)
+        .zip(ends)
+        .map(|(attempt, outcome)| EarlierAttempt { attempt, outcome, duration_us: 60_000_000 })
+        .collect();
+    report.scripts[1].duration_us = 720_000_000;
+    report.scripts[1].usual = Some(Usual { usual_us: 180_000_000, pace: Pace::Slow, slow_after_us: None });
+    report.scripts[2].usual = Some(Usual { usual_us: 95_000_000, pace: Pace::Quick, slow_after_us: None });
+    report.files = ["invoices/2024-11.pdf", "charts/orders_by_week_and_region.png"]
+        .map(|name| AttachedFile { name: name.into(), bytes: 81_920 })
+        .into();
+    report
+}
+
+/// A retry whose scripts exited with 0 and are failures all the same.
+fn unmet() -> RunReport {
+    let what = "out/report.csv was not written by this run (last changed 2024-11-26 06:00)".to_owned();
+    let mut report = report(
+        "Nightly import",
+        vec![Outcome::ExpectationNotMet { what, code: 0 }, Outcome::LeftBehind { processes: 2, code: 0 }],
+    );
+    let first = RunId::parse("0f31c2a9be774").unwrap();
+    report.parent = Some(Parent { run_id: first.clone(), how: Following::Retry, first });
+    report.scripts[0].traceback = None;
+    report.scripts[0].last_lines = Some("0 rows in orders.csv\nnothing to report\n".into());
+    report.scripts[1].traceback = None;
+    report.scripts[1].leaked = vec![
+        Leaked { pid: 4711, command: "/usr/bin/python3 watch.py --every 5".into(), left: false },
+        Leaked { pid: 4713, command: "tail -F /var/log/import.log".into(), left: true },
+    ];
+    report
+}
+
 /// Runs of the kinds that a reader meets.
 pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
     let timeout = || Outcome::Timeout { seconds: 60.0, killed: true };
@@ -87,6 +132,8 @@ pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
     let mut red = report("Nightly import", vec![success(), exit(1), success()]);
     red.scripts[1].name = "load_customers.py".into();
     red.scripts[1].attempts = 3;
+    red.scripts[1].earlier =
+        (1..3).map(|attempt| EarlierAttempt { attempt, outcome: exit(1), duration_us: 9_000_000 }).collect();
     let frame = |n: usize| {
         format!(
             "  File \"/srv/jobs/nightly_import/.venv/lib/python3.13/site-packages/warehouse/session_{n}.py\", line {}, in commit_all\n    self.connection.execute(statement, parameters, timeout=self.timeout)\n    ~~~~~~~~~~~~~~~~~~~~~~~^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n",
@@ -115,7 +162,7 @@ pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
     mixed.profile = Some("dev".into());
     mixed.scripts[2].duration_us = 60_000_000;
     mixed.scripts[2].traceback = None;
-    mixed.scripts[2].leaked.push(crate::model::Leaked {
+    mixed.scripts[2].leaked.push(Leaked {
         pid: 31337,
         command: "/usr/bin/python3 -m http.server --bind 127.0.0.1 8080".into(),
         left: false,
@@ -132,5 +179,17 @@ pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
     for script in &mut cut.scripts[3..] {
         script.outcome = Some(Outcome::Skipped { reason: SkipReason::RunInterrupted });
     }
-    vec![("success", green), ("failure", red), ("mixed", mixed), ("sixty", many), ("interrupted", cut)]
+    let mut died = cut.clone();
+    died.scripts[2].outcome = Some(Outcome::Interrupted { by: "the machine was restarted".into() });
+
+    vec![
+        ("unusual", unusual()),
+        ("unmet", unmet()),
+        ("died", died),
+        ("success", green),
+        ("failure", red),
+        ("mixed", mixed),
+        ("sixty", many),
+        ("interrupted", cut),
+    ]
 }

@@ -1,13 +1,14 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::samples::{exit, report, skipped, success};
 use super::*;
-use crate::model::{EmailStrategy, Leaked, Outcome, RunReport, RunStatus};
+use crate::model::{
+    AttachedFile, EarlierAttempt, EmailStrategy, Following, Leaked, Outcome, Pace, Parent, RunId, RunReport, RunStatus,
+    Usual,
+};
 
 fn context() -> RenderContext {
-    RenderContext { local_time: |time| time.fixed_offset(), ..RenderContext::default() }
+    RenderContext { local_time: |time| time.fixed_offset() }
 }
 
 fn all(report: &RunReport) -> Rendered {
@@ -44,8 +45,8 @@ fn the_subject_is_the_verdict() {
 const PLAIN_TEXT: &str = "\
 P2: 1 of 3 scripts failed, 1 not run. Please look at script_1.py (exit code 3). One script was not run because of it.
 
-✗ failed     script_1.py  2.4 s  exit code 3 · 3 attempts
-✓ succeeded  script_0.py  1.2 s  usually 1.1 s
+✗ failed     script_1.py  2.4 s  exit code 3 · 3 attempts; before: exit code 1 (twice)
+✓ succeeded  script_0.py  1.2 s
 – not run    script_2.py         a.py failed before it
 
 script_1.py: exit code 3
@@ -62,7 +63,7 @@ Warnings
 - the disk is nearly full
 
 Processes that outlived their script
-- script_1.py left process 77 behind: sleep 100
+- script_1.py left process 77 behind, which was ended: sleep 100
 
 Scripts     1 succeeded, 1 failed, 1 not run
 Started     2024-11-27 08:51:58 +00:00
@@ -82,13 +83,74 @@ fn the_plain_text_reads_well_by_itself() {
     report.scripts[1].attempts = 3;
     report.warnings.push("the disk is nearly full".into());
     report.scripts[1].leaked.push(Leaked { pid: 77, command: "sleep 100".into(), left: false });
-    let mut context = context();
-    context.usual_durations.insert("script_0.py".into(), Duration::from_millis(1100));
-    let mut text = render(&report, EmailStrategy::All, &context).text;
+    report.scripts[1].earlier = vec![earlier(1, exit(1)), earlier(2, exit(1))];
+    report.scripts[0].usual = Some(Usual { usual_us: 1_100_000, pace: Pace::Usual, slow_after_us: None });
+    let mut text = all(&report).text;
     for (path, plain) in [(&report.run_dir, "RUNDIR"), (&report.project_dir, "DIR")] {
         text = text.replace(&path.display().to_string(), plain);
     }
     assert_eq!(text.replace("RUNDIR\\", "RUNDIR/"), PLAIN_TEXT);
+}
+
+fn earlier(attempt: u32, outcome: Outcome) -> EarlierAttempt {
+    EarlierAttempt { attempt, outcome, duration_us: 2_000_000 }
+}
+
+#[test]
+fn what_was_unusual_about_a_success_is_said_at_once() {
+    let mut report = report("P", vec![success(), success(), success(), success()]);
+    report.scripts[0].attempts = 3;
+    report.scripts[0].earlier =
+        vec![earlier(1, exit(1)), earlier(2, Outcome::Timeout { seconds: 60.0, killed: false })];
+    for (index, (took, pace, slow_after_us)) in
+        [(720, Pace::Slow, None), (700, Pace::Slow, Some(600_000_000)), (1, Pace::Quick, None)].into_iter().enumerate()
+    {
+        report.scripts[index + 1].duration_us = took * 1_000_000;
+        report.scripts[index + 1].usual = Some(Usual { usual_us: 180_000_000, pace, slow_after_us });
+    }
+    let first_line = "P: all 4 scripts succeeded. Worth a look: script_1.py took 12 min, usually 3 min; \
+                      script_2.py took 11 min 40 s, more than the 10 min of slow_after; and 1 more.";
+    let rendered = all(&report);
+    assert!(rendered.text.starts_with(first_line), "{}", rendered.text);
+    let row = "script_0.py        1.2 s  at attempt 3; before: exit code 1, timeout after 60 s\n";
+    assert!(rendered.text.contains(row), "{}", rendered.text);
+    for body in [&rendered.text, &rendered.html] {
+        assert!(body.contains("took 1 s, usually 3 min"), "{body}");
+    }
+}
+
+#[test]
+fn a_run_tells_what_it_follows_and_what_it_left() {
+    let what = "out/report.csv was not written by this run (last changed 2026-11-21 06:00)".to_owned();
+    let mut report =
+        report("P", vec![Outcome::ExpectationNotMet { what, code: 0 }, Outcome::LeftBehind { processes: 1, code: 0 }]);
+    let first = RunId::parse("0123456789abc").unwrap();
+    report.parent = Some(Parent { run_id: first.clone(), how: Following::Retry, first });
+    report.planned = Some(report.started);
+    report.scripts[1].leaked.push(Leaked { pid: 9, command: "tail -f log".into(), left: true });
+    report.files.push(AttachedFile { name: "charts/week.png".into(), bytes: 20_480 });
+    let Rendered { text, html, .. } = all(&report);
+    let expected = [
+        "expectation not met: out/report.csv was not written by this run (last changed 2026-11-21 06:00)",
+        "left a process behind",
+        "script_1.py left process 9 behind, which goes on: tail -f log",
+        "charts/week.png (20.0 KiB)",
+        "39be3d37aed64, retry of 0123456789abc",
+        "2024-11-27 08:51:58 +00:00",
+    ];
+    for sentence in expected {
+        assert!(text.contains(sentence) && html.contains(sentence), "{sentence}: {text}");
+    }
+    assert!(text.contains("\nFiles of this run\n- charts") && text.contains("\nPlanned for  2024-11-27"), "{text}");
+}
+
+#[test]
+fn a_run_whose_runner_died_says_so() {
+    let died = Outcome::Interrupted { by: "the runner died".into() };
+    let text = all(&report("P", vec![success(), died, skipped()])).text;
+    let first_line = "P: interrupted after 1 of 3 scripts. Please check how far script_1.py got (interrupted: the runner \
+                      died), then run the project again.";
+    assert!(text.starts_with(first_line), "{text}");
 }
 
 #[test]
@@ -175,6 +237,9 @@ fn marks_under_a_line_are_kept_while_they_fit() {
 fn outlook_can_show_all_of_it() {
     let mut report = report("P", vec![success(), exit(1), interrupted(), skipped()]);
     report.warnings.push("w".into());
+    report.scripts[1].leaked.push(Leaked { pid: 1, command: "x".into(), left: true });
+    report.files.push(AttachedFile { name: "f".into(), bytes: 1 });
+    report.scripts[0].usual = Some(Usual { usual_us: 9_000_000, pace: Pace::Quick, slow_after_us: None });
     let html = all(&report).html.to_ascii_lowercase();
     let ignored = [
         "flex",
@@ -262,9 +327,7 @@ fn samples_to_look_at() {
     let Some(folder) = std::env::var_os("MAIL_SAMPLES").map(std::path::PathBuf::from) else { return };
     std::fs::create_dir_all(&folder).unwrap();
     for (name, report) in samples::to_look_at() {
-        let mut context = RenderContext::default();
-        context.usual_durations.insert("load_customers.py".into(), Duration::from_secs(2));
-        let rendered = render(&report, EmailStrategy::All, &context);
+        let rendered = render(&report, EmailStrategy::All, &RenderContext::default());
         std::fs::write(folder.join(format!("{name}.html")), &rendered.html).unwrap();
         std::fs::write(folder.join(format!("{name}.txt")), &rendered.text).unwrap();
     }

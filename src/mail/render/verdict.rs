@@ -26,7 +26,8 @@ pub(super) struct Verdict {
     pub(super) wanted: String,
 }
 
-pub(super) fn verdict(report: &RunReport) -> Verdict {
+/// The verdict, for a reader who is shown the scripts `mentioned`.
+pub(super) fn verdict(report: &RunReport, mentioned: &[&ScriptReport]) -> Verdict {
     let failures: Vec<_> = report.failures().collect();
     let interrupted = report.status == RunStatus::Interrupted;
     let tone = match (interrupted, failures.is_empty()) {
@@ -38,8 +39,7 @@ pub(super) fn verdict(report: &RunReport) -> Verdict {
     let wanted = match tone {
         Tone::Broken => wanted_after_interruption(report),
         Tone::Bad => wanted_after_failure(report, &failures),
-        _ if report.warnings.is_empty() => "Nothing to do.".to_owned(),
-        _ => "The scripts are fine, but please read the warnings below.".to_owned(),
+        _ => wanted_after_success(report, mentioned),
     };
     Verdict { tone, headline, wanted }
 }
@@ -74,6 +74,29 @@ fn interrupted_headline(report: &RunReport) -> String {
     headline
 }
 
+fn wanted_after_success(report: &RunReport, mentioned: &[&ScriptReport]) -> String {
+    let unusual: Vec<String> = mentioned.iter().filter_map(|script| name_and_pace(script)).collect();
+    let others = unusual.len().saturating_sub(NAMED);
+    let mut wanted = match unusual.len() {
+        0 if report.warnings.is_empty() => return "Nothing to do.".to_owned(),
+        0 => return "The scripts are fine, but please read the warnings below.".to_owned(),
+        _ => format!("Worth a look: {}", unusual[..unusual.len() - others].join("; ")),
+    };
+    if others > 0 {
+        wanted.push_str(&format!("; and {others} more"));
+    }
+    wanted.push('.');
+    if !report.warnings.is_empty() {
+        wanted.push_str(" Please read the warnings below, too.");
+    }
+    wanted
+}
+
+/// `report.py took 12 min, usually 3 min`.
+fn name_and_pace(script: &ScriptReport) -> Option<String> {
+    Some(format!("{} {}", one_line(&script.name, NAME), script.pace_remark()?))
+}
+
 fn wanted_after_failure(report: &RunReport, failures: &[&ScriptReport]) -> String {
     let ends: Vec<String> = failures.iter().take(NAMED).map(|script| name_and_end(script)).collect();
     let others = failures.len().saturating_sub(NAMED);
@@ -93,7 +116,7 @@ fn wanted_after_failure(report: &RunReport, failures: &[&ScriptReport]) -> Strin
 fn name_and_end(script: &ScriptReport) -> String {
     let name = one_line(&script.name, NAME);
     match &script.outcome {
-        Some(outcome) => format!("{name} ({})", one_line(&outcome.to_string(), 60)),
+        Some(outcome) => format!("{name} ({})", one_line(&outcome.to_string(), 100)),
         None => name,
     }
 }

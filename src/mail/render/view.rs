@@ -1,8 +1,5 @@
 //! The templates, filled.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use askama::Template;
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
@@ -24,16 +21,14 @@ const LIMITS: [Limits; 5] = [
 /// What a report doesn't know by itself.
 #[derive(Debug, Clone)]
 pub struct RenderContext {
-    /// How long scripts usually take, by their names, where that is known.
-    pub usual_durations: BTreeMap<String, Duration>,
     /// Puts an instant into the reader's time zone.
     pub local_time: fn(DateTime<Utc>) -> DateTime<FixedOffset>,
 }
 
-/// No usual durations, and the machine's time zone.
+/// The machine's time zone.
 impl Default for RenderContext {
     fn default() -> Self {
-        Self { usual_durations: BTreeMap::new(), local_time: |time| time.with_timezone(&Local).fixed_offset() }
+        Self { local_time: |time| time.with_timezone(&Local).fixed_offset() }
     }
 }
 

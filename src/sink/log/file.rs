@@ -120,7 +120,7 @@ impl LogFile {
                 result
             }
             Err(source) => {
-                self.write(line)?;
+                self.write(line, false)?;
                 if std::mem::replace(&mut self.told_of_lock, true) {
                     return Ok(());
                 }
@@ -173,23 +173,23 @@ impl LogFile {
 
     fn append_and_archive(&mut self, line: &str, clock: &dyn Clock) -> Result<(), LogError> {
         if !self.may_archive {
-            return self.write(line);
+            return self.write(line, true);
         }
         let mut log = self.open()?;
         if !self.is_due(&mut log, line.len() as u64 + 1, clock) {
-            return self.write_to(log, line);
+            return self.write_to(log, line, true);
         }
         drop(log);
         let archived = self.archive(clock.now_local().naive_local());
-        self.write(line)?;
+        self.write(line, true)?;
         archived
     }
 
-    fn write(&self, line: &str) -> Result<(), LogError> {
-        self.write_to(self.open()?, line)
+    fn write(&self, line: &str, locked: bool) -> Result<(), LogError> {
+        self.write_to(self.open()?, line, locked)
     }
 
-    fn write_to(&self, mut log: File, line: &str) -> Result<(), LogError> {
+    fn write_to(&self, mut log: File, line: &str, locked: bool) -> Result<(), LogError> {
         let mut text = String::with_capacity(line.len() + 2);
         if ends_within_a_line(&mut log).unwrap_or(false) {
             // A crash or a full disk cut the last line short: it must not swallow this one.
@@ -197,7 +197,15 @@ impl LogFile {
         }
         text.push_str(line);
         text.push('\n');
-        log.write_all(text.as_bytes()).map_err(|source| self.not_appended(source))
+        let before = log.metadata().map(|metadata| metadata.len());
+        log.write_all(text.as_bytes()).map_err(|source| {
+            // A full disk may have taken a part of it. Without the lock what came meanwhile may be another's.
+            if let (true, Ok(length)) = (locked, before) {
+                // Opened anew, since a file that is open for appending can't be cut on Windows.
+                let _ = File::options().write(true).open(&self.path).and_then(|log| log.set_len(length));
+            }
+            self.not_appended(source)
+        })
     }
 
     fn open(&self) -> Result<File, LogError> {

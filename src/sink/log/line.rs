@@ -170,6 +170,8 @@ mod tests {
     use chrono::TimeDelta;
     use proptest::prelude::*;
 
+    use crate::model::fuzz_tests::{edited, edits};
+
     use super::*;
 
     fn example() -> LogLine<'static> {
@@ -270,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_is_one_line_and_is_read_back(line in lines()) {
+        fn fuzz_lines_that_were_written(line in lines()) {
             let text = line.to_string();
             let breaks = text.chars().any(|char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}'));
             prop_assert!(!breaks);
@@ -285,9 +287,22 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "(?s).{0,80}") {
+        fn fuzz_lines_of_any_text(text in "(?s).{0,80}") {
             let _ = parse_line(&text);
+            let _ = parse_time(text.as_bytes());
             let _ = parse_line(&format!("2024-11-27 09:51:58,954 - ERROR - {text}"));
+        }
+
+        #[test]
+        fn fuzz_lines_that_were_changed(line in lines(), edits in edits()) {
+            let changed = edited(line.to_string().as_bytes(), &edits);
+            let _ = parse_time(&changed);
+            // What is read of a line is written as the same line, if it is one line without marks before it.
+            let text = String::from_utf8_lossy(&changed);
+            if let Some(read) = parse_line(&text) {
+                let again = read.to_string();
+                prop_assert_eq!(parse_line(&again).map(|line| line.to_string()), Some(again));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::line::LogLine;
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::{Clock, LogRotation, Outcome, RunId};
 
-/// Writes the project's log. Skipped scripts have no line.
+/// Writes the project's log: a line a script, after its last attempt. Skipped scripts have none.
 pub struct LogSink {
     file: LogFile,
     include_traceback: bool,

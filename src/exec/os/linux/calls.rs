@@ -143,10 +143,10 @@ pub(super) fn has_children() -> bool {
 
 /// Lets the usual requests to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT) pass without effect: a terminal or a service manager
 /// sends them to every process at once, and it is the runner's to decide what becomes of the scripts. They are caught, not
-/// ignored, since children would inherit ignoring them.
-pub(super) fn outlive_requests_to_end() -> io::Result<()> {
+/// ignored, since children would inherit ignoring them. SIGCHLD has no effect but to interrupt a wait.
+pub(super) fn catch_signals() -> io::Result<()> {
     extern "C" fn nothing(_: libc::c_int) {}
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGCHLD] {
         // SAFETY: the handler does nothing, so it is safe at any moment.
         let before = unsafe { libc::signal(signal, nothing as *const () as libc::sighandler_t) };
         if before == libc::SIG_ERR {

@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::PipeFlags;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::unix::pipe::Receiver;
 
-use super::tree;
+use super::remains;
 use super::wire::{self, Reply};
 use crate::exec::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};
 use crate::model::{Leaked, Usage};
@@ -179,7 +180,7 @@ struct Guarded {
     program: PathBuf,
     working_dir: PathBuf,
     marker: String,
-    /// It has exited and left nothing behind: the guardian has forgotten it.
+    /// Nothing of it is left that could be ended: the guardian has forgotten it, or is about to.
     done: bool,
 }
 
@@ -199,6 +200,9 @@ impl Guarded {
                     None => return Ok(Some(reply)),
                 }
             } else if self.socket.read_buf(&mut self.inbox).await? == 0 {
+                // Nobody else will end what it owned.
+                remains::end_now(&self.marker);
+                self.done = true;
                 return Err(io::Error::new(
                     io::ErrorKind::BrokenPipe,
                     "its guardian process was ended, and so was the script",
@@ -216,12 +220,12 @@ impl Guarded {
 
 /// The end of the script, if that is what is told: its exit, or the error code for which it never began.
 fn end_of(reply: &Reply) -> Option<Result<Exit, i32>> {
-    let (pid, code, signal, core_dumped, usage, left_behind) = match *reply {
+    let (pid, code, signal, core_dumped, elapsed_us, usage, left_behind) = match *reply {
         Reply::Failed { errno } => return Some(Err(errno)),
-        Reply::Exited { pid, code, signal, core, user_us, system_us, peak_bytes, left_behind } => {
+        Reply::Exited { pid, code, signal, core, elapsed_us, user_us, system_us, peak_bytes, left_behind } => {
             let usage =
                 Usage { cpu_user_us: Some(user_us), cpu_system_us: Some(system_us), peak_memory_bytes: peak_bytes };
-            (pid, code, signal, core, usage, left_behind)
+            (pid, code, signal, core, elapsed_us, usage, left_behind)
         }
         _ => return None,
     };
@@ -229,7 +233,8 @@ fn end_of(reply: &Reply) -> Option<Result<Exit, i32>> {
         (Some(code), _) => ExitStatus::Code(code),
         (None, signal) => ExitStatus::Signal { signal: signal.unwrap_or_default(), core_dumped },
     };
-    Some(Ok(Exit { pid, status, usage, left_behind }))
+    let elapsed = Some(Duration::from_micros(elapsed_us));
+    Some(Ok(Exit { pid, status, elapsed, usage, left_behind }))
 }
 
 impl ChildHandle for Guarded {
@@ -239,16 +244,12 @@ impl ChildHandle for Guarded {
                 match self.listen(true).await {
                     Ok(Some(_)) => {}
                     Ok(None) => break,
-                    Err(error) => {
-                        // Nobody else will end what it owned.
-                        tree::end_marked(&self.marker);
-                        return Err(error.into());
-                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             match self.end.take() {
                 Some(Ok(exit)) => {
-                    self.done = !exit.left_behind;
+                    self.done |= !exit.left_behind;
                     Ok(exit)
                 }
                 Some(Err(errno)) => {
@@ -276,7 +277,10 @@ impl ChildHandle for Guarded {
             }
             self.tell(wire::KILL)?;
             match self.listen(false).await? {
-                Some(Reply::Killed { left: 0 }) => Ok(()),
+                Some(Reply::Killed { left: 0 }) => {
+                    self.done = true;
+                    Ok(())
+                }
                 Some(Reply::Killed { left }) => Err(io::Error::other(format!("{left} of them could not be ended"))),
                 other => Err(io::Error::other(format!("the guardian answered with {other:?}"))),
             }
@@ -291,6 +295,22 @@ impl ChildHandle for Guarded {
             match self.listen(false).await {
                 Ok(Some(Reply::Survivors { processes })) => processes,
                 _ => Vec::new(),
+            }
+        })
+    }
+
+    fn leave(&mut self) -> BoxFuture<'_, io::Result<Vec<Leaked>>> {
+        Box::pin(async move {
+            if self.done {
+                return Ok(Vec::new());
+            }
+            self.tell(wire::LEAVE)?;
+            match self.listen(false).await? {
+                Some(Reply::Survivors { processes }) => {
+                    self.done = true;
+                    Ok(processes)
+                }
+                other => Err(io::Error::other(format!("the guardian answered with {other:?}"))),
             }
         })
     }

@@ -5,14 +5,20 @@
 //! by whatever means. It is small so that `wait4`'s peak memory, which is never less than the spawner's own size, tells
 //! of the scripts.
 
+mod birth;
 mod calls;
+mod cgroup;
 pub mod guardian;
 pub(super) mod identity;
 mod pages;
 mod procfs;
+mod remains;
 mod serve;
 mod tree;
+mod ward;
 mod wire;
+
+pub(in crate::exec) use remains::remains;
 
 use crate::model::Leaked;
 
@@ -27,18 +33,4 @@ pub(super) fn group_members(group: i32) -> Vec<Leaked> {
             left: false,
         })
         .collect()
-}
-
-pub(in crate::exec) fn end_remains(marker: &str, patience: std::time::Duration) -> usize {
-    let begin = std::time::Instant::now();
-    loop {
-        let left = tree::marked(marker);
-        if left.is_empty() || begin.elapsed() >= patience {
-            return left.len();
-        }
-        if begin.elapsed() >= patience / 2 {
-            tree::end_marked(marker);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
 }

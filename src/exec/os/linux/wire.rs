@@ -20,6 +20,9 @@ pub(super) const KILL: u8 = b'K';
 /// The runner wants to know who is left; answered with [`Reply::Survivors`].
 pub(super) const LIST: u8 = b'L';
 
+/// The runner lets go on who is left, for ever; answered with [`Reply::Survivors`]: the last time they are known.
+pub(super) const LEAVE: u8 = b'G';
+
 /// What the guardian tells of one script.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +35,7 @@ pub(super) enum Reply {
         code: Option<u32>,
         signal: Option<i32>,
         core: bool,
+        elapsed_us: u64,
         user_us: u64,
         system_us: u64,
         peak_bytes: Option<u64>,

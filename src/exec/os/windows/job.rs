@@ -20,10 +20,10 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
 };
 use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
     JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation,
-    JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, QueryInformationJobObject, SetInformationJobObject,
-    TerminateJobObject,
+    JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, OpenJobObjectW, QueryInformationJobObject,
+    SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
     CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, GetProcessTimes, OpenProcess, OpenThread,
@@ -37,6 +37,9 @@ use crate::plan::SpawnCommand;
 
 /// How long terminated processes are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Access rights to job objects (`winnt.h`).
+const JOB_OBJECT_QUERY: u32 = 4;
+const JOB_OBJECT_TERMINATE: u32 = 8;
 /// The exit code that terminated processes get.
 const TERMINATED: u32 = 1;
 
@@ -55,7 +58,7 @@ impl Spawn for JobSpawner {
 }
 
 fn start(command: &SpawnCommand, prepared: &Started<'_>) -> io::Result<Spawned> {
-    let job = Job::new()?;
+    let job = Job::new(&command.marker)?;
     let shares_console = has_console();
     let window = if shares_console { 0 } else { CREATE_NO_WINDOW };
     let mut starting = Command::new(prepared.program);
@@ -127,25 +130,54 @@ fn resume(pid: u32) -> io::Result<()> {
     Err(io::Error::other("the started process has no thread"))
 }
 
+/// For every session of the machine: a run may be cleared away by another account's session than it was started in.
+fn job_name(marker: &str) -> Vec<u16> {
+    format!(r"Global\project_runner {marker}").encode_utf16().chain([0]).collect()
+}
+
+/// How many processes live in the job that was made with this marker; has them ended if `end`. The job isn't held open
+/// any longer than that, since the system ends its processes when nobody does.
+pub(in crate::exec) fn remains(marker: &str, end: bool) -> usize {
+    let Ok(job) = Job::find(marker) else { return 0 };
+    if end {
+        // What it couldn't end is still counted at the next look.
+        let _ = job.terminate();
+    }
+    job.living().len()
+}
+
 /// A job object (Microsoft, "Job Objects").
 struct Job(OwnedHandle);
 
 impl Job {
-    fn new() -> io::Result<Self> {
-        // SAFETY: null means: default security, no name.
-        let job = Self(owned(unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) })?);
+    /// A new one, which is found by the marker as long as somebody holds it open.
+    fn new(marker: &str) -> io::Result<Self> {
+        let name = job_name(marker);
+        // SAFETY: the name ends with a zero and lives through the call; null means: default security.
+        let job = Self(owned(unsafe { CreateJobObjectW(std::ptr::null(), name.as_ptr()) })?);
+        job.limit(JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE)?;
+        Ok(job)
+    }
+
+    /// The one that was made with this marker and is still held open.
+    fn find(marker: &str) -> io::Result<Self> {
+        let name = job_name(marker);
+        // SAFETY: the name ends with a zero and lives through the call.
+        owned(unsafe { OpenJobObjectW(JOB_OBJECT_QUERY | JOB_OBJECT_TERMINATE, 0, name.as_ptr()) }).map(Self)
+    }
+
+    fn limit(&self, flags: JOB_OBJECT_LIMIT) -> io::Result<()> {
         let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        limits.BasicLimitInformation.LimitFlags = flags;
         // SAFETY: the structure belongs to the class and lives through the call.
         check(unsafe {
             SetInformationJobObject(
-                job.raw(),
+                self.raw(),
                 JobObjectExtendedLimitInformation,
                 (&raw const limits).cast(),
                 size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
             )
-        })?;
-        Ok(job)
+        })
     }
 
     fn raw(&self) -> HANDLE {
@@ -267,7 +299,7 @@ impl ChildHandle for InJob {
             let code = status.code().unwrap_or_default().cast_unsigned();
             let usage = self.job.usage(self.process.as_ref());
             let left_behind = !self.descendants().is_empty();
-            Ok(Exit { pid: self.pid, status: ExitStatus::Code(code), usage, left_behind })
+            Ok(Exit { pid: self.pid, status: ExitStatus::Code(code), elapsed: None, usage, left_behind })
         })
     }
 
@@ -299,5 +331,12 @@ impl ChildHandle for InJob {
 
     fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
         Box::pin(async move { self.descendants() })
+    }
+
+    fn leave(&mut self) -> BoxFuture<'_, io::Result<Vec<Leaked>>> {
+        Box::pin(async move {
+            self.job.limit(0)?;
+            Ok(self.descendants())
+        })
     }
 }

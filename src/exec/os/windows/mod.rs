@@ -5,3 +5,4 @@ pub(super) mod identity;
 mod job;
 
 pub(super) use job::JobSpawner;
+pub(in crate::exec) use job::remains;

@@ -1,0 +1,220 @@
+//! One project.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::{Finding, folder, os, program};
+use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
+use crate::event::{EventKind, RunEvent};
+use crate::exec::{Holder, ProjectLock, default_spawner};
+use crate::mail::MailSettings;
+use crate::model::{EmailStrategy, Project, RunId};
+
+/// Looks at a project. `env` is the environment that it would run in.
+pub async fn examine_project(folder: &Path, profile: Option<&str>, env: &Environment) -> Vec<Finding> {
+    match config::load(&LoadRequest { project: folder, profile, env }) {
+        Err(error) => wrong_configuration(&error),
+        Ok(loaded) => {
+            let project = &loaded.project;
+            let count = project.scripts.len();
+            let scripts = if count == 1 { "script" } else { "scripts" };
+            let found = format!("{} is read ({count} {scripts})", project.root.join("exec_config.json").display());
+            let mut findings = vec![Finding::ok("configuration", found)];
+            findings.extend(loaded.warnings.iter().map(|warning| {
+                let (found, remedy) = told(warning);
+                Finding::warning("configuration", found, remedy.unwrap_or_else(|| "see the place".to_owned()))
+            }));
+            findings.extend(interpreters(project).await);
+            findings.push(scripts_readable(project));
+            findings.extend(working_folders(project));
+            findings.extend(logs(project));
+            findings.extend(mail(project, env));
+            findings.extend(dotenv_files(&project.root));
+            findings
+        }
+    }
+}
+
+fn wrong_configuration(error: &ConfigError) -> Vec<Finding> {
+    let wrong = |problem| {
+        let (found, remedy) = told(problem);
+        Finding::wrong("configuration", found, remedy)
+    };
+    error.problems.iter().map(wrong).collect()
+}
+
+/// A problem with its place, and what to do apart from it.
+fn told(problem: &Problem) -> (String, Option<String>) {
+    let plain = problem.plain();
+    let hint = problem.hint.clone();
+    let found = hint.as_ref().and_then(|hint| plain.strip_suffix(&format!("; {hint}")));
+    match found {
+        Some(found) => (found.to_owned(), hint),
+        None => (plain, None),
+    }
+}
+
+async fn interpreters(project: &Project) -> Vec<Finding> {
+    const CHECK: &str = "interpreter";
+    let mut findings: BTreeMap<&Path, Finding> = BTreeMap::new();
+    for interpreter in project.scripts.iter().map(|script| &script.settings.interpreter) {
+        let path = interpreter.path.as_path();
+        if findings.contains_key(path) {
+            continue;
+        }
+        let finding = match program::version(&*default_spawner(), path, &project.root).await {
+            Ok(version) if version.is_empty() => Finding::ok(CHECK, format!("{} starts", path.display())),
+            Ok(version) => Finding::ok(CHECK, format!("{} starts: {version}", path.display())),
+            Err(why) => {
+                let remedy = "install it anew, or name another with `python_command`";
+                Finding::broken(CHECK, format!("{} can't be used: {why}", path.display()), remedy)
+            }
+        };
+        findings.insert(path, finding);
+    }
+    findings.into_values().collect()
+}
+
+fn scripts_readable(project: &Project) -> Finding {
+    const CHECK: &str = "scripts";
+    let unreadable = project.scripts.iter().find_map(|script| {
+        let read = File::open(&script.file).and_then(|mut file| file.read(&mut [0; 1]));
+        read.err().map(|error| format!("{} can't be read: {error}", script.file.display()))
+    });
+    match unreadable {
+        Some(found) => Finding::broken(CHECK, found, "let this account read it"),
+        None => Finding::ok(CHECK, "all can be read"),
+    }
+}
+
+/// Folders that scripts run in, told only if something is wrong with them.
+fn working_folders(project: &Project) -> Vec<Finding> {
+    let mut folders: Vec<&Path> = project.scripts.iter().map(|script| script.settings.working_dir.as_path()).collect();
+    folders.sort();
+    folders.dedup();
+    let closed = |folder: &Path| {
+        let error = std::fs::read_dir(folder).err()?;
+        let found = format!("{} can't be entered: {error}", folder.display());
+        Some(Finding::broken("working folder", found, "let this account read and enter it"))
+    };
+    folders.into_iter().filter_map(closed).collect()
+}
+
+/// The logs folder: it is written to and locked in; then who runs, and which runs have no end.
+fn logs(project: &Project) -> Vec<Finding> {
+    let folder = project.logs_dir();
+    let mut findings = folder::writable("logs folder", &folder);
+    if findings.iter().any(|finding| finding.remedy.is_some() && !folder.is_dir()) {
+        return findings;
+    }
+    findings.extend(log(project));
+    findings.push(folder::room("disk space", &folder));
+    findings.push(folder::lockable("locks", &folder));
+    let holder = ProjectLock::holder(&folder);
+    findings.push(match &holder {
+        None => Finding::ok("running", "the project isn't running"),
+        Some(None) => Finding::info("running", "the project is running"),
+        Some(Some(Holder { run_id, since, pid, host, .. })) => {
+            let since = since.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
+            Finding::info("running", format!("run {run_id} since {since}, in process {pid} on {host}"))
+        }
+    });
+    // Of a holder that has left no word yet, any run without an end may be its own.
+    if !matches!(holder, Some(None)) {
+        let alive = holder.flatten().map(|holder| holder.run_id);
+        findings.push(unfinished(project, alive.as_ref()));
+    }
+    findings
+}
+
+/// The log, opened as a run would, told only if it is there.
+fn log(project: &Project) -> Option<Finding> {
+    const CHECK: &str = "log";
+    let file = project.log_file();
+    match File::options().append(true).open(&file) {
+        Ok(_) => Some(Finding::ok(CHECK, format!("{} can be written", file.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let remedy = if file.is_dir() {
+                "it is a folder: move it away, or set `log_filename`"
+            } else {
+                "let this account write it, and close the program that holds it"
+            };
+            Some(Finding::broken(CHECK, format!("{} can't be written: {error}", file.display()), remedy))
+        }
+    }
+}
+
+/// Runs whose runner died, and that nobody has recorded as ended since.
+fn unfinished(project: &Project, alive: Option<&RunId>) -> Finding {
+    const CHECK: &str = "unfinished runs";
+    let entries = std::fs::read_dir(project.runs_dir()).into_iter().flatten().flatten();
+    let runs = entries.filter_map(|entry| Some((RunId::parse(entry.file_name().to_str()?)?, entry.path())));
+    let mut dead: Vec<String> = runs
+        .filter(|(id, folder)| alive != Some(id) && !has_ended(&folder.join("events.jsonl")))
+        .map(|(id, _)| id.to_string())
+        .collect();
+    dead.sort();
+    match dead.as_slice() {
+        [] => Finding::ok(CHECK, "none"),
+        [run] => Finding::warning(CHECK, format!("the runner of run {run} died"), REMEDY),
+        [first, ..] => {
+            Finding::warning(CHECK, format!("the runners of {} runs died, of {first} for one", dead.len()), REMEDY)
+        }
+    }
+}
+
+const REMEDY: &str = "the next `runner run` of the project sees to it; `runner show RUN` says how far it came";
+
+/// Whether a run's events have an end. What can't be read isn't called dead.
+fn has_ended(events: &Path) -> bool {
+    /// The end of a run with very many attached files is as long as this.
+    const TAIL: u64 = 1024 * 1024;
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(events)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    let is_end = |line: &[u8]| {
+        let event = serde_json::from_slice::<RunEvent>(line);
+        event.is_ok_and(|event| matches!(event.kind, EventKind::RunFinished { .. }))
+    };
+    read().map_or(true, |tail| tail.rsplit(|byte| *byte == b'\n').any(is_end))
+}
+
+fn mail(project: &Project, env: &Environment) -> Vec<Finding> {
+    const CHECK: &str = "mail";
+    if project.email_strategy == EmailStrategy::None {
+        return vec![Finding::ok(CHECK, "none is sent (email_strategy is none)")];
+    }
+    let variable = |name: &str| env.get(name).and_then(|value| value.to_str()).map(str::to_owned);
+    let settings = match MailSettings::resolve(&project.dotenv, &variable) {
+        Ok(settings) => {
+            let found = format!("{} signs in to {}:{} (not tried)", settings.login, settings.host, settings.port);
+            Finding::ok(CHECK, found)
+        }
+        Err(error) => {
+            let hint = error.hint();
+            let text = error.to_string();
+            let found = text.strip_suffix(&format!("; {hint}")).map_or_else(|| error.message(), str::to_owned);
+            Finding::wrong(CHECK, found, Some(hint))
+        }
+    };
+    let strategy = project.email_strategy.name();
+    vec![settings, Finding::ok("recipients", format!("{} ({strategy})", project.recipients.join(", ")))]
+}
+
+/// The `.env` files that everybody may read, though they are where passwords stand.
+fn dotenv_files(root: &Path) -> Vec<Finding> {
+    let open = |file: PathBuf| {
+        let found = format!("{} can be read by every account of this machine", file.display());
+        os::readable_by_everyone(&file)
+            .then(|| Finding::warning(".env", found, format!("chmod 600 {}", file.display())))
+    };
+    config::dotenv_files(root).into_iter().filter_map(open).collect()
+}

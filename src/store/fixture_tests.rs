@@ -1,0 +1,82 @@
+//! Databases as released versions made them stay readable.
+
+use std::path::Path;
+
+use super::samples::*;
+use super::*;
+use crate::model::{Outcome, RunId};
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+const FIXTURE_PROJECT: &str = "/srv/projects/daily";
+
+/// A copy of a database as the given version made it; [`make_fixture`] says how.
+fn fixture(version: i64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/state/v{version}.db"));
+    std::fs::copy(fixture, dir.path().join(DATABASE_FILE)).unwrap();
+    dir
+}
+
+/// Made by the first version, which had one eventful and one plain run in it.
+#[test]
+fn a_database_of_the_first_version_opens() {
+    let dir = fixture(1);
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        let runs = store.runs(&RunFilter::default()).await.unwrap();
+        assert_eq!(runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["bbbbbbbbbbbbb", "aaaaaaaaaaaaa"]);
+        assert_eq!(runs[1].counts, Counts { scripts: 3, succeeded: 1, failed: 1, skipped: 1 });
+        assert_eq!((&runs[1].parent, runs[1].oddities), (&None, Oddities::default()));
+        let project = runs[1].project_dir.clone();
+        let scripts = store.scripts_of(&id('a')).await.unwrap();
+        assert_eq!(scripts[1].outcome, Some(Outcome::ExitCode { code: 3 }));
+        assert_eq!(
+            scripts[1].earlier_ends().unwrap(),
+            "timeout after 2 s, had to be killed",
+            "that was kept then, too"
+        );
+        assert_eq!(store.usual_durations(&project).await.unwrap().len(), 1);
+        let id = RunId::random();
+        store.record(&of(&id, following(&id, &project, 900, &runs[1].run_id)), Durability::PowerLoss).await.unwrap();
+        let row = store.run(id.as_str()).await.unwrap();
+        assert_eq!((row.parent.unwrap().run_id, row.files.len()), (runs[1].run_id.clone(), 1));
+        assert_eq!(store.projects().await.unwrap().len(), 1);
+        store.close().await.unwrap();
+        Store::open(dir.path()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_database_of_the_second_version_opens() {
+    let dir = fixture(2);
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        let row = store.run("c").await.unwrap();
+        let mut fold = crate::event::ReportFold::default();
+        following(&id('c'), Path::new(FIXTURE_PROJECT), 200, &id('a')).iter().for_each(|event| fold.apply(event));
+        assert_eq!(row.oddities, Oddities { retried: 1, slow: 1, quick: 0 });
+        assert_eq!(store.report(row).await.unwrap(), fold.into_report().unwrap());
+        assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 3);
+    });
+}
+
+/// Makes the fixture; run by hand when a version of the schema is released: `cargo test make_fixture -- --ignored`.
+#[test]
+#[ignore = "writes the fixture"]
+fn make_fixture() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = Path::new(FIXTURE_PROJECT);
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        store.record(&of(&id('a'), eventful(&id('a'), project, 0)), Durability::Process).await.unwrap();
+        store.record(&of(&id('b'), plain(&id('b'), project, 100)), Durability::Process).await.unwrap();
+        let events = following(&id('c'), project, 200, &id('a'));
+        store.record(&of(&id('c'), events), Durability::Process).await.unwrap();
+        store.close().await.unwrap();
+    });
+    let name = format!("tests/fixtures/state/v{SCHEMA_VERSION}.db");
+    std::fs::copy(dir.path().join(DATABASE_FILE), Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+}
