@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-#[cfg(unix)]
-use crate::harness::Finished;
 use crate::harness::{Project, Test, finish, wait_for, wait_for_file};
 
 /// The whole events of a run.
@@ -402,7 +400,7 @@ mod on_linux {
             runner.kill().unwrap();
             // The script that was killed with it must not be let go before.
             let next = test.start(["run", "p", "--no-mail", "--only", "first.txt"]);
-            Finished::of(next.wait_with_output().unwrap()).expect(0);
+            finish(next).expect(0);
             runner.wait().unwrap();
         }
     }
