@@ -390,8 +390,16 @@ impl<'a> Running<'a> {
             self.alarms.leak_check = Some(deadline.map_or(next, |deadline| next.min(deadline)));
             return;
         }
-        if !self.left_behind && !self.stdout.is_open() && !self.stderr.is_open() {
-            return;
+        if !self.left_behind {
+            if !self.stdout.is_open() && !self.stderr.is_open() {
+                return;
+            }
+            // Nobody is left: that the output has ended may only not have been heard of yet.
+            let patience = exited + KILL_PATIENCE;
+            if now < patience && !self.asked {
+                self.alarms.leak_check = Some(patience.min(now + LONGEST_LEAK_PAUSE));
+                return;
+            }
         }
         self.overdue = !self.asked;
         if self.request.limits.on_leak == OnLeak::Leave && !self.asked {

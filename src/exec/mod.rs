@@ -18,5 +18,7 @@ pub use lock::{Holder, LockError, ProjectLock};
 pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
+#[cfg(windows)]
+pub use os::keep_streams_to_itself;
 pub use remains::end_remains;
 pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

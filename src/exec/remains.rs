@@ -57,3 +57,33 @@ mod tests {
         assert!(child.wait().unwrap().success());
     }
 }
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+    use crate::exec::ExitStatus;
+    use crate::plan::SpawnCommand;
+
+    #[test]
+    fn remains_are_found_by_the_attempts_job_and_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("for_ever.cmd"), "@echo off\r\n:again\r\ngoto again\r\n").unwrap();
+        let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.1", std::process::id());
+        let command = SpawnCommand {
+            program: std::env::var_os("ComSpec").unwrap().into(),
+            args: ["/d", "/c", "for_ever.cmd"].map(Into::into).into(),
+            base_env: std::env::vars_os().collect(),
+            env: Vec::new(),
+            working_dir: dir.path().into(),
+            marker: marker.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut spawned = os::default_spawner().spawn(&command).await.unwrap();
+            assert_eq!(end_remains("RUNNER_ATTEMPT_ID=remains.none.1", Duration::from_secs(60)), 0);
+            assert_eq!(os::remains(&marker, false), 1, "another attempt's are left alone");
+            assert_eq!(end_remains(&marker, Duration::from_secs(4)), 0);
+            assert_eq!(spawned.handle.exited().await.unwrap().status, ExitStatus::Code(1));
+        });
+    }
+}

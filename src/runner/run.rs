@@ -32,7 +32,10 @@ pub(super) fn run_here<'a>(
     std::fs::create_dir_all(&run_dir).map_err(|source| cannot(project, "make the folder", run_dir.clone(), source))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let run = Run { project, plan: &plan, run_id, host, run_dir, mailing };
-    runtime.block_on(run.execute(options, listener))
+    let output = runtime.block_on(run.execute(options, listener));
+    // Not dropped, which would wait: on Windows a thread may be reading from a process that was left to go on.
+    runtime.shutdown_background();
+    output
 }
 
 fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {

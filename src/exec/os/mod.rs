@@ -17,6 +17,8 @@ use windows::JobSpawner as DirectSpawner;
 #[cfg(target_os = "linux")]
 pub(super) use linux::remains;
 #[cfg(windows)]
+pub use windows::keep_streams_to_itself;
+#[cfg(windows)]
 pub(super) use windows::remains;
 
 /// Elsewhere nobody can tell by its marker what a dead runner has left.

@@ -4,4 +4,5 @@ mod cmd_line;
 mod job;
 
 pub(super) use job::JobSpawner;
+pub use job::keep_streams_to_itself;
 pub(in crate::exec) use job::remains;
