@@ -64,17 +64,23 @@ mod tests {
     use crate::exec::ExitStatus;
     use crate::plan::SpawnCommand;
 
+    const SLEEPER: &str = "RUNNER_TEST_SLEEPER";
+
     #[test]
     fn remains_are_found_by_the_attempts_job_and_ended() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("for_ever.cmd"), "@echo off\r\n:again\r\ngoto again\r\n").unwrap();
+        // This test is also the program that it starts.
+        if std::env::var_os(SLEEPER).is_some() {
+            std::thread::sleep(Duration::from_secs(300));
+            return;
+        }
+        let test = "exec::remains::tests::remains_are_found_by_the_attempts_job_and_ended";
         let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.1", std::process::id());
         let command = SpawnCommand {
-            program: std::env::var_os("ComSpec").unwrap().into(),
-            args: ["/d", "/c", "for_ever.cmd"].map(Into::into).into(),
+            program: std::env::current_exe().unwrap(),
+            args: ["--exact", test].map(Into::into).into(),
             base_env: std::env::vars_os().collect(),
-            env: Vec::new(),
-            working_dir: dir.path().into(),
+            env: vec![(SLEEPER.into(), "1".into())],
+            working_dir: std::env::temp_dir(),
             marker: marker.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
