@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use self::alarms::{Alarms, ring, sleep_until};
 use super::expect::Watch;
 use super::mask::MaskStreams;
 use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Masker, NoExit, Spawn, Spawned};
@@ -156,27 +157,6 @@ enum Happening {
     Cancelled(String),
     KillNow,
     Due,
-}
-
-/// When the things are due that nobody else brings about.
-#[derive(Default)]
-struct Alarms {
-    timeout: Option<Instant>,
-    kill: Option<Instant>,
-    leak_check: Option<Instant>,
-    give_up: Option<Instant>,
-    checkpoint: Option<Instant>,
-}
-
-impl Alarms {
-    fn next(&self) -> Option<Instant> {
-        [self.timeout, self.kill, self.leak_check, self.give_up, self.checkpoint].into_iter().flatten().min()
-    }
-}
-
-/// Takes an alarm that is due.
-fn ring(alarm: &mut Option<Instant>, now: Instant) -> bool {
-    alarm.take_if(|at| *at <= now).is_some()
 }
 
 struct Running<'a> {
@@ -409,8 +389,16 @@ impl<'a> Running<'a> {
             self.alarms.leak_check = Some(deadline.map_or(next, |deadline| next.min(deadline)));
             return;
         }
-        if !self.left_behind && !self.stdout.is_open() && !self.stderr.is_open() {
-            return;
+        if !self.left_behind {
+            if !self.stdout.is_open() && !self.stderr.is_open() {
+                return;
+            }
+            // Nobody is left: that the output has ended may only not have been heard of yet.
+            let patience = exited + KILL_PATIENCE;
+            if now < patience && !self.asked {
+                self.alarms.leak_check = Some(patience.min(now + LONGEST_LEAK_PAUSE));
+                return;
+            }
         }
         self.overdue = !self.asked;
         if self.request.limits.on_leak == OnLeak::Leave && !self.asked {
@@ -509,12 +497,6 @@ impl<'a> Running<'a> {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
+mod alarms;
 #[cfg(test)]
 mod tests;

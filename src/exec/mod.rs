@@ -25,5 +25,7 @@ pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
 pub use os::identity::{is_alive, of_this_process, restarted_since};
+#[cfg(windows)]
+pub use os::keep_streams_to_itself;
 pub use remains::end_remains;
 pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

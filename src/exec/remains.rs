@@ -57,3 +57,39 @@ mod tests {
         assert!(child.wait().unwrap().success());
     }
 }
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+    use crate::exec::ExitStatus;
+    use crate::plan::SpawnCommand;
+
+    const SLEEPER: &str = "RUNNER_TEST_SLEEPER";
+
+    #[test]
+    fn remains_are_found_by_the_attempts_job_and_ended() {
+        // This test is also the program that it starts.
+        if std::env::var_os(SLEEPER).is_some() {
+            std::thread::sleep(Duration::from_secs(300));
+            return;
+        }
+        let test = "exec::remains::tests::remains_are_found_by_the_attempts_job_and_ended";
+        let marker = format!("RUNNER_ATTEMPT_ID=remains.{}.1", std::process::id());
+        let command = SpawnCommand {
+            program: std::env::current_exe().unwrap(),
+            args: ["--exact", test].map(Into::into).into(),
+            base_env: std::env::vars_os().collect(),
+            env: vec![(SLEEPER.into(), "1".into())],
+            working_dir: std::env::temp_dir(),
+            marker: marker.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut spawned = os::default_spawner().spawn(&command).await.unwrap();
+            assert_eq!(end_remains("RUNNER_ATTEMPT_ID=remains.none.1", Duration::from_secs(60)), 0);
+            assert_eq!(os::remains(&marker, false), 1, "another attempt's are left alone");
+            assert_eq!(end_remains(&marker, Duration::from_secs(4)), 0);
+            assert_eq!(spawned.handle.exited().await.unwrap().status, ExitStatus::Code(1));
+        });
+    }
+}

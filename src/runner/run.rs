@@ -68,6 +68,8 @@ pub(super) fn run_here<'a>(
     };
     // Not when this thread panics: then the run has died, as far as others can see.
     locks.release();
+    // Not dropped, which would wait: on Windows a thread may be reading from a process that was left to go on.
+    runtime.shutdown_background();
     result
 }
 

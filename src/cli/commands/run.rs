@@ -264,5 +264,7 @@ fn spawner(output: &Output) -> Arc<dyn Spawn> {
 /// Elsewhere the system does the guardian's work, as far as it is done.
 #[cfg(not(target_os = "linux"))]
 fn spawner(_output: &Output) -> Arc<dyn Spawn> {
+    #[cfg(windows)]
+    exec::keep_streams_to_itself();
     exec::default_spawner()
 }

@@ -26,6 +26,8 @@ use windows::identity as identity_system;
 #[cfg(target_os = "linux")]
 pub(super) use linux::remains;
 #[cfg(windows)]
+pub use windows::keep_streams_to_itself;
+#[cfg(windows)]
 pub(super) use windows::remains;
 
 /// Elsewhere nobody can tell by its marker what a dead runner has left.

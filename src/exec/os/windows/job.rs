@@ -14,8 +14,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
-use windows_sys::Win32::Foundation::{ERROR_MORE_DATA, FILETIME, HANDLE, INVALID_HANDLE_VALUE};
-use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP};
+use windows_sys::Win32::Foundation::{
+    ERROR_MORE_DATA, FILETIME, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
+};
+use windows_sys::Win32::System::Console::{
+    CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP, GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE,
+    STD_OUTPUT_HANDLE,
+};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
 };
@@ -144,6 +149,15 @@ pub(in crate::exec) fn remains(marker: &str, end: bool) -> usize {
         let _ = job.terminate();
     }
     job.living().len()
+}
+
+/// Keeps this process's own standard streams from being inherited: on Windows a started program gets every handle that can
+/// be, and one that is left to go on would hold them open, so that whoever reads them would wait for it.
+pub fn keep_streams_to_itself() {
+    for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
+        // SAFETY: no pointers. A stream that isn't there, or is a console that can't be told, is left as it is.
+        unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
+    }
 }
 
 /// A job object (Microsoft, "Job Objects").

@@ -5,4 +5,5 @@ pub(super) mod identity;
 mod job;
 
 pub(super) use job::JobSpawner;
+pub use job::keep_streams_to_itself;
 pub(in crate::exec) use job::remains;
