@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, folder, os, program};
 use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
 use crate::event::{EventKind, RunEvent};
-use crate::exec::{Holder, ProjectLock, default_spawner};
+use crate::exec::{self, Holder, ProjectLock, default_spawner};
 use crate::mail::MailSettings;
 use crate::model::{EmailStrategy, Project, RunId};
 
@@ -123,8 +123,7 @@ fn logs(project: &Project) -> Vec<Finding> {
     });
     // Of a holder that has left no word yet, any run without an end may be its own.
     if !matches!(holder, Some(None)) {
-        let alive = holder.flatten().map(|holder| holder.run_id);
-        findings.push(unfinished(project, alive.as_ref()));
+        findings.push(unfinished(project, &folder));
     }
     findings
 }
@@ -148,12 +147,12 @@ fn log(project: &Project) -> Option<Finding> {
 }
 
 /// Runs whose runner died, and that nobody has recorded as ended since.
-fn unfinished(project: &Project, alive: Option<&RunId>) -> Finding {
+fn unfinished(project: &Project, logs: &Path) -> Finding {
     const CHECK: &str = "unfinished runs";
     let entries = std::fs::read_dir(project.runs_dir()).into_iter().flatten().flatten();
     let runs = entries.filter_map(|entry| Some((RunId::parse(entry.file_name().to_str()?)?, entry.path())));
     let mut dead: Vec<String> = runs
-        .filter(|(id, folder)| alive != Some(id) && !has_ended(&folder.join("events.jsonl")))
+        .filter(|(id, folder)| !has_ended(&folder.join("events.jsonl")) && !exec::lives(logs, id, None))
         .map(|(id, _)| id.to_string())
         .collect();
     dead.sort();

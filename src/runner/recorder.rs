@@ -22,6 +22,9 @@ impl Recorder<'_> {
         if let Some(masker) = &self.masker {
             mask(masker, &mut kind);
         }
+        if let EventKind::ScriptFinished { leaked, .. } = &mut kind {
+            leaked.iter_mut().for_each(|process| shorten(&mut process.command));
+        }
         let event = RunEvent::now(kind);
         self.fold.apply(&event);
         for error in self.sinks.event(&event) {
@@ -58,10 +61,22 @@ fn mask(masker: &Masker, kind: &mut EventKind) {
             [traceback, last_lines].into_iter().flatten().for_each(|text| mask_text(masker, text));
             leaked.iter_mut().for_each(|process| mask_text(masker, &mut process.command));
         }
-        EventKind::Mail { mail: MailState::Failed { error: text } | MailState::Sent { reply: text } } => {
-            mask_text(masker, text);
-        }
+        EventKind::Mail { mail } => mask_mail(masker, mail),
         _ => {}
+    }
+}
+
+pub(super) fn mask_mail(masker: &Masker, mail: &mut MailState) {
+    if let MailState::Failed { error: text } | MailState::Sent { reply: text } = mail {
+        mask_text(masker, text);
+    }
+}
+
+/// Cuts a command line to what reports show. Not before it was masked: a half of a secret isn't recognised.
+fn shorten(command: &mut String) {
+    const CHARACTERS: usize = 200;
+    if let Some((end, _)) = command.char_indices().nth(CHARACTERS) {
+        command.truncate(end);
     }
 }
 

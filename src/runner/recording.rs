@@ -12,7 +12,7 @@ use super::{files, output_name};
 use crate::config::{self, Environment, LoadRequest};
 use crate::event::{EventSink, ReplayError, RunEvent, SinkError, read_events};
 use crate::exec::{self, RecoveryLock};
-use crate::model::{LogRotation, Project, RunId, RunReport, SystemClock};
+use crate::model::{LogRotation, Outcome, Project, RunId, RunReport, ScriptReport, SystemClock};
 use crate::plan;
 use crate::sink::{EventsFile, LogSink};
 use crate::store::{BrokenOff, Death};
@@ -60,6 +60,8 @@ impl Recording<'_> {
         };
         let mut troubles = Vec::new();
         let is_new = report.finished.is_none();
+        // Also if somebody else has recorded it, who doesn't end anything.
+        troubles.extend(self.end_remains(report));
         if is_new {
             let death = self.death(report, &told, &run_dir, &mut troubles);
             let mut events = EventsFile::open(&run_dir)?;
@@ -84,26 +86,33 @@ impl Recording<'_> {
         self.root.join("logs").join("runs").join(run_id.as_str())
     }
 
-    /// What is known of the runner's death. What its script left running is ended on the way, and the script's output put
-    /// together.
+    /// Ends what the script left running that the run broke off at; says what could not be ended.
+    fn end_remains(&self, report: &RunReport) -> Option<String> {
+        let restarted = report.process.as_ref().is_some_and(exec::restarted_since);
+        if !self.ends_remains || report.host != host() || restarted {
+            return None;
+        }
+        let broke_off = |script: &&ScriptReport| match &script.outcome {
+            None => script.started.is_some(),
+            Some(outcome) => matches!(outcome, Outcome::Interrupted { .. }),
+        };
+        let script = report.scripts.iter().find(broke_off)?;
+        let marker = plan::attempt_marker(&report.run_id, script.index, script.attempts);
+        let left = exec::end_remains(&marker, REMAINS);
+        (left > 0).then(|| format!("{left} of the processes that it left could not be ended; end them by hand"))
+    }
+
+    /// What is known of the runner's death. The output of the script that ran is put together on the way.
     fn death(&self, report: &RunReport, told: &BrokenOff, run_dir: &Path, troubles: &mut Vec<String>) -> Death {
         let mut death = Death::at(told.last_event());
-        let is_here = report.host == host();
-        let process = report.process.as_ref().filter(|_| is_here);
-        let restarted = process.is_some_and(exec::restarted_since);
-        if restarted {
+        let process = report.process.as_ref().filter(|_| report.host == host());
+        if process.is_some_and(exec::restarted_since) {
             "the machine was restarted".clone_into(&mut death.by);
         }
         let trouble;
         (death.files, trouble) = files::collect(&run_dir.join(files::FOLDER));
         troubles.extend(trouble);
         let Some((index, attempt)) = told.running() else { return death };
-        if self.ends_remains && is_here && !restarted {
-            let left = exec::end_remains(&plan::attempt_marker(&report.run_id, index, attempt), REMAINS);
-            if left > 0 {
-                troubles.push(format!("{left} of the processes that it left could not be ended; end them by hand"));
-            }
-        }
         let output = output_file(report, index, attempt);
         let signs = [output.clone(), format!("{output}.tail")];
         let signs = signs.iter().filter_map(|file| std::fs::metadata(run_dir.join(file)).ok()?.modified().ok());

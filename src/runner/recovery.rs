@@ -8,23 +8,37 @@ use chrono::{TimeDelta, Utc};
 
 use super::mailing::Mailing;
 use super::options::{History, MailDelivery, Notice, RunOptions, Tell};
+use super::recorder;
 use super::recording::{RecordError, Recorded, Recording};
 use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
-use crate::exec::{self, DeadRun, ProjectLock, RecoveryLock};
+use crate::exec::{self, DeadRun, Masker, ProjectLock, RecoveryLock};
 use crate::mail;
 use crate::model::{MailState, Project, RunId, RunReport};
+use crate::plan::{self, Selection};
 use crate::sink::{EventsFile, HistoryWriter};
 use crate::store;
 
-/// How long a run waits for somebody else who sees to the same project: as long as a mail may take, and more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a run that is about to begin waits for somebody else who sees to the same project.
+const BEFORE: Duration = Duration::from_secs(3);
+/// The same at the end of a run: as long as a mail may take, and more.
+const AFTER: Duration = Duration::from_secs(60);
 
 /// After how many days a mail that can't be sent is given up.
 const GIVE_UP_AFTER_DAYS: i64 = 7;
 
-/// Sees to the runs that died in the slots of a project that is about to run.
+/// What of the dead runs of a running project is seen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Before its scripts begin: what doesn't wait for others.
+    Record,
+    /// At its end: their mails too, which may take their time.
+    Mail,
+}
+
+/// Sees to the runs that died in the slots of a project that is about to run, or has run.
 pub(super) async fn recover_own(
     project: &Project,
+    part: Part,
     lock: &mut ProjectLock,
     history: Option<&HistoryWriter>,
     options: &RunOptions,
@@ -36,8 +50,9 @@ pub(super) async fn recover_own(
     let logs = project.logs_dir();
     let give_up = || options.cancel.cancelled_by().is_some();
     let recording = Recording { root: &project.root, loaded: Some(project), ends_remains: true };
-    let recovery = Recovery { recording, name: &project.name, history, options, tell };
-    match RecoveryLock::acquire(&logs, PATIENCE, &give_up) {
+    let recovery = Recovery { recording, part, name: &project.name, history, options, tell };
+    let patience = if part == Part::Record { BEFORE } else { AFTER };
+    match RecoveryLock::acquire(&logs, patience, &give_up) {
         Ok(Some(_alone)) => {
             let mut settled = Vec::new();
             for dead in lock.dead().to_vec() {
@@ -48,6 +63,7 @@ pub(super) async fn recover_own(
             recovery.commit();
             settled.iter().for_each(|run_id| lock.settled(run_id));
         }
+        Ok(None) if part == Part::Record => {}
         Ok(None) => recovery.trouble("another process sees to the runs that died; they are looked at the next time"),
         Err(error) => recovery.trouble(&format!("cannot see to the runs that died: {error}")),
     }
@@ -76,7 +92,7 @@ async fn recover_project(root: &Path, history: &HistoryWriter, options: &RunOpti
     let Ok(Some(_alone)) = RecoveryLock::acquire(&logs, Duration::ZERO, &|| true) else { return };
     let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let recording = Recording { root, loaded: None, ends_remains: true };
-    let recovery = Recovery { recording, name: &name, history: Some(history), options, tell };
+    let recovery = Recovery { recording, part: Part::Mail, name: &name, history: Some(history), options, tell };
     let mut settled: Vec<RunId> = Vec::new();
     // Asked again: it may have been seen to meanwhile.
     for dead in exec::dead_runs(&logs) {
@@ -90,6 +106,7 @@ async fn recover_project(root: &Path, history: &HistoryWriter, options: &RunOpti
 
 struct Recovery<'a> {
     recording: Recording<'a>,
+    part: Part,
     name: &'a str,
     history: Option<&'a HistoryWriter>,
     options: &'a RunOptions,
@@ -135,6 +152,9 @@ impl Recovery<'_> {
         if report.mail.is_some() {
             return true;
         }
+        if self.part == Part::Record {
+            return false;
+        }
         let Some(mail) = self.mail(dead, &report).await else { return false };
         if let MailState::Failed { error } = &mail {
             self.trouble(&format!("the mail about run {run_id} was not sent: {error}"));
@@ -169,7 +189,14 @@ impl Recovery<'_> {
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };
         match Mailing::of(&project, &delivery) {
-            Ok(mailing) => Some(mailing.deliver(&project, report, &self.options.cancel).await),
+            Ok(mailing) => {
+                let mut mail = mailing.deliver(&project, report, &self.options.cancel).await;
+                let plan = plan::build(&project, &Selection::default(), std::env::vars_os());
+                if let Some(masker) = plan.ok().and_then(|plan| Masker::new(plan.secrets.forms()).ok().flatten()) {
+                    recorder::mask_mail(&masker, &mut mail);
+                }
+                Some(mail)
+            }
             Err(error) => self.later(report, &error.to_string()),
         }
     }

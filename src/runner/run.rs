@@ -13,6 +13,7 @@ use super::mailing::Mailing;
 use super::options::{History, RunError, RunOptions, RunOutput, Tell};
 use super::pace::Paces;
 use super::recorder::Recorder;
+use super::recovery::Part;
 use super::script::micros;
 use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
@@ -24,7 +25,7 @@ use crate::store;
 
 pub(super) fn run_here<'a>(
     project: &'a Project,
-    options: RunOptions,
+    mut options: RunOptions,
     listener: Option<Box<dyn EventSink + 'a>>,
     tell: Tell<'_>,
 ) -> Result<RunOutput, RunError> {
@@ -45,7 +46,14 @@ pub(super) fn run_here<'a>(
         let what = "the run that has the project's lock is dead, and the system doesn't release the lock";
         troubles.push(format!("{what}; this run goes on without it"));
     }
-    runtime.block_on(recovery::recover_own(project, &mut locks.project, history.as_deref(), &options, tell));
+    runtime.block_on(recovery::recover_own(
+        project,
+        Part::Record,
+        &mut locks.project,
+        history.as_deref(),
+        &options,
+        tell,
+    ));
     let run_dir = project.runs_dir().join(run_id.as_str());
     let files_dir = run_dir.join(files::FOLDER);
     let result = match std::fs::create_dir_all(&files_dir) {
@@ -62,10 +70,20 @@ pub(super) fn run_here<'a>(
                 mailing,
                 paces: Paces::default(),
             };
-            runtime.block_on(run.execute(options, listener, history, troubles))
+            runtime.block_on(run.execute(&mut options, listener, history.as_deref(), troubles))
         }
         Err(source) => Err(cannot(project, "make the folder", files_dir, source)),
     };
+    if result.is_ok() && options.cancel.cancelled_by().is_none() {
+        runtime.block_on(recovery::recover_own(
+            project,
+            Part::Mail,
+            &mut locks.project,
+            history.as_deref(),
+            &options,
+            tell,
+        ));
+    }
     // Not when this thread panics: then the run has died, as far as others can see.
     locks.release();
     // Not dropped, which would wait: on Windows a thread may be reading from a process that was left to go on.
@@ -107,16 +125,16 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     async fn execute(
         self,
-        mut options: RunOptions,
+        options: &mut RunOptions,
         listener: Option<Box<dyn EventSink + '_>>,
-        history: Option<Arc<HistoryWriter>>,
+        history: Option<&HistoryWriter>,
         troubles: Vec<String>,
     ) -> Result<RunOutput, RunError> {
         let begin = Instant::now();
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
-        let mut recorder = self.recorder(history.as_deref(), sinks)?;
-        self.paces.ask(history.as_deref(), self.project, self.plan);
-        recorder.record(self.started(&options));
+        let mut recorder = self.recorder(history, sinks)?;
+        self.paces.ask(history, self.project, self.plan);
+        recorder.record(self.started(options));
         troubles.into_iter().for_each(|why| recorder.warn(why));
         let mut buffers = Buffers::default();
         let mut stopped: Option<SkipReason> = None;
@@ -128,7 +146,7 @@ impl Run<'_> {
                 recorder.record(EventKind::ScriptSkipped { index, reason: reason.clone() });
                 continue;
             }
-            let failed = self.script(index, step, &options, &mut buffers, &mut recorder).await;
+            let failed = self.script(index, step, options, &mut buffers, &mut recorder).await;
             if failed && step.stops_on_failure() {
                 stopped = Some(SkipReason::EarlierFailure { script: step.script.name.clone() });
             }
@@ -141,7 +159,7 @@ impl Run<'_> {
         let (files, trouble) = files::collect(&self.files_dir);
         trouble.into_iter().for_each(|why| recorder.warn(why));
         recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files });
-        self.after(&mut recorder, history.as_deref(), &options.cancel).await;
+        self.after(&mut recorder, history, &options.cancel).await;
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
     }

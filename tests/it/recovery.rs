@@ -364,26 +364,34 @@ mod on_linux {
     /// The runner and its guardian, together.
     #[test]
     fn what_a_dead_run_left_running_is_ended_before_the_next_one_begins() {
-        let test = Test::new();
-        let project = test.project("p").script("a.txt", "pid pid1\nwait-for go");
-        let runner = test.start(["run", "p"]);
-        let pid = wait_for_file(&project.root.join("pid1"));
-        let parent = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let guardian = parent.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().to_owned();
-        // Stopped first, so that neither sees the other's end.
-        for (signal, of) in [("-STOP", runner.id().to_string()), ("-9", guardian), ("-9", runner.id().to_string())] {
-            assert!(std::process::Command::new("kill").args([signal, &of]).status().unwrap().success());
+        for read_first in [false, true] {
+            let test = Test::new();
+            let project = test.project("p").script("a.txt", "pid pid1\nwait-for go");
+            let runner = test.start(["run", "p"]);
+            let pid = wait_for_file(&project.root.join("pid1"));
+            let parent = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            let guardian = parent.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().to_owned();
+            // Stopped first, so that neither sees the other's end.
+            for (signal, of) in [("-STOP", runner.id().to_string()), ("-9", guardian), ("-9", runner.id().to_string())]
+            {
+                assert!(std::process::Command::new("kill").args([signal, &of]).status().unwrap().success());
+            }
+            finish(runner);
+            assert!(lives(&pid), "nobody is left to end it");
+            std::fs::write(project.root.join("exec_config.json"), {
+                let text = std::fs::read_to_string(project.root.join("exec_config.json")).unwrap();
+                text.replace("a.txt", "b.txt")
+            })
+            .unwrap();
+            std::fs::write(project.root.join("b.txt"), "print b").unwrap();
+            if read_first {
+                // Whoever only reads records the death, and ends nothing.
+                test.runner(["history", "p"]).expect(0);
+                assert!(lives(&pid));
+            }
+            test.runner(["run", "p"]).expect(0);
+            assert!(!lives(&pid));
         }
-        finish(runner);
-        assert!(lives(&pid), "nobody is left to end it");
-        std::fs::write(project.root.join("exec_config.json"), {
-            let text = std::fs::read_to_string(project.root.join("exec_config.json")).unwrap();
-            text.replace("a.txt", "b.txt")
-        })
-        .unwrap();
-        std::fs::write(project.root.join("b.txt"), "print b").unwrap();
-        test.runner(["run", "p"]).expect(0);
-        assert!(!lives(&pid));
     }
 
     /// Killed, and not waited for: the process is on its way out while the next runner asks for the lock.

@@ -33,7 +33,12 @@ pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir,
         Following::Resume => ("going on with", "every script succeeded in it"),
     };
     if chosen.is_empty() {
-        output.line(format!("{project}: nothing to do for run {run_id}: {nothing}"));
+        let text = format!("{project}: nothing to do for run {run_id}: {nothing}");
+        if args.flags.json {
+            output.error(text)
+        } else {
+            output.line(text)
+        }
         return ExitCode::Success;
     }
     let mut flags = args.flags;

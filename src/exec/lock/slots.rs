@@ -103,6 +103,9 @@ impl ProjectLock {
         // Before the lock: what is left without it tells of a death.
         if self.holder.earlier.is_empty() {
             let _ = std::fs::remove_file(self.details());
+        } else {
+            // Once more, should there have been no room for it before.
+            self.leave_word();
         }
     }
 

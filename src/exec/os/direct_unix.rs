@@ -45,7 +45,7 @@ fn start(command: &SpawnCommand) -> io::Result<Spawned> {
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let pid = child.id().ok_or_else(missing)?;
     let group = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(missing)?;
-    let handle = Box::new(Group { child, group, exited: false, left: false });
+    let handle = Box::new(Group { child, group, exited: false, gone: false, left: false });
     Ok(Spawned { stdout: Box::new(stdout), stderr: Box::new(stderr), handle })
 }
 
@@ -53,13 +53,18 @@ struct Group {
     child: Child,
     group: Pid,
     exited: bool,
+    /// Nothing is left of the group: its number may be somebody else's by now.
+    gone: bool,
     /// What is left of the group goes on.
     left: bool,
 }
 
 impl Group {
-    fn lives(&self) -> bool {
-        rustix::process::test_kill_process_group(self.group).is_ok()
+    fn lives(&mut self) -> bool {
+        let lives = !self.gone && rustix::process::test_kill_process_group(self.group).is_ok();
+        // The leader keeps the number from being used again until it is reaped.
+        self.gone = self.exited && !lives;
+        lives
     }
 }
 
@@ -87,7 +92,9 @@ impl ChildHandle for Group {
     }
 
     fn ask(&mut self) -> io::Result<Asked> {
-        rustix::process::kill_process_group(self.group, Signal::TERM)?;
+        if self.lives() {
+            rustix::process::kill_process_group(self.group, Signal::TERM)?;
+        }
         Ok(Asked::Yes)
     }
 
@@ -95,7 +102,7 @@ impl ChildHandle for Group {
         Box::pin(async move {
             let begin = std::time::Instant::now();
             let mut pause = std::time::Duration::from_micros(200);
-            while rustix::process::kill_process_group(self.group, Signal::KILL).is_ok() {
+            while self.lives() && rustix::process::kill_process_group(self.group, Signal::KILL).is_ok() {
                 if !self.exited && self.child.try_wait()?.is_some() {
                     self.exited = true;
                 }
@@ -137,7 +144,7 @@ impl ChildHandle for Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.left && (!self.exited || self.lives()) {
+        if !self.left && self.lives() {
             let _ = rustix::process::kill_process_group(self.group, Signal::KILL);
         }
     }

@@ -199,7 +199,17 @@ impl Guarded {
                     Some(end) => self.end = Some(end),
                     None => return Ok(Some(reply)),
                 }
-            } else if self.socket.read_buf(&mut self.inbox).await? == 0 {
+            } else if !matches!(self.socket.read_buf(&mut self.inbox).await, Ok(1..)) {
+                // It may just have told of an end that left nothing, and forgotten the script.
+                let nothing_is_left = match &self.end {
+                    Some(Ok(exit)) => !exit.left_behind,
+                    Some(Err(_)) => true,
+                    None => false,
+                };
+                if nothing_is_left {
+                    self.done = true;
+                    return Ok(None);
+                }
                 // Nobody else will end what it owned.
                 remains::end_now(&self.marker);
                 self.done = true;
@@ -275,8 +285,10 @@ impl ChildHandle for Guarded {
             if self.done {
                 return Ok(());
             }
-            self.tell(wire::KILL)?;
+            // If it doesn't hear any more, listening tells why.
+            let _ = self.tell(wire::KILL);
             match self.listen(false).await? {
+                None => Ok(()),
                 Some(Reply::Killed { left: 0 }) => {
                     self.done = true;
                     Ok(())
@@ -289,9 +301,10 @@ impl ChildHandle for Guarded {
 
     fn survivors(&mut self) -> BoxFuture<'_, Vec<Leaked>> {
         Box::pin(async move {
-            if self.done || self.tell(wire::LIST).is_err() {
+            if self.done {
                 return Vec::new();
             }
+            let _ = self.tell(wire::LIST);
             match self.listen(false).await {
                 Ok(Some(Reply::Survivors { processes })) => processes,
                 _ => Vec::new(),

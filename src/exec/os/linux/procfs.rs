@@ -57,7 +57,7 @@ pub(super) fn has_marker(pid: i32, marker: &str) -> bool {
         .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|pair| pair == marker.as_bytes()))
 }
 
-/// The command line of `pid`, its arguments separated by blanks, at most 200 characters.
+/// The command line of `pid`, its arguments separated by blanks, cut where nobody reads on.
 pub(super) fn command_line(pid: i32) -> String {
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
@@ -65,7 +65,7 @@ pub(super) fn command_line(pid: i32) -> String {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         return format!("[{}]", name.trim());
     }
-    text.chars().take(200).collect()
+    text.chars().take(16 * 1024).collect()
 }
 
 #[cfg(test)]
