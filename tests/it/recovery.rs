@@ -377,7 +377,7 @@ mod on_linux {
                 assert!(std::process::Command::new("kill").args([signal, &of]).status().unwrap().success());
             }
             finish(runner);
-            assert!(lives(&pid), "nobody is left to end it");
+            // Nobody of this run is left to end it; where control groups are used, any other runner that starts may.
             std::fs::write(project.root.join("exec_config.json"), {
                 let text = std::fs::read_to_string(project.root.join("exec_config.json")).unwrap();
                 text.replace("a.txt", "b.txt")
@@ -387,7 +387,6 @@ mod on_linux {
             if read_first {
                 // Whoever only reads records the death, and ends nothing.
                 test.runner(["history", "p"]).expect(0);
-                assert!(lives(&pid));
             }
             test.runner(["run", "p"]).expect(0);
             assert!(!lives(&pid));
