@@ -33,7 +33,7 @@ fn every_end_is_told_apart() {
         .script("ok.txt", "print fine")
         .script("code.txt", "exit 3")
         .script_with("allowed.txt", "exit 7", json!({"success_codes": [0, 7]}))
-        .script_with("slow.txt", "print before\nsleep 60", json!({"timeout": "200ms", "kill_grace": 1}))
+        .script_with("slow.txt", "print before\nsleep 60", json!({"timeout": "3s", "kill_grace": 1}))
         .script_with("broken.txt", "", json!({"working_dir": "gone", "interpreter": [crate::harness::subject()]}));
     std::fs::create_dir(project.root.join("gone")).unwrap();
     let project = project.script("remover.txt", "exit 0");
@@ -41,7 +41,7 @@ fn every_end_is_told_apart() {
     let kinds: Vec<_> = project.ends().iter().map(|end| end["outcome"]["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["success", "exit_code", "success", "timeout", "success", "success"]);
     assert_eq!(project.ends()[1]["outcome"]["code"], 3);
-    assert!(project.log_ends()[3].starts_with("slow.txt - failure - timeout after 200 ms"), "{:?}", project.log_ends());
+    assert!(project.log_ends()[3].starts_with("slow.txt - failure - timeout after 3 s"), "{:?}", project.log_ends());
     assert_eq!(project.output_text(3), "before\n");
 }
 
