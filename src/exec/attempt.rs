@@ -6,9 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt};
-
 use self::alarms::{Alarms, ring, sleep_until};
+use self::pipe::Pipe;
 use super::expect::Watch;
 use super::mask::MaskStreams;
 use super::{Asked, Cancel, Capture, ChildHandle, Exit, ExitStatus, Masker, NoExit, Spawn, Spawned};
@@ -126,27 +125,6 @@ fn could_not_start(error: String, duration: Duration) -> AttemptEnd {
         last_lines: None,
         leaked: Vec::new(),
         warnings: Vec::new(),
-    }
-}
-
-/// One output stream until it is closed.
-struct Pipe(Option<Box<dyn AsyncRead + Send + Unpin>>);
-
-impl Pipe {
-    /// Reads a piece, 0 bytes when the stream is closed; waits for ever after that. Safe to drop and call again.
-    async fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let Some(reader) = &mut self.0 else { return std::future::pending().await };
-        match reader.read(buffer).await {
-            Ok(read) if read > 0 => read,
-            _ => {
-                self.0 = None;
-                0
-            }
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.0.is_some()
     }
 }
 
@@ -498,5 +476,6 @@ impl<'a> Running<'a> {
 }
 
 mod alarms;
+mod pipe;
 #[cfg(test)]
 mod tests;

@@ -48,14 +48,20 @@ fn a_second_run_is_told_what_the_first_is_at() {
     assert!(!project.root.join("logs/.run.lock.json").exists());
 }
 
-#[test]
-fn a_run_waits_for_its_turn_if_it_may() {
-    let test = Test::new();
-    let project = waiting(&test, "p").set("overlap", "wait");
+/// A project, a run of it whose script waits for the file `go`, and a second run that waits for the first.
+fn one_waits(test: &Test) -> (Project, Child, Child) {
+    let project = waiting(test, "p").set("overlap", "wait");
     let first = test.start(["run", "p"]);
     wait_for_file(&project.root.join("started"));
     let mut second = test.start(["run", "p"]);
     wait_until_it_says(&mut second, "p: waiting for run ");
+    (project, first, second)
+}
+
+#[test]
+fn a_run_waits_for_its_turn_if_it_may() {
+    let test = Test::new();
+    let (project, first, second) = one_waits(&test);
     assert_eq!(begun(&project), 1);
     let_go(&project);
     finish(first).expect(0);
@@ -78,11 +84,7 @@ fn a_wait_has_a_limit() {
 #[test]
 fn whoever_waits_goes_on_when_the_other_is_killed() {
     let test = Test::new();
-    let project = waiting(&test, "p").set("overlap", "wait");
-    let mut first = test.start(["run", "p"]);
-    wait_for_file(&project.root.join("started"));
-    let mut second = test.start(["run", "p"]);
-    wait_until_it_says(&mut second, "p: waiting for run ");
+    let (project, mut first, second) = one_waits(&test);
     first.kill().unwrap();
     first.wait().unwrap();
     wait_for("the second's script", || (begun(&project) == 2).then_some(()));
@@ -95,11 +97,7 @@ fn whoever_waits_goes_on_when_the_other_is_killed() {
 #[test]
 fn a_wait_can_be_interrupted() {
     let test = Test::new();
-    let project = waiting(&test, "p").set("overlap", "wait");
-    let first = test.start(["run", "p"]);
-    wait_for_file(&project.root.join("started"));
-    let mut second = test.start(["run", "p"]);
-    wait_until_it_says(&mut second, "p: waiting for run ");
+    let (project, first, second) = one_waits(&test);
     assert!(std::process::Command::new("kill").args(["-2", &second.id().to_string()]).status().unwrap().success());
     finish(second).expect(130);
     assert_eq!(project.run_dirs().len(), 1, "nothing of it began");
