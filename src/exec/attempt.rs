@@ -277,6 +277,10 @@ impl<'a> Running<'a> {
         }
         self.capture.push(stream, bytes);
         observer.output(stream, bytes);
+        self.plan_checkpoint();
+    }
+
+    fn plan_checkpoint(&mut self) {
         if self.alarms.checkpoint.is_none() && self.capture.needs_checkpoint() {
             self.alarms.checkpoint = Instant::now().checked_add(CHECKPOINT);
         }
@@ -339,6 +343,7 @@ impl<'a> Running<'a> {
         }
         if ring(&mut self.alarms.checkpoint, now) {
             self.capture.checkpoint();
+            self.plan_checkpoint();
         }
         if ring(&mut self.alarms.timeout, now) {
             self.ask(Some(Cause::Timeout)).await;

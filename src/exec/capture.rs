@@ -147,10 +147,9 @@ impl Capture {
             let saved = File::create(&unfinished)
                 .and_then(|mut file| ring.write_to(cut, &mut file))
                 .and_then(|()| std::fs::rename(&unfinished, &path));
-            ring.saved = true;
-            if let Err(error) = saved {
-                self.error = Some(error);
-            }
+            // One that fails is tried again with the next: on Windows whoever reads the file just then keeps it from being
+            // replaced, and a full disk says so at the end, when it can't take the output itself.
+            ring.saved = saved.is_ok();
         }
     }
 
@@ -261,6 +260,24 @@ mod tests {
         assert_eq!(std::fs::read(dir.path().join("a.out")).unwrap(), b"abc");
         let tail = std::fs::read_to_string(dir.path().join("a.out.tail")).unwrap();
         assert!(tail.ends_with("6 bytes (6 B) of output left out here …]\njkl"), "{tail}");
+    }
+
+    #[test]
+    fn a_save_that_fails_is_tried_again_and_costs_nothing_of_the_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let tail = dir.path().join("a.out.tail");
+        // A folder can't be replaced by a file on any system, as a file that somebody reads can't on Windows.
+        std::fs::create_dir(&tail).unwrap();
+        let mut capture = Capture::new(dir.path(), "a.out".into(), &policy(3, 3));
+        capture.push(Stream::Stdout, b"abcdefghijkl");
+        capture.checkpoint();
+        assert!(capture.needs_checkpoint());
+        std::fs::remove_dir(&tail).unwrap();
+        capture.checkpoint();
+        assert!(!capture.needs_checkpoint());
+        assert!(std::fs::read_to_string(&tail).unwrap().ends_with("]\njkl"));
+        let (summary, error) = capture.finish();
+        assert_eq!((summary.bytes, summary.cut, error), (12, 6, None));
     }
 
     #[test]
