@@ -8,7 +8,9 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use crate::model::{EmailStrategy, LogRotation, OutputPolicy, Project, parse_duration, parse_size};
+use crate::model::{
+    EmailStrategy, Language, LogRotation, MailOptions, OutputPolicy, Project, parse_duration, parse_size,
+};
 
 use super::checker::Checker;
 use super::keys::{self, KEYS};
@@ -72,6 +74,8 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         scripts: scripts.into_iter().map(CheckedScript::finish).collect::<Option<_>>()?,
         recipients: recipients?,
         email_strategy: strategy?,
+        language: Language::default(),
+        mail: MailOptions::default(),
         include_traceback: include_traceback?,
         logs_backup_count: logs_backup_count?,
         log_filename: log_filename?,

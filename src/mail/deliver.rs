@@ -63,7 +63,7 @@ impl Delivery<'_> {
 #[must_use]
 pub fn deliver(report: &RunReport, delivery: &Delivery<'_>) -> MailState {
     match delivery.mode {
-        _ if !is_due(delivery.strategy, report) => MailState::NotDue,
+        _ if !is_due(delivery.strategy, report, delivery.context) => MailState::NotDue,
         MailMode::Off => MailState::Off,
         MailMode::Folder(folder) => {
             let folder = EmlFolder::new(folder.clone());
@@ -85,7 +85,7 @@ fn deliver_by(
     transport: &dyn Transport,
     delivered: impl FnOnce(&FinishedMessage, String) -> MailState,
 ) -> MailState {
-    if !is_due(delivery.strategy, report) {
+    if !is_due(delivery.strategy, report, delivery.context) {
         return MailState::NotDue;
     }
     let failed = |error: String| MailState::Failed { error: one_line(&error, 2000) };

@@ -31,7 +31,9 @@ impl Transport for EmlFolder {
     fn send(&self, message: &FinishedMessage, _deadline: Duration) -> Result<Accepted, DeliveryError> {
         let file = self.file_for(message);
         match write_whole(&file, &message.bytes) {
-            Ok(()) => Ok(Accepted { reply: format!("written to {}", file.display()), refused: Vec::new() }),
+            Ok(()) => {
+                Ok(Accepted { reply: format!("written to {}", file.display()), refused: Vec::new(), message_id: None })
+            }
             Err(error) => Err(DeliveryError {
                 failure: DeliveryFailure::File,
                 stage: Stage::File,

@@ -185,9 +185,11 @@ mod tests {
             port: 587,
             tls: MailTls::StartTls,
             login: "runs@example.com".into(),
-            password: "s3cret".into(),
+            sign_in: crate::mail::SignIn::Password("s3cret".into()),
             from: "other@example.com".parse().unwrap(),
             ca: None,
+            authority: String::new(),
+            rate: None,
         }
     }
 

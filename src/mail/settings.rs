@@ -41,12 +41,49 @@ pub struct MailSettings {
     pub tls: MailTls,
     /// Who signs in.
     pub login: String,
-    /// With which password.
-    pub password: SecretString,
+    /// With what.
+    pub sign_in: SignIn,
     /// Who the mails are from.
     pub from: Mailbox,
     /// Certificates to trust beside the system's, in PEM.
     pub ca: Option<Vec<u8>>,
+    /// Who issues tokens: the beginning of the token endpoint's address, without a slash at its end.
+    pub authority: String,
+    /// Messages that may go out in a minute; `None`: any number.
+    pub rate: Option<u32>,
+}
+
+/// With what one signs in.
+#[derive(Debug, Clone)]
+pub enum SignIn {
+    /// With a password: basic authentication.
+    Password(SecretString),
+    /// As an application, with a secret of its own (OAuth 2.0 client credentials, RFC 6749, section 4.4).
+    App {
+        /// The directory.
+        tenant: String,
+        /// The application.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+    /// As a person who has signed in once with `runner mail login` (OAuth 2.0 device authorization, RFC 8628).
+    Delegated {
+        /// The directory, `consumers` for personal accounts.
+        tenant: String,
+        /// The application.
+        client_id: String,
+    },
+}
+
+/// Has the tokens to sign in with, from a cache or from who issues them.
+pub trait TokenSource: Send + Sync + std::fmt::Debug {
+    /// An access token for these settings; with `renew` a new one even if the one at hand has not expired, because a
+    /// server has refused it.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    fn token(&self, settings: &MailSettings, renew: bool) -> Result<SecretString, super::DeliveryError>;
 }
 
 /// A variable whose value can't be used.
@@ -160,7 +197,9 @@ impl MailSettings {
         check(speakable("PASSWORD_MAIL", &password), &mut problems);
         match (host, tls, port, from, ca) {
             (Some(host), Some(tls), Some(port), Some(from), Some(ca)) if problems.is_empty() => {
-                Ok(Self { host, port, tls, login: login.clone(), password: password.into(), from, ca })
+                let sign_in = SignIn::Password(password.into());
+                let authority = "https://login.microsoftonline.com".to_owned();
+                Ok(Self { host, port, tls, login: login.clone(), sign_in, from, ca, authority, rate: None })
             }
             _ => Err(MailSettingsError::Invalid { problems }),
         }
@@ -304,6 +343,11 @@ mod tests {
 
     const SIGN_IN: [(&str, &str); 2] = [("LOGIN_MAIL", "runs@example.com"), ("PASSWORD_MAIL", "s3cret-pass")];
 
+    fn password(settings: &MailSettings) -> &str {
+        let SignIn::Password(password) = &settings.sign_in else { panic!("{settings:?}") };
+        password.expose_secret()
+    }
+
     fn problem(extra: &[(&str, &str)]) -> String {
         let mut values = SIGN_IN.to_vec();
         values.extend_from_slice(extra);
@@ -315,14 +359,14 @@ mod tests {
         let settings = resolve(&SIGN_IN, &[]).unwrap();
         assert_eq!((settings.host.as_str(), settings.port, settings.tls), (DEFAULT_HOST, 587, MailTls::StartTls));
         assert_eq!(settings.from.to_string(), "runs@example.com");
-        assert_eq!(settings.password.expose_secret(), "s3cret-pass");
+        assert_eq!(password(&settings), "s3cret-pass");
     }
 
     #[test]
     fn the_environment_wins_unless_it_is_empty() {
         let settings = resolve(&SIGN_IN, &[("LOGIN_MAIL", "other@example.com"), ("PASSWORD_MAIL", "")]).unwrap();
         assert_eq!(settings.login, "other@example.com");
-        assert_eq!(settings.password.expose_secret(), "s3cret-pass");
+        assert_eq!(password(&settings), "s3cret-pass");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::explain::{explain, explain_deadline, explain_lookup, explain_no_sign_
 use super::message::host_label;
 use super::render::one_line;
 use super::{
-    Accepted, DeliveryError, DeliveryFailure, FinishedMessage, MailSettings, MailTls, Refused, Stage, Transport,
+    Accepted, DeliveryError, DeliveryFailure, FinishedMessage, MailSettings, MailTls, Refused, SignIn, Stage, Transport,
 };
 
 /// How long a server is given for its greeting when it has further addresses.
@@ -99,7 +99,7 @@ impl Delivery {
         // The line break before the final dot belongs to the message (RFC 5321, section 4.1.1.4); lettre adds one always.
         let bytes = self.message.bytes.strip_suffix(b"\r\n").unwrap_or(&self.message.bytes);
         let response = self.step(connection, Stage::Message, |connection| connection.message(bytes))?;
-        Ok(Accepted { reply: said(&response), refused })
+        Ok(Accepted { reply: said(&response), refused, message_id: None })
     }
 
     /// Notes how far the delivery is.
@@ -180,7 +180,10 @@ impl Delivery {
         if connection.server_info().get_auth_mechanism(&MECHANISMS).is_none() {
             return Err(explain_no_sign_in(&self.settings));
         }
-        let password = self.settings.password.expose_secret().to_owned();
+        let SignIn::Password(password) = &self.settings.sign_in else {
+            return Err(explain_no_sign_in(&self.settings));
+        };
+        let password = password.expose_secret().to_owned();
         let credentials = Credentials::new(self.settings.login.clone(), password);
         self.step(connection, Stage::SignIn, |connection| connection.auth(&MECHANISMS, &credentials))?;
         Ok(())

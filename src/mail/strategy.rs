@@ -1,14 +1,17 @@
 //! Whether a run is worth a mail, and which scripts the mail mentions. Pure.
 
+use super::RenderContext;
 use crate::model::{EmailStrategy, Outcome, RunReport, RunStatus, ScriptReport};
 
 /// Whether the strategy wants a mail about this run. A run that was interrupted is no success, so a reader of failures
 /// hears of it even when no script had failed.
 #[must_use]
-pub fn is_due(strategy: EmailStrategy, report: &RunReport) -> bool {
+pub fn is_due(strategy: EmailStrategy, report: &RunReport, _context: &RenderContext) -> bool {
     match strategy {
-        EmailStrategy::All => true,
-        EmailStrategy::FailureOnly => report.status == RunStatus::Interrupted || report.failures().next().is_some(),
+        EmailStrategy::All | EmailStrategy::Digest => true,
+        EmailStrategy::FailureOnly | EmailStrategy::Changes => {
+            report.status == RunStatus::Interrupted || report.failures().next().is_some()
+        }
         EmailStrategy::None => false,
     }
 }
@@ -18,12 +21,12 @@ pub fn is_due(strategy: EmailStrategy, report: &RunReport) -> bool {
 pub fn mentioned(strategy: EmailStrategy, report: &RunReport) -> Vec<&ScriptReport> {
     let failed = |script: &&ScriptReport| script.outcome.as_ref().is_some_and(Outcome::is_failure);
     match strategy {
-        EmailStrategy::All => {
+        EmailStrategy::All | EmailStrategy::Digest => {
             let (mut first, rest): (Vec<_>, Vec<_>) = report.scripts.iter().partition(failed);
             first.extend(rest);
             first
         }
-        EmailStrategy::FailureOnly => report.failures().collect(),
+        EmailStrategy::FailureOnly | EmailStrategy::Changes => report.failures().collect(),
         EmailStrategy::None => Vec::new(),
     }
 }
@@ -50,7 +53,7 @@ mod tests {
         ];
         for (strategy, outcomes, due, names) in cases {
             let report = report("P", outcomes.clone());
-            assert_eq!(is_due(strategy, &report), due, "{strategy:?} {outcomes:?}");
+            assert_eq!(is_due(strategy, &report, &RenderContext::default()), due, "{strategy:?} {outcomes:?}");
             let indices: Vec<usize> = mentioned(strategy, &report).iter().map(|script| script.index).collect();
             assert_eq!(indices, names, "{strategy:?} {outcomes:?}");
         }
@@ -60,7 +63,7 @@ mod tests {
     fn a_run_cut_off_between_two_scripts_is_worth_a_mail() {
         let mut report = report("P", vec![success(), success()]);
         report.status = RunStatus::Interrupted;
-        assert!(is_due(FailureOnly, &report));
+        assert!(is_due(FailureOnly, &report, &RenderContext::default()));
         assert!(mentioned(FailureOnly, &report).is_empty());
     }
 }

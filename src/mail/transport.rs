@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::FinishedMessage;
@@ -23,10 +24,12 @@ pub struct Accepted {
     pub reply: String,
     /// Recipients who don't get it.
     pub refused: Vec<Refused>,
+    /// The Message-ID that the server gave it, with its angle brackets, as Exchange tells it in its reply.
+    pub message_id: Option<String>,
 }
 
 /// A recipient whom the server refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The address.
     pub recipient: String,
@@ -49,6 +52,8 @@ pub enum Stage {
     Connect,
     /// Agreeing on TLS.
     StartTls,
+    /// Having a token issued to sign in with.
+    Token,
     /// Signing in.
     SignIn,
     /// Naming the sender.
@@ -69,6 +74,7 @@ impl fmt::Display for Stage {
             Self::Lookup => "looking up the server",
             Self::Connect => "connecting",
             Self::StartTls => "agreeing on encryption",
+            Self::Token => "having a token issued",
             Self::SignIn => "signing in",
             Self::Sender => "naming the sender",
             Self::Recipients => "naming the recipients",
@@ -95,6 +101,14 @@ pub enum DeliveryFailure {
     Certificate,
     /// No encryption could be agreed on.
     Tls,
+    /// Nobody has signed in for this account yet, or the sign-in has expired or was withdrawn.
+    NotSignedIn,
+    /// The token endpoint refuses the application or its secret.
+    TokenRefused,
+    /// The token endpoint can't be reached or has trouble.
+    TokenUnavailable,
+    /// The server refuses the token.
+    TokenNotAccepted,
     /// The server takes no password.
     NoPasswordSignIn,
     /// The server has stopped taking passwords for this mailbox.

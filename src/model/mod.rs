@@ -6,7 +6,9 @@ mod duration;
 #[cfg(test)]
 pub(crate) mod fuzz_tests;
 mod ids;
+mod mail;
 mod outcome;
+mod past;
 mod policy;
 mod project;
 mod report;
@@ -16,10 +18,12 @@ pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_time
 pub use clock::{Clock, SystemClock};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
+pub use mail::{AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, Webhook};
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
+pub use past::{PastRun, PastScript};
 pub use policy::{
-    Backoff, EmailStrategy, Expectation, Freshness, Jitter, LogRotation, MailDelivery, OnFailure, OnLeak, OutputPolicy,
-    Overlap, RetryOn, RetryPolicy,
+    Backoff, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryOn,
+    RetryPolicy,
 };
 pub use project::{CommonSettings, Interpreter, Project, Script};
 pub use report::{

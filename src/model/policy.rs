@@ -1,51 +1,10 @@
-//! What a project's author decides: when to mail, when to stop, how much to keep.
+//! What a project's author decides: when to stop, when to try again, how much to keep.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// When a summary is mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EmailStrategy {
-    /// After every run, with successes and failures of each script.
-    All,
-    /// Only after a run in which a script failed, and only those scripts are mentioned.
-    FailureOnly,
-    /// Never.
-    None,
-}
-
-impl EmailStrategy {
-    /// Every strategy with the word that names it in a project file.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("all", Self::All), ("failure_only", Self::FailureOnly), ("none", Self::None)];
-
-    /// The word that names it in a project file.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::FailureOnly => "failure_only",
-            Self::None => "none",
-        }
-    }
-}
-
-/// What becomes of a run's mail.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MailDelivery {
-    /// It is sent, by the settings in the environment and the `.env` files.
-    #[default]
-    Send,
-    /// It is written to this folder, made if need be, and nothing is sent.
-    Folder(PathBuf),
-    /// There is none.
-    Off,
-}
 
 /// What happens to the scripts after one that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{EmailStrategy, Expectation, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryPolicy};
+use super::{
+    EmailStrategy, Expectation, Language, LogRotation, MailOptions, OnFailure, OnLeak, OutputPolicy, Overlap,
+    RetryPolicy,
+};
 
 /// What runs a script: a program and the arguments that stand before the script's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,10 @@ pub struct Project {
     pub recipients: Vec<String>,
     /// When a mail goes out.
     pub email_strategy: EmailStrategy,
+    /// The language of its mails.
+    pub language: Language,
+    /// How its mails are made up.
+    pub mail: MailOptions,
     /// Whether a failure's line in the log ends with the traceback.
     pub include_traceback: bool,
     /// Archives of the log that are kept; 0 keeps all.

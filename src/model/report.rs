@@ -172,7 +172,23 @@ pub enum MailState {
         /// Its reply.
         reply: String,
     },
-    /// It could not be sent; the finished message stays in the run's folder.
+    /// It waits in the outbox to be tried again.
+    Queued {
+        /// Why it is not sent yet, if it was tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// It waits in the outbox for somebody to mend what keeps its sender from sending.
+    Held {
+        /// What that is, and what to do.
+        error: String,
+    },
+    /// It could not be put into the outbox; the finished message stays in the run's folder until that is possible.
+    Kept {
+        /// Why.
+        error: String,
+    },
+    /// It can't be sent; the finished message stays in the run's folder.
     Failed {
         /// Why, and what to do.
         error: String,
@@ -188,6 +204,9 @@ impl MailState {
             Self::Off => "off",
             Self::Written { .. } => "written",
             Self::Sent { .. } => "sent",
+            Self::Queued { .. } => "queued",
+            Self::Held { .. } => "held",
+            Self::Kept { .. } => "kept",
             Self::Failed { .. } => "failed",
         }
     }

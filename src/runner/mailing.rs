@@ -32,13 +32,13 @@ impl Mailing {
 
     /// Whether there is something to deliver about the run.
     pub(super) fn is_due(&self, project: &Project, report: &RunReport) -> bool {
-        mail::is_due(project.email_strategy, report) && !matches!(self.mode, MailMode::Off)
+        mail::is_due(project.email_strategy, report, &RenderContext::default()) && !matches!(self.mode, MailMode::Off)
     }
 
     /// Delivers the mail. To a server on a thread of its own, so that whoever interrupts doesn't have to wait for a slow one.
     pub(super) async fn deliver(&self, project: &Project, report: &RunReport, cancel: &Cancel) -> MailState {
         let Project { email_strategy: strategy, recipients, .. } = project;
-        if !mail::is_due(*strategy, report) || !matches!(self.mode, MailMode::Smtp(_)) {
+        if !mail::is_due(*strategy, report, &RenderContext::default()) || !matches!(self.mode, MailMode::Smtp(_)) {
             return deliver_now(report, *strategy, self.sender.clone(), recipients, &self.mode);
         }
         let kept = report.run_dir.join(mail::KEPT_MAIL);

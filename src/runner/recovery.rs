@@ -184,7 +184,11 @@ impl Recovery<'_> {
                 MailDelivery::Folder(folder.clone())
             }
             // Whoever wants no mail now has not said that nobody wants this one.
-            (MailDelivery::Off, MailDelivery::Send) if mail::is_due(project.email_strategy, report) => return None,
+            (MailDelivery::Off, MailDelivery::Send)
+                if mail::is_due(project.email_strategy, report, &mail::RenderContext::default()) =>
+            {
+                return None;
+            }
             (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };

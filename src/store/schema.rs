@@ -8,7 +8,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Marks the file as ours ("prun"), so that no other program's database is taken for it.
 pub(super) const APPLICATION_ID: i64 = 0x7072_756e;
 
-pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
+pub(super) const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 /// `scripts.outcome_kind` is NULL while a script has no end. The runs' counts are those of an ended run.
 const V1: &str = "
@@ -100,4 +100,54 @@ CREATE INDEX running_runs ON runs (project_id) WHERE status = 'running';
 ALTER TABLE scripts ADD COLUMN last_lines TEXT;
 ALTER TABLE scripts ADD COLUMN usual TEXT;
 ALTER TABLE scripts ADD COLUMN retry_pending INTEGER NOT NULL DEFAULT 0;
+";
+
+/// The outbox. `recipients` and `refused` are JSON lists; `recipients` are those who are still to get it. `slot` is what of
+/// a project is called, of what goes to the web: its address, which may be a secret, is looked up in the project. `sender` is a
+/// fingerprint of the settings a mail was last tried with, no credential. `in_doubt` is set while the message itself is
+/// handed over, so that a process that dies then leaves word of it. `settled` is set once the run has recorded what became
+/// of it; what happens after that is recorded by whoever brings it about.
+const V3: &str = "
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    slot TEXT,
+    run_id TEXT,
+    project_dir TEXT NOT NULL,
+    profile TEXT,
+    run_dir TEXT,
+    subject TEXT NOT NULL,
+    from_address TEXT,
+    recipients TEXT NOT NULL,
+    refused TEXT NOT NULL DEFAULT '[]',
+    message BLOB NOT NULL,
+    conversation TEXT,
+    state TEXT NOT NULL DEFAULT 'queued',
+    in_doubt INTEGER NOT NULL DEFAULT 0,
+    settled INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    queued_at INTEGER NOT NULL,
+    next_at INTEGER,
+    ended_at INTEGER,
+    last_error TEXT,
+    last_reply TEXT,
+    account TEXT,
+    sender TEXT
+) STRICT;
+CREATE INDEX outbox_open ON outbox (next_at) WHERE state IN ('queued', 'sending', 'held');
+CREATE INDEX outbox_by_run ON outbox (run_id);
+CREATE INDEX outbox_ended ON outbox (account, ended_at) WHERE state = 'sent';
+CREATE TABLE holds (
+    sender TEXT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    reply TEXT
+) STRICT;
+CREATE TABLE conversations (
+    conversation TEXT NOT NULL PRIMARY KEY,
+    message_id TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT;
 ";

@@ -14,9 +14,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model", "event"]),
     ("mail", &["model", "event"]),
     ("sink", &["model", "event", "store", "mail"]),
-    ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink"]),
+    ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
+    ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
     ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
-    ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "runner", "doctor"]),
+    ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner", "doctor"]),
     // Declare, re-export, call.
     ("lib", &["config", "runner"]),
     ("main", &["cli"]),

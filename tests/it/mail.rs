@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use mail_parser::{MessageParser, MimeHeaders};
 use project_runner::mail::{
-    Delivery, DeliveryFailure, KEPT_MAIL, MailMode, MailSettings, MailTls, RenderContext, SmtpTransport, Stage,
+    Delivery, DeliveryFailure, KEPT_MAIL, MailMode, MailSettings, MailTls, RenderContext, SignIn, SmtpTransport, Stage,
     Transport, deliver, finish, render,
 };
 use project_runner::model::{
@@ -77,9 +77,11 @@ fn settings(server: &SmtpServer) -> MailSettings {
         port: server.port,
         tls: MailTls::StartTls,
         login: LOGIN.to_owned(),
-        password: PASSWORD.into(),
+        sign_in: SignIn::Password(PASSWORD.into()),
         from: LOGIN.parse().unwrap(),
         ca: Some(server.ca.clone().into_bytes()),
+        authority: String::new(),
+        rate: None,
     }
 }
 
@@ -308,7 +310,8 @@ fn servers_that_can_not_be_used_are_told_apart() {
     let modern = SmtpServer::start(Options { mechanisms: "XOAUTH2", ..Options::default() });
     let (kind, _, sentence) = failure(settings(&modern), PATIENT);
     assert_eq!(kind, DeliveryFailure::NoPasswordSignIn, "{sentence}");
-    let wrong = MailSettings { password: "guess".into(), ..settings(&SmtpServer::start(Options::default())) };
+    let wrong =
+        MailSettings { sign_in: SignIn::Password("guess".into()), ..settings(&SmtpServer::start(Options::default())) };
     let server = SmtpServer::start(Options::default());
     let (kind, _, sentence) = failure(MailSettings { port: server.port, ca: settings(&server).ca, ..wrong }, PATIENT);
     assert_eq!(kind, DeliveryFailure::WrongCredentials, "{sentence}");

@@ -99,6 +99,10 @@ fn mail(mail: Option<&MailState>) -> Option<String> {
         MailState::Off => "switched off".to_owned(),
         MailState::Written { file } => format!("written to {}", file.display()),
         MailState::Sent { reply } => format!("sent ({reply})"),
+        MailState::Queued { error: None } => "queued".to_owned(),
+        MailState::Queued { error: Some(error) } => format!("queued: {error}"),
+        MailState::Held { error } => format!("held: {error}"),
+        MailState::Kept { error } => format!("kept in the run's folder: {error}"),
         MailState::Failed { error } => format!("not sent: {error}"),
     })
 }

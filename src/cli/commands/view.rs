@@ -89,6 +89,8 @@ pub(super) fn mail_word(mail: Option<&MailState>) -> &'static str {
         None | Some(MailState::NotDue | MailState::Off) => "",
         Some(MailState::Written { .. }) => "written",
         Some(MailState::Sent { .. }) => "sent",
+        Some(MailState::Queued { .. } | MailState::Kept { .. }) => "queued",
+        Some(MailState::Held { .. }) => "held",
         Some(MailState::Failed { .. }) => "not sent",
     }
 }

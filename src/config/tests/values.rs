@@ -143,8 +143,8 @@ fn all_problems_are_told_at_once_with_their_places() {
              of PATH; install it, add its folder to PATH, or write its whole path",
             "p/exec_config.json:4:35: recipients[1]: BadRecipientList: expected an address, found the text `nobody`; as in \
              \"you@example.com\"",
-            "p/exec_config.json:5:21: email_strategy: `failures_only` is not one of `all`, `failure_only`, `none`; did you \
-             mean `failure_only`?",
+            "p/exec_config.json:5:21: email_strategy: `failures_only` is not one of `all`, `failure_only`, `none`, \
+             `changes`, `digest`; did you mean `failure_only`?",
             "p/exec_config.json:6:24: include_traceback: expected true or false, found the text `yes`; write true, without \
              quotes",
         ]
@@ -192,9 +192,12 @@ fn types_are_strict_and_hints_say_what_to_write() {
         ),
         (
             r#""email_strategy": 1"#,
-            "3:18: email_strategy: expected one of `all`, `failure_only`, `none`, found the number 1",
+            "3:18: email_strategy: expected one of `all`, `failure_only`, `none`, `changes`, `digest`, found the number 1",
         ),
-        (r#""email_strategy": "digest""#, "3:18: email_strategy: `digest` is not one of `all`, `failure_only`, `none`"),
+        (
+            r#""email_strategy": "weekly""#,
+            "3:18: email_strategy: `weekly` is not one of `all`, `failure_only`, `none`, `changes`, `digest`",
+        ),
         (
             r#""include_traceback": null"#,
             "3:21: include_traceback: expected true or false, found null; write true or false, without quotes",

@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 fn context() -> RenderContext {
-    RenderContext { local_time: |time| time.fixed_offset() }
+    RenderContext { local_time: |time| time.fixed_offset(), ..RenderContext::default() }
 }
 
 fn all(report: &RunReport) -> Rendered {

@@ -1,10 +1,10 @@
 //! The templates, filled.
 
 use askama::Template;
-use chrono::{DateTime, FixedOffset, Local, Utc};
+use chrono::{DateTime, FixedOffset, Local, NaiveTime, Utc};
 
 use super::page::{Limits, Page, page};
-use crate::model::{EmailStrategy, RunReport};
+use crate::model::{EmailStrategy, Language, MailOptions, PastRun, RunReport};
 
 /// Gmail hides what comes after about 102 kB of HTML.
 const HTML_LIMIT: usize = 98_000;
@@ -23,12 +23,34 @@ const LIMITS: [Limits; 5] = [
 pub struct RenderContext {
     /// Puts an instant into the reader's time zone.
     pub local_time: fn(DateTime<Utc>) -> DateTime<FixedOffset>,
+    /// In which language it is told.
+    pub language: Language,
+    /// The project's runs before this one that somebody was to hear of, newest first; empty if there are none, or nobody
+    /// knows.
+    pub past: Vec<PastRun>,
+    /// From which time of the day on a run sends the digest.
+    pub digest_at: NaiveTime,
+    /// When the project runs next, if that is planned.
+    pub next_planned: Option<DateTime<Utc>>,
+    /// Whether the subject stays the same from run to run, so that all mails of the project are one conversation.
+    pub constant_subject: bool,
+    /// Stands before the subject.
+    pub subject_prefix: Option<String>,
 }
 
-/// The machine's time zone.
+/// In the machine's time zone, as a project has it that says nothing of mails.
 impl Default for RenderContext {
     fn default() -> Self {
-        Self { local_time: |time| time.with_timezone(&Local).fixed_offset() }
+        let MailOptions { digest_at, conversation, subject_prefix, .. } = MailOptions::default();
+        Self {
+            local_time: |time| time.with_timezone(&Local).fixed_offset(),
+            language: Language::default(),
+            past: Vec::new(),
+            digest_at,
+            next_planned: None,
+            constant_subject: conversation,
+            subject_prefix,
+        }
     }
 }
 
