@@ -24,7 +24,7 @@ pub enum MailMode {
     /// To a folder, as `.eml` files.
     Folder(PathBuf),
     /// To a server.
-    Smtp(MailSettings),
+    Smtp(Box<MailSettings>),
 }
 
 /// What a mail needs to know beside the report.
@@ -69,7 +69,7 @@ pub fn deliver(report: &RunReport, delivery: &Delivery<'_>) -> MailState {
             let folder = EmlFolder::new(folder.clone());
             deliver_by(report, delivery, &folder, |message, _| MailState::Written { file: folder.file_for(message) })
         }
-        MailMode::Smtp(settings) => deliver_with(report, delivery, &SmtpTransport::new(settings.clone())),
+        MailMode::Smtp(settings) => deliver_with(report, delivery, &SmtpTransport::new(settings.as_ref().clone())),
     }
 }
 

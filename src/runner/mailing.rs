@@ -25,7 +25,7 @@ impl Mailing {
             MailDelivery::Off => MailMode::Off,
             MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
             MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-            MailDelivery::Send => MailMode::Smtp(MailSettings::resolve(&project.dotenv, &environment)?),
+            MailDelivery::Send => MailMode::Smtp(Box::new(MailSettings::resolve(&project.dotenv, &environment)?)),
         };
         Ok(Self { mode, sender: mail::configured_sender(&project.dotenv, &environment) })
     }

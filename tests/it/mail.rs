@@ -93,7 +93,7 @@ fn send_to(report: &RunReport, settings: MailSettings, recipients: &[&str]) -> M
             strategy: EmailStrategy::All,
             from: None,
             recipients: &recipients,
-            mode: &MailMode::Smtp(settings),
+            mode: &MailMode::Smtp(Box::new(settings)),
             context: &RenderContext::default(),
             deadline: PATIENT,
         },
