@@ -6,7 +6,7 @@ use lettre::transport::smtp::Error as SmtpError;
 
 use super::render::one_line;
 use super::transport::{DeliveryError, DeliveryFailure, Refused, Stage};
-use super::{MailSettings, MailTls};
+use super::{MailSettings, MailTls, SignIn};
 use crate::model::format_duration;
 
 /// Characters of a server's reply that are kept.
@@ -19,8 +19,8 @@ pub(super) fn reply_of(error: &SmtpError) -> Option<String> {
     Some(one_line(&format!("{code} {text}"), REPLY))
 }
 
-/// What an error of the connection means.
-pub(super) fn explain(error: &SmtpError, stage: Stage, settings: &MailSettings, deadline: Duration) -> DeliveryError {
+/// What an error of the connection means, after so long.
+pub(super) fn explain(error: &SmtpError, stage: Stage, settings: &MailSettings, took: Duration) -> DeliveryError {
     if let Some(reply) = reply_of(error) {
         return explain_reply(reply, stage, settings);
     }
@@ -32,7 +32,7 @@ pub(super) fn explain(error: &SmtpError, stage: Stage, settings: &MailSettings, 
                     and if the server's certificate is issued by your own organisation, name that issuer's in MAIL_CA_FILE";
         (DeliveryFailure::Certificate, format!("THE CERTIFICATE OF {server} IS NOT TO BE TRUSTED: {cause}; {hint}"))
     } else if is_timeout(error) {
-        return explain_deadline(stage, settings, deadline);
+        return explain_deadline(stage, settings, took);
     } else if lower.contains("starttls is not supported") {
         let hint = "nothing was sent in the clear; if the server speaks TLS from the first byte, set MAIL_TLS=tls and its port";
         (DeliveryFailure::Tls, format!("{server} offers no encryption (STARTTLS); {hint}"))
@@ -43,15 +43,20 @@ pub(super) fn explain(error: &SmtpError, stage: Stage, settings: &MailSettings, 
         let hint = "check MAIL_HOST and MAIL_PORT, and that the network lets this machine out to that port";
         (DeliveryFailure::Unreachable, format!("cannot connect to {server}: {cause}; {hint}"))
     } else {
-        let unknown = if stage == Stage::Message { ", so nobody knows whether it has the mail" } else { "" };
-        let sentence = format!("the connection to {server} broke while {stage}{unknown}: {cause}");
-        (DeliveryFailure::ConnectionLost, sentence)
+        return explain_lost(&cause, stage, settings);
     };
     DeliveryError { failure, stage, sentence, reply: None }
 }
 
-/// The server doesn't answer.
-pub(super) fn explain_deadline(stage: Stage, settings: &MailSettings, deadline: Duration) -> DeliveryError {
+/// The connection is gone, or whoever had it.
+pub(super) fn explain_lost(cause: &str, stage: Stage, settings: &MailSettings) -> DeliveryError {
+    let unknown = if stage == Stage::Message { ", so nobody knows whether it has the mail" } else { "" };
+    let sentence = format!("the connection to {} broke while {stage}{unknown}: {cause}", server(settings));
+    DeliveryError { failure: DeliveryFailure::ConnectionLost, stage, sentence, reply: None }
+}
+
+/// The server doesn't answer, and that for so long.
+pub(super) fn explain_deadline(stage: Stage, settings: &MailSettings, took: Duration) -> DeliveryError {
     let server = server(settings);
     let hint = match (stage, settings.tls) {
         (Stage::Connect, MailTls::StartTls) if settings.port == 465 => "; port 465 needs MAIL_TLS=tls",
@@ -62,7 +67,8 @@ pub(super) fn explain_deadline(stage: Stage, settings: &MailSettings, deadline: 
         (Stage::Message, _) => "; nobody knows whether it has the mail",
         _ => "; the server may be overloaded: try again later",
     };
-    let within = format_duration(deadline);
+    // Whole seconds: nobody has set a limit of 30 s and 412 µs.
+    let within = format_duration(Duration::from_secs(took.as_secs_f64().round().max(1.0) as u64));
     let sentence = format!("{server} did not take the mail within {within}, and got stuck while {stage}{hint}");
     DeliveryError { failure: DeliveryFailure::Deadline, stage, sentence, reply: None }
 }
@@ -77,22 +83,41 @@ pub(super) fn explain_lookup(cause: &str, settings: &MailSettings) -> DeliveryEr
     DeliveryError { failure: DeliveryFailure::NoSuchHost, stage: Stage::Lookup, sentence, reply: None }
 }
 
+/// What to do where passwords are of no use.
+const USE_OAUTH: &str = "sign in with OAuth: set MAIL_CLIENT_ID, and either MAIL_CLIENT_SECRET and MAIL_TENANT_ID for an application, \
+                         or run `runner mail login` once as the mailbox's owner";
+
 /// The server offers no way to sign in with a password.
-pub(super) fn explain_no_sign_in(settings: &MailSettings) -> DeliveryError {
+pub(super) fn explain_no_password(settings: &MailSettings) -> DeliveryError {
     let sentence = format!(
-        "{} takes no password (it offers neither AUTH LOGIN nor AUTH PLAIN); ask its administrator to allow it for {}, \
-         or send through another server (MAIL_HOST)",
+        "{} takes no password (it offers neither AUTH LOGIN nor AUTH PLAIN); {USE_OAUTH}, or send through another server (MAIL_HOST)",
         server(settings),
-        settings.login
     );
     DeliveryError { failure: DeliveryFailure::NoPasswordSignIn, stage: Stage::SignIn, sentence, reply: None }
+}
+
+/// The server offers no way to sign in with a token.
+pub(super) fn explain_no_xoauth2(settings: &MailSettings) -> DeliveryError {
+    let sentence = format!(
+        "{} takes no tokens (it doesn't offer AUTH XOAUTH2); check MAIL_HOST, or take MAIL_CLIENT_ID away and set PASSWORD_MAIL",
+        server(settings),
+    );
+    DeliveryError { failure: DeliveryFailure::TokenNotAccepted, stage: Stage::SignIn, sentence, reply: None }
+}
+
+/// Nobody here has tokens.
+pub(super) fn explain_no_token(settings: &MailSettings) -> DeliveryError {
+    let sentence = format!("there is no token for {}; run `runner mail login`", settings.login);
+    DeliveryError { failure: DeliveryFailure::NotSignedIn, stage: Stage::Token, sentence, reply: None }
 }
 
 /// The server accepted none of the recipients.
 pub(super) fn explain_refused(refused: &[Refused]) -> DeliveryError {
     let who = refused.iter().map(|one| one.recipient.as_str()).collect::<Vec<_>>().join(", ");
     let sentence = format!("the server refused every recipient ({}); check `recipients`", one_line(&who, REPLY));
-    let reply = refused.first().map(|one| one.reply.clone());
+    // If one may be taken later, that decides what is done next.
+    let first = refused.iter().find(|one| one.is_temporary()).or(refused.first());
+    let reply = first.map(|one| one.reply.clone());
     DeliveryError { failure: DeliveryFailure::RecipientsRefused, stage: Stage::Recipients, sentence, reply }
 }
 
@@ -102,18 +127,36 @@ pub(super) fn explain_reply(reply: String, stage: Stage, settings: &MailSettings
     let says = |text: &str| reply.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
     let login = &settings.login;
     let from = &settings.from.email;
+    let by_token = !matches!(settings.sign_in, SignIn::Password(_));
     let credentials = || {
         let hint = "check LOGIN_MAIL and PASSWORD_MAIL (in .env, a password with $ or # stands in single quotes); an account \
                     with a second factor needs an app password";
         (DeliveryFailure::WrongCredentials, format!("the server refused the login or the password of {login}; {hint}"))
     };
-    let (failure, sentence) = if says("credentials were incorrect") {
+    let switched_off = says("SmtpClientAuthentication is disabled");
+    let (failure, sentence) = if by_token && (switched_off || says("5.7.139")) {
+        let hint = "ask the administrator to switch it on for this mailbox (Set-CASMailbox -SmtpClientAuthenticationDisabled $false)";
+        let what = format!("the mailbox {login} may not send by authenticated SMTP, although its token was understood");
+        (DeliveryFailure::TokenNotAccepted, format!("{what}; {hint}"))
+    } else if by_token && stage == Stage::SignIn && (reply.starts_with("535") || reply.starts_with("534")) {
+        let hint = match settings.sign_in {
+            SignIn::App { .. } => {
+                "check that LOGIN_MAIL is the mailbox, that the application has the permission SMTP.SendAsApp with an \
+                 administrator's consent, and that it is registered in Exchange with full access to the mailbox"
+            }
+            _ => {
+                "check that LOGIN_MAIL is the account that has signed in; if so, run `runner mail login` again, and have \
+                 authenticated SMTP switched on for the mailbox"
+            }
+        };
+        (DeliveryFailure::TokenNotAccepted, format!("the server refused a new token for {login}; {hint}"))
+    } else if says("credentials were incorrect") {
         credentials()
-    } else if says("5.7.139") || says("5.7.30") || says("SmtpClientAuthentication is disabled") {
-        let hint = "trying again won't help: ask the administrator to allow authenticated SMTP for it, \
-                    or send through another server (MAIL_HOST)";
+    } else if says("5.7.139") || says("5.7.30") || switched_off {
         let what = format!("the server no longer accepts passwords for the mailbox {login}");
-        (DeliveryFailure::BasicAuthenticationOff, format!("{what} (basic authentication is switched off); {hint}"))
+        let why = "basic authentication is switched off; Microsoft switches it off for everybody, by default at the end of December 2026";
+        let hint = format!("trying again won't help: {USE_OAUTH}");
+        (DeliveryFailure::BasicAuthenticationOff, format!("{what} ({why}); {hint}"))
     } else if says("SendAsDenied") || says("5.7.60") || says("5.2.252") {
         let hint = "set MAIL_FROM to the login, or have the right to send as that address granted";
         (DeliveryFailure::SenderRefused, format!("{login} may not send mail in the name of {from}; {hint}"))
@@ -178,6 +221,7 @@ fn causes(error: &SmtpError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::NextStep;
 
     fn settings() -> MailSettings {
         MailSettings {
@@ -193,43 +237,116 @@ mod tests {
         }
     }
 
+    fn with_token() -> MailSettings {
+        let sign_in = SignIn::Delegated { tenant: "consumers".into(), client_id: "app".into() };
+        MailSettings { sign_in, ..settings() }
+    }
+
     #[test]
-    fn each_reply_is_explained_with_its_remedy() {
+    fn each_reply_is_explained_with_its_remedy_and_leads_to_the_right_step() {
         use DeliveryFailure::*;
+        use NextStep::{Fail, Hold, Pause, Retry};
+        use Stage::{Connect, Message, Sender};
+        let signing = Stage::SignIn;
+        let (basic, token) = (settings(), with_token());
+        let disabled = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
+        let unsuccessful = "535 5.7.3 Authentication unsuccessful [LAB]";
+        let logon = "430 4.2.0 STOREDRV; mailbox logon failure; MapiExceptionLogonFailed";
         let cases = [
             (
                 "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
-                BasicAuthenticationOff,
-                "no longer accepts passwords",
+                (signing, &basic),
+                (BasicAuthenticationOff, Hold),
+                "runner mail login",
             ),
             (
                 "550 5.7.30 Basic authentication is not supported for Client Submission.",
-                BasicAuthenticationOff,
-                "MAIL_HOST",
+                (signing, &basic),
+                (BasicAuthenticationOff, Hold),
+                "MAIL_CLIENT_ID",
             ),
+            (disabled, (signing, &basic), (BasicAuthenticationOff, Hold), "December 2026"),
+            (disabled, (signing, &token), (TokenNotAccepted, Hold), "Set-CASMailbox"),
             (
                 "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect.",
-                WrongCredentials,
+                (signing, &basic),
+                (WrongCredentials, Hold),
                 "PASSWORD_MAIL",
             ),
-            ("535 5.7.3 Authentication unsuccessful [XX]", WrongCredentials, "single quotes"),
-            ("554 5.2.252 SendAsDenied; runs@x not allowed to send as other@x", SenderRefused, "MAIL_FROM"),
+            (unsuccessful, (signing, &basic), (WrongCredentials, Hold), "single quotes"),
+            (unsuccessful, (signing, &token), (TokenNotAccepted, Hold), "the account that has signed in"),
+            ("454 4.7.0 Temporary authentication failure", (signing, &token), (Temporary, Retry), "later"),
+            (
+                "554 5.2.252 SendAsDenied; runs@x not allowed to send as other@x",
+                (Message, &token),
+                (SenderRefused, Hold),
+                "MAIL_FROM",
+            ),
             (
                 "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
-                SenderRefused,
+                (Sender, &basic),
+                (SenderRefused, Hold),
                 "other@example.com",
             ),
-            ("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", QuotaExceeded, "later"),
-            ("430 4.2.0 STOREDRV; mailbox logon failure; MapiExceptionLogonFailed", Temporary, "permission"),
-            ("530 5.7.57 Client not authenticated to send mail.", NoPasswordSignIn, "MAIL_TLS"),
-            ("432 4.3.2 Concurrent connections limit exceeded.", Temporary, "later"),
-            ("552 5.3.4 Message size exceeds fixed maximum message size", Permanent, "refused"),
+            (
+                "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException",
+                (Message, &basic),
+                (QuotaExceeded, Pause),
+                "later",
+            ),
+            (logon, (Message, &basic), (Temporary, Retry), "permission"),
+            (logon, (signing, &token), (Temporary, Retry), "permission"),
+            (
+                "530 5.7.57 Client not authenticated to send mail.",
+                (Sender, &basic),
+                (NoPasswordSignIn, Hold),
+                "MAIL_TLS",
+            ),
+            ("432 4.3.2 Concurrent connections limit exceeded.", (Sender, &basic), (Temporary, Retry), "later"),
+            ("421 4.3.2 Service not available", (Connect, &basic), (Temporary, Retry), "later"),
+            ("451 4.7.500 Server busy", (Message, &token), (Temporary, Retry), "later"),
+            (
+                "552 5.3.4 Message size exceeds fixed maximum message size",
+                (Message, &basic),
+                (Permanent, Fail),
+                "refused",
+            ),
+            ("550 5.1.8 Access denied, bad outbound sender", (Sender, &basic), (Permanent, Fail), "refused"),
+            ("554 5.7.1 Your address is on a list", (Connect, &basic), (Permanent, Hold), "refused"),
         ];
-        for (reply, failure, remedy) in cases {
-            let error = explain_reply(reply.to_owned(), Stage::SignIn, &settings());
-            assert_eq!(error.failure, failure, "{reply}");
+        for (reply, (stage, settings), (failure, step), remedy) in cases {
+            let error = explain_reply(reply.to_owned(), stage, settings);
+            assert_eq!((error.failure, error.next_step()), (failure, step), "{reply}");
+            assert!(!error.is_in_doubt(), "there was an answer: {reply}");
             let text = error.to_string();
             assert!(text.contains(remedy) && text.contains(reply) && !text.contains("s3cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_refused_recipients_one_who_may_be_taken_later_decides() {
+        let refused = |replies: &[&str]| {
+            let one = |reply: &&str| Refused { recipient: "ann@example.com".into(), reply: (*reply).to_owned() };
+            explain_refused(&replies.iter().map(one).collect::<Vec<_>>()).next_step()
+        };
+        assert_eq!(refused(&["550 5.1.10 Not found", "450 4.2.0 Busy"]), NextStep::Retry);
+        assert_eq!(refused(&["550 5.1.10 Not found", "550 5.7.1 No relaying"]), NextStep::Fail);
+        assert_eq!(refused(&["the server takes no addresses with other than ASCII letters"]), NextStep::Fail);
+    }
+
+    #[test]
+    fn a_message_is_in_doubt_while_it_is_handed_over_and_at_no_other_time() {
+        let stages = [Stage::Lookup, Stage::Connect, Stage::SignIn, Stage::Sender, Stage::Data, Stage::Message];
+        for stage in stages {
+            let errors = [
+                explain_deadline(stage, &settings(), Duration::from_secs(30)),
+                explain_lost("connection reset", stage, &settings()),
+            ];
+            for error in errors {
+                assert_eq!(error.next_step(), NextStep::Retry);
+                assert_eq!(error.is_in_doubt(), stage == Stage::Message);
+                assert_eq!(error.to_string().contains("nobody knows"), error.is_in_doubt(), "{error}");
+            }
         }
     }
 }

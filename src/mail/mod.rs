@@ -18,6 +18,6 @@ pub use eml_folder::EmlFolder;
 pub use message::{FinishedMessage, MessageError, finish};
 pub use render::{RenderContext, Rendered, render};
 pub use settings::{InvalidVariable, MailSettings, MailSettingsError, MailTls, SignIn, TokenSource, configured_sender};
-pub use smtp::SmtpTransport;
+pub use smtp::{SmtpCourier, SmtpTransport, Transcript};
 pub use strategy::{is_due, mentioned};
 pub use transport::{Accepted, DeliveryError, DeliveryFailure, Refused, Stage, Transport};

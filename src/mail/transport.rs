@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::FinishedMessage;
+use super::{FinishedMessage, NextStep};
 
 /// Takes finished messages to where they should go.
 pub trait Transport {
@@ -35,6 +35,14 @@ pub struct Refused {
     pub recipient: String,
     /// What the server said.
     pub reply: String,
+}
+
+impl Refused {
+    /// Whether the server may take the mail for this recipient later (4yz; RFC 5321, section 4.2.1).
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.reply.starts_with('4')
+    }
 }
 
 impl fmt::Display for Refused {
@@ -141,4 +149,43 @@ pub struct DeliveryError {
     pub sentence: String,
     /// What the server said, on one line.
     pub reply: Option<String>,
+}
+
+impl DeliveryError {
+    /// What is to be done about the message.
+    #[must_use]
+    pub fn next_step(&self) -> NextStep {
+        use DeliveryFailure as F;
+        match self.failure {
+            F::Deadline
+            | F::NoSuchHost
+            | F::Unreachable
+            | F::ConnectionLost
+            | F::Certificate
+            | F::Tls
+            | F::TokenUnavailable
+            | F::Temporary
+            | F::File => NextStep::Retry,
+            F::QuotaExceeded => NextStep::Pause,
+            F::NotSignedIn
+            | F::TokenRefused
+            | F::TokenNotAccepted
+            | F::NoPasswordSignIn
+            | F::BasicAuthenticationOff
+            | F::WrongCredentials
+            | F::SenderRefused => NextStep::Hold,
+            // One of them who may be taken later is reason enough; the reply is then that one's.
+            F::RecipientsRefused if self.reply.as_ref().is_some_and(|reply| reply.starts_with('4')) => NextStep::Retry,
+            F::RecipientsRefused => NextStep::Fail,
+            // Before the sender is named, a refusal is none of this message.
+            F::Permanent if matches!(self.stage, Stage::Connect | Stage::StartTls | Stage::SignIn) => NextStep::Hold,
+            F::Permanent => NextStep::Fail,
+        }
+    }
+
+    /// Whether the server may have the message: it was being handed over, and there was no answer.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.stage == Stage::Message && self.reply.is_none()
+    }
 }
