@@ -5,6 +5,7 @@ mod courier;
 mod deliver;
 mod eml_folder;
 mod explain;
+mod http;
 mod message;
 mod render;
 mod settings;
