@@ -20,7 +20,8 @@ pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
 pub use mail::{AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, Webhook};
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
-pub use past::{PastRun, PastScript};
+pub(crate) use past::end_of;
+pub use past::{PAST_RUNS, PAST_WORDS, PastRun, PastScript, Streak, streak};
 pub use policy::{
     Backoff, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryOn,
     RetryPolicy,
