@@ -181,7 +181,11 @@ mod tests {
             }
             let past = store.past_runs(&daily, None, at(500), PAST_RUNS).await.unwrap();
             let ids: Vec<&str> = past.iter().map(|run| &run.run_id.as_str()[..1]).collect();
-            assert_eq!(ids, ["6", "1", "0"], "newest first, without what runs, has another profile, or was not to be told");
+            assert_eq!(
+                ids,
+                ["6", "1", "0"],
+                "newest first, without what runs, has another profile, or was not to be told"
+            );
             let oldest = &past[2];
             assert_eq!((oldest.started, oldest.finished, oldest.duration_us), (at(0), Some(at(8)), 8_000_000));
             assert!(oldest.is_told() && oldest.status == RunStatus::Failure && !past[1].is_told());
@@ -207,7 +211,10 @@ mod tests {
             for n in 0..30 {
                 let id = RunId::random();
                 let mut events = vec![started(&id, &daily, at(n * 60), &["load.py"]), began(0, 1, at(n * 60))];
-                events.extend([ended(0, 1, at(n * 60), Outcome::Success { code: 0 }), finished(at(n * 60 + 8), RunStatus::Success)]);
+                events.extend([
+                    ended(0, 1, at(n * 60), Outcome::Success { code: 0 }),
+                    finished(at(n * 60 + 8), RunStatus::Success),
+                ]);
                 store.record(&of(&id, events), Durability::Process).await.unwrap();
             }
             assert_eq!(store.past_runs(&daily, None, at(9000), 20).await.unwrap().len(), 20);
