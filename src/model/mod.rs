@@ -23,7 +23,8 @@ pub use mail::{
     AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, WEBHOOK_PLACEHOLDERS, Webhook,
 };
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
-pub use past::{PastRun, PastScript};
+pub(crate) use past::end_of;
+pub use past::{PAST_RUNS, PAST_WORDS, PastRun, PastScript, Streak, streak};
 pub use policy::{
     Backoff, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryOn,
     RetryPolicy,

@@ -121,7 +121,7 @@ impl Fact {
 }
 
 pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &RenderContext, limits: Limits) -> Page {
-    let scripts = mentioned(strategy, report);
+    let scripts = mentioned(strategy, report, context);
     let Verdict { tone, headline, wanted } = verdict(report, &scripts);
     let (symbol, color) = look(tone);
     let longest = scripts.iter().map(|script| script.duration_us).max().unwrap_or(0);

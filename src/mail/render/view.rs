@@ -4,7 +4,7 @@ use askama::Template;
 use chrono::{DateTime, FixedOffset, Local, NaiveTime, Utc};
 
 use super::page::{Limits, Page, page};
-use crate::model::{EmailStrategy, Language, MailOptions, PastRun, RunReport};
+use crate::model::{EmailStrategy, Language, MailOptions, PastRun, Project, RunReport};
 
 /// Gmail hides what comes after about 102 kB of HTML.
 const HTML_LIMIT: usize = 98_000;
@@ -50,6 +50,21 @@ impl Default for RenderContext {
             next_planned: None,
             constant_subject: conversation,
             subject_prefix,
+        }
+    }
+}
+
+impl RenderContext {
+    /// As a project has it, with what is known of its past.
+    #[must_use]
+    pub fn of(project: &Project, past: Vec<PastRun>) -> Self {
+        Self {
+            language: project.language,
+            past,
+            digest_at: project.mail.digest_at,
+            constant_subject: project.mail.conversation,
+            subject_prefix: project.mail.subject_prefix.clone(),
+            ..Self::default()
         }
     }
 }
