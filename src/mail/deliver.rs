@@ -9,7 +9,7 @@ use super::eml_folder::write_whole;
 use super::message::host_label;
 use super::render::one_line;
 use super::{
-    EmlFolder, FinishedMessage, MailSettings, RenderContext, SmtpTransport, Transport, finish, is_due, render,
+    EmlFolder, FinishedMessage, MailSettings, RenderContext, Rendered, SmtpTransport, Transport, finish, is_due, render,
 };
 use crate::model::{EmailStrategy, MailState, RunReport};
 
@@ -79,6 +79,19 @@ pub fn deliver_with(report: &RunReport, delivery: &Delivery<'_>, transport: &dyn
     deliver_by(report, delivery, transport, |_, reply| MailState::Sent { reply })
 }
 
+/// Makes the finished message about a run, and what it says.
+///
+/// # Errors
+/// With a sentence, when there is no sender or a recipient is no address.
+pub fn make(report: &RunReport, delivery: &Delivery<'_>) -> Result<(FinishedMessage, Rendered), String> {
+    let from = delivery.sender(&report.host).ok_or("the mail has no sender; set MAIL_FROM")?;
+    let rendered = render(report, delivery.strategy, delivery.context);
+    match finish(report, &rendered, &from, delivery.recipients, SystemTime::now()) {
+        Ok(message) => Ok((message, rendered)),
+        Err(error) => Err(format!("the mail could not be made: {}", chain(&error))),
+    }
+}
+
 fn deliver_by(
     report: &RunReport,
     delivery: &Delivery<'_>,
@@ -89,13 +102,9 @@ fn deliver_by(
         return MailState::NotDue;
     }
     let failed = |error: String| MailState::Failed { error: one_line(&error, 2000) };
-    let Some(from) = delivery.sender(&report.host) else {
-        return failed("the mail has no sender; set MAIL_FROM".to_owned());
-    };
-    let rendered = render(report, delivery.strategy, delivery.context);
-    let message = match finish(report, &rendered, &from, delivery.recipients, SystemTime::now()) {
-        Ok(message) => message,
-        Err(error) => return failed(format!("the mail could not be made: {}", chain(&error))),
+    let (message, _) = match make(report, delivery) {
+        Ok(made) => made,
+        Err(error) => return failed(error),
     };
     let kept = report.run_dir.join(KEPT_MAIL);
     let keeping = write_whole(&kept, &message.bytes);

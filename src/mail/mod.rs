@@ -14,8 +14,9 @@ mod strategy;
 mod transport;
 
 pub use courier::{Courier, Deadline, NextStep, Outgoing};
-pub use deliver::{Delivery, KEPT_MAIL, MailMode, deliver, deliver_with};
+pub use deliver::{Delivery, KEPT_MAIL, MailMode, deliver, deliver_with, make};
 pub use eml_folder::EmlFolder;
+pub(crate) use eml_folder::write_whole;
 pub use message::{FinishedMessage, MessageError, finish};
 pub use render::{RenderContext, Rendered, render};
 pub use settings::{InvalidVariable, MailSettings, MailSettingsError, MailTls, SignIn, TokenSource, configured_sender};

@@ -57,15 +57,20 @@ pub(super) fn is_expired(row: &OutboxRow, now: DateTime<Utc>) -> bool {
     now - row.queued_at >= LIFETIME
 }
 
-/// What an entry's end is told as when it has been tried for long enough.
-pub(super) fn given_up(error: &str) -> String {
-    format!("given up after {} days: {error}", LIFETIME.num_days())
+/// The end of an entry that has been tried, or has waited, for long enough.
+pub(super) fn expired(row: &OutboxRow, error: &str, now: DateTime<Utc>) -> Tried {
+    unusable(row, &format!("given up after {} days: {error}", LIFETIME.num_days()), now)
+}
+
+/// The end of an entry that nothing can be done with.
+pub(super) fn unusable(row: &OutboxRow, error: &str, now: DateTime<Utc>) -> Tried {
+    Tried { state: OutboxState::Failed, error: Some(error.to_owned()), ..blank(row, now) }
 }
 
 /// What comes of a message that was taken, for one recipient at least.
 pub(super) fn accepted(row: &OutboxRow, accepted: &Accepted, now: DateTime<Utc>, random: f64) -> Tried {
     let (later, never): (Vec<&Refused>, Vec<&Refused>) =
-        accepted.refused.iter().partition(|refused| is_temporary(refused) && !is_expired(row, now));
+        accepted.refused.iter().partition(|refused| refused.is_temporary() && !is_expired(row, now));
     let refused = merged(&row.refused, never);
     let mut notes: Vec<String> = Vec::new();
     if row.in_doubt {
@@ -104,11 +109,6 @@ pub(super) fn failed(
     random: f64,
 ) -> (Tried, Option<Hold>) {
     let is_senders = is_before_message(error.stage);
-    let step = match error.next_step() {
-        // Before the server has heard of the message, it can't be the message's fault.
-        NextStep::Fail if is_senders => NextStep::Hold,
-        step => step,
-    };
     let sentence = error.to_string();
     let mut tried = Tried {
         in_doubt: row.in_doubt || error.is_in_doubt(),
@@ -123,7 +123,7 @@ pub(super) fn failed(
         let (error, reply) = (sentence.clone(), error.reply.clone());
         Hold { sender: String::new(), kind, since, until: now + pause, error, reply }
     };
-    let hold = match step {
+    let hold = match error.next_step() {
         NextStep::Fail => {
             tried.state = OutboxState::Failed;
             None
@@ -142,15 +142,17 @@ pub(super) fn failed(
         }
     };
     if !tried.state.is_final() && is_expired(row, now) {
-        tried.state = OutboxState::Failed;
-        tried.next_at = None;
-        tried.error = Some(given_up(&sentence));
+        tried = Tried { in_doubt: tried.in_doubt, reply: tried.reply, ..expired(row, &sentence, now) };
     }
     (tried, hold)
 }
 
-/// Whether a failure of this message is one of all the sender's messages.
-pub(super) fn is_before_message(stage: Stage) -> bool {
+/// Whether all other messages of the sender would have failed likewise.
+pub(super) fn concerns_all(error: &DeliveryError) -> bool {
+    is_before_message(error.stage) || matches!(error.next_step(), NextStep::Hold | NextStep::Pause)
+}
+
+fn is_before_message(stage: Stage) -> bool {
     use Stage::{Connect, Lookup, SignIn, StartTls, Token};
     matches!(stage, Lookup | Connect | StartTls | Token | SignIn)
 }
@@ -191,11 +193,6 @@ fn backoff(attempts: u32, random: f64) -> TimeDelta {
 fn with_jitter(pause: TimeDelta, random: f64) -> TimeDelta {
     let more = pause.as_seconds_f64() * JITTER * random.clamp(0.0, 1.0);
     pause + TimeDelta::milliseconds((more * 1000.0) as i64)
-}
-
-/// By the reply's first digit (RFC 5321, section 4.2.1).
-fn is_temporary(refused: &Refused) -> bool {
-    refused.reply.starts_with('4')
 }
 
 fn merged(earlier: &[RefusedRecipient], now: Vec<&Refused>) -> Vec<RefusedRecipient> {

@@ -10,7 +10,7 @@ mod sender;
 mod settle;
 mod turn;
 
-pub use drain::{Drained, Force};
+pub use drain::Force;
 pub use kept::{KEPT_ENVELOPE, keep};
-pub use post::{Couriers, Outbox, SmtpCouriers};
+pub use post::{Couriers, Outbox, SmtpCouriers, couriers};
 pub use settle::mail_state;

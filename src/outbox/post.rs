@@ -1,0 +1,149 @@
+//! The outbox as the rest of the program meets it.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::drain::{Drain, Force};
+use super::lock::Lock;
+use super::sender::Senders;
+use crate::mail::{Courier, Deadline, MailSettings, SmtpCourier, TokenSource};
+use crate::model::{Project, RunId};
+use crate::store::{OutboxRow, OutboxState, Store};
+
+/// How often one looks what has become of a mail that somebody else delivers.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Has couriers for senders.
+pub trait Couriers: Send + Sync + fmt::Debug {
+    /// One to the server that the settings name.
+    fn courier(&self, settings: &MailSettings) -> Box<dyn Courier>;
+
+    /// When somebody signed in for these settings; `None` if nobody did, or needs to.
+    fn signed_in(&self, settings: &MailSettings) -> Option<u64>;
+}
+
+/// Couriers that speak SMTP.
+#[derive(Debug)]
+pub struct SmtpCouriers {
+    tokens: Arc<dyn TokenSource>,
+}
+
+impl SmtpCouriers {
+    /// With tokens from here.
+    #[must_use]
+    pub fn new(tokens: Arc<dyn TokenSource>) -> Self {
+        Self { tokens }
+    }
+}
+
+impl Couriers for SmtpCouriers {
+    fn courier(&self, settings: &MailSettings) -> Box<dyn Courier> {
+        Box::new(SmtpCourier::new(settings.clone(), Arc::clone(&self.tokens)))
+    }
+
+    fn signed_in(&self, _settings: &MailSettings) -> Option<u64> {
+        None
+    }
+}
+
+/// Those of the program.
+#[must_use]
+pub fn couriers() -> Arc<dyn Couriers> {
+    Arc::new(SmtpCouriers::new(Arc::new(crate::mail::NoTokens)))
+}
+
+/// The outbox of a state folder.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    state_dir: PathBuf,
+    couriers: Arc<dyn Couriers>,
+}
+
+impl Outbox {
+    /// That of this state folder, whose messages go out by these couriers.
+    #[must_use]
+    pub fn new(state_dir: PathBuf, couriers: Arc<dyn Couriers>) -> Self {
+        Self { state_dir, couriers }
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Delivers what can be delivered before the deadline. Blocks, and needs a thread that no runtime has. `own` is a
+    /// project that is loaded already. False if somebody else is at it.
+    ///
+    /// # Errors
+    /// With a sentence, when the outbox can't be used.
+    pub fn drain(&self, own: Option<&Project>, deadline: &Deadline, force: Force) -> Result<bool, String> {
+        let Some(_alone) = self.lock()? else { return Ok(false) };
+        self.with_store(|runtime, store| drain(self, runtime, store, own, deadline, force)).map(|()| true)
+    }
+
+    /// Delivers what can be delivered before the deadline, or waits for whoever is at it, until the mail about this run had
+    /// its turn; says how far that has got. Blocks, and needs a thread that no runtime has.
+    ///
+    /// # Errors
+    /// With a sentence, when the outbox can't be used.
+    pub fn deliver(&self, run_id: &RunId, own: &Project, deadline: &Deadline) -> Result<Option<OutboxRow>, String> {
+        self.with_store(|runtime, store| {
+            loop {
+                let lock = self.lock()?;
+                if lock.is_some() {
+                    drain(self, runtime, store, Some(own), deadline, Force::No)?;
+                }
+                let row = runtime.block_on(store.mail_about(run_id)).map_err(|error| error.sentence())?;
+                let had_turn = |row: &OutboxRow| row.attempts > 0 || row.last_error.is_some();
+                let is_done = row.as_ref().is_none_or(|row| row.state != OutboxState::Sending && had_turn(row));
+                if lock.is_some() || is_done || deadline.left().is_zero() {
+                    return Ok(row);
+                }
+                std::thread::sleep(LOOK.min(deadline.left()));
+            }
+        })
+    }
+
+    fn lock(&self) -> Result<Option<Lock>, String> {
+        Lock::take(&self.state_dir)
+            .map_err(|error| format!("cannot lock {}: {error}", self.state_dir.join("outbox.lock").display()))
+    }
+
+    fn with_store<T>(
+        &self,
+        work: impl FnOnce(&tokio::runtime::Runtime, &mut Store) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        let mut store = runtime.block_on(Store::open(&self.state_dir)).map_err(|error| error.sentence())?;
+        let result = work(&runtime, &mut store);
+        // What closing would do is worth no word: everything is committed.
+        let _ = runtime.block_on(store.close());
+        result
+    }
+}
+
+fn drain(
+    outbox: &Outbox,
+    runtime: &tokio::runtime::Runtime,
+    store: &mut Store,
+    own: Option<&Project>,
+    deadline: &Deadline,
+    force: Force,
+) -> Result<(), String> {
+    let signed_in = |settings: &MailSettings| outbox.couriers.signed_in(settings);
+    let mut drain = Drain {
+        store,
+        runtime,
+        senders: Senders::new(own, &signed_in),
+        couriers: &*outbox.couriers,
+        deadline,
+        force,
+        handled: HashSet::new(),
+        durable_at: Instant::now(),
+    };
+    drain.run().map_err(|error| error.sentence())
+}
