@@ -117,11 +117,16 @@ impl<'a> Endpoint<'a> {
     fn ask(&self, verb: &str, form: &[(&str, &str)]) -> Result<Value, Trouble> {
         let MailSettings { authority, ca, .. } = self.settings;
         let address = format!("{authority}/{}/oauth2/v2.0/{verb}", self.tenant);
-        // Only a place on this machine may be asked in the clear; the settings are checked for that.
-        let agent = http::agent(ca.as_deref(), authority.starts_with("http:"), self.limit);
+        let agent = http::agent(ca.as_deref(), self.limit);
+        // Secrets go to whom the settings name, and to nobody to whom that one would send them on.
+        let mut request = agent.post(&address).config().max_redirects(0);
+        // Only a place on this machine may be asked in the clear, which a proxy would look for on its own.
+        if authority.starts_with("http:") {
+            request = request.proxy(None);
+        }
         let form = form.iter().copied().chain([("client_id", self.client_id)]);
         let failed = |error: &ureq::Error| Trouble::Failed(explain::unanswered(error, self.settings, self.limit));
-        let mut response = agent.post(&address).send_form(form).map_err(|error| failed(&error))?;
+        let mut response = request.build().send_form(form).map_err(|error| failed(&error))?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(LONGEST).read_to_vec().map_err(|error| failed(&error))?;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();

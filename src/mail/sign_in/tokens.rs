@@ -45,6 +45,13 @@ pub struct SignedIn {
 }
 
 impl Tokens {
+    /// What to do about tokens that other accounts may read.
+    pub const CLOSE_HINT: &str = if cfg!(windows) {
+        "name a state folder in this account's profile with `--state-dir`, or take others' rights away with icacls"
+    } else {
+        "take others' rights away with chmod 600"
+    };
+
     /// In the folder `tokens` of this state folder, which need not exist yet.
     #[must_use]
     pub fn new(state_dir: PathBuf) -> Self {

@@ -1,0 +1,6 @@
+//! `runner mail …`: one verb, one file.
+
+mod login;
+mod verbs;
+
+pub(in crate::cli) use verbs::mail;
