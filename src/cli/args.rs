@@ -283,6 +283,13 @@ pub(super) enum MailCommand {
     Status(MailStatusArgs),
     /// Send now what waits, whatever kept it from being sent
     Flush(MailFlushArgs),
+    /// Sign a mailbox in, once, so that mails go out in its name (OAuth)
+    ///
+    /// For mailboxes that sign in without a password of their own in .env: LOGIN_MAIL names the mailbox, MAIL_CLIENT_ID the
+    /// application. It prints an address and a code; open the address in any browser, on any device, and enter the code there.
+    /// The token is kept for the account of the operating system that runs this command: a task that runs as another account
+    /// needs a sign-in of its own.
+    Login(MailLoginArgs),
 }
 
 #[derive(Debug, Args)]
@@ -299,6 +306,20 @@ pub(super) struct MailFlushArgs {
     /// Also what has failed for good
     #[arg(long)]
     pub(super) failed: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 signed in; 1 not signed in; 2 a project file or a variable is wrong, or the application may not do it;
+4 the token can't be kept; 130 given up.")]
+pub(super) struct MailLoginArgs {
+    /// The project whose .env has the settings [default: this folder]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) project: Option<PathBuf>,
+
+    /// Read exec_config.NAME.json over exec_config.json
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
 }
 
 /// The whole command line, for completions, manual pages and the reference.

@@ -12,5 +12,5 @@ mod turn;
 
 pub use drain::Force;
 pub use kept::{KEPT_ENVELOPE, keep};
-pub use post::{Couriers, Outbox, SmtpCouriers, couriers};
+pub use post::{Couriers, Outbox, SmtpCouriers};
 pub use settle::mail_state;

@@ -9,50 +9,59 @@ use std::time::{Duration, Instant};
 use super::drain::{Drain, Force};
 use super::lock::Lock;
 use super::sender::Senders;
-use crate::mail::{Courier, Deadline, MailSettings, SmtpCourier, TokenSource};
+use crate::mail::{Courier, Deadline, MailSettings, MailSettingsError, NoTokens, SmtpCourier, TokenSource, Tokens};
 use crate::model::{Project, RunId};
 use crate::store::{OutboxRow, OutboxState, Store};
 
 /// How often one looks what has become of a mail that somebody else delivers.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Has couriers for senders.
+/// Knows how projects are set up to send, and has couriers for them.
 pub trait Couriers: Send + Sync + fmt::Debug {
-    /// One to the server that the settings name.
-    fn courier(&self, settings: &MailSettings) -> Box<dyn Courier>;
+    /// How a project is set up now.
+    ///
+    /// # Errors
+    /// When it can't send.
+    fn settings(&self, project: &Project) -> Result<MailSettings, MailSettingsError>;
 
     /// When somebody signed in for these settings; `None` if nobody did, or needs to.
     fn signed_in(&self, settings: &MailSettings) -> Option<u64>;
+
+    /// One to the server that the settings name.
+    fn courier(&self, settings: &MailSettings) -> Box<dyn Courier>;
 }
 
-/// Couriers that speak SMTP.
+/// Couriers that speak SMTP, set up by the environment and the `.env` files.
 #[derive(Debug)]
 pub struct SmtpCouriers {
-    tokens: Arc<dyn TokenSource>,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl SmtpCouriers {
-    /// With tokens from here.
+    /// With the tokens that are kept in this state folder, if there is one.
     #[must_use]
-    pub fn new(tokens: Arc<dyn TokenSource>) -> Self {
-        Self { tokens }
+    pub fn new(state_dir: Option<PathBuf>) -> Self {
+        Self { tokens: state_dir.map(|dir| Arc::new(Tokens::new(dir))) }
     }
 }
 
 impl Couriers for SmtpCouriers {
+    fn settings(&self, project: &Project) -> Result<MailSettings, MailSettingsError> {
+        let stored = |settings: &MailSettings| self.signed_in(settings).is_some();
+        MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok(), &stored)
+    }
+
+    fn signed_in(&self, settings: &MailSettings) -> Option<u64> {
+        self.tokens.as_ref()?.stored_at(settings)
+    }
+
     fn courier(&self, settings: &MailSettings) -> Box<dyn Courier> {
-        Box::new(SmtpCourier::new(settings.clone(), Arc::clone(&self.tokens)))
+        let tokens: Arc<dyn TokenSource> = match &self.tokens {
+            Some(tokens) => Arc::clone(tokens) as Arc<dyn TokenSource>,
+            None => Arc::new(NoTokens),
+        };
+        Box::new(SmtpCourier::new(settings.clone(), tokens))
     }
-
-    fn signed_in(&self, _settings: &MailSettings) -> Option<u64> {
-        None
-    }
-}
-
-/// Those of the program.
-#[must_use]
-pub fn couriers() -> Arc<dyn Couriers> {
-    Arc::new(SmtpCouriers::new(Arc::new(crate::mail::NoTokens)))
 }
 
 /// The outbox of a state folder.
@@ -134,11 +143,10 @@ fn drain(
     deadline: &Deadline,
     force: Force,
 ) -> Result<(), String> {
-    let signed_in = |settings: &MailSettings| outbox.couriers.signed_in(settings);
     let mut drain = Drain {
         store,
         runtime,
-        senders: Senders::new(own, &signed_in),
+        senders: Senders::new(own, &*outbox.couriers),
         couriers: &*outbox.couriers,
         deadline,
         force,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
 
+use super::post::Couriers;
 use crate::config::{self, Environment, LoadRequest};
 use crate::mail::{MailSettings, SignIn};
 use crate::model::Project;
@@ -25,14 +26,14 @@ pub(super) struct Sender {
 /// Knows the settings of projects that it was asked for before.
 pub(super) struct Senders<'a> {
     known: BTreeMap<ProjectKey, Result<Sender, String>>,
-    signed_in: &'a dyn Fn(&MailSettings) -> Option<u64>,
+    couriers: &'a dyn Couriers,
     environment: Environment,
 }
 
 impl<'a> Senders<'a> {
-    /// `own` is loaded already. `signed_in` tells when somebody signed in for settings that need that.
-    pub(super) fn new(own: Option<&Project>, signed_in: &'a dyn Fn(&MailSettings) -> Option<u64>) -> Self {
-        let mut senders = Self { known: BTreeMap::new(), signed_in, environment: Environment::from_process() };
+    /// `own` is loaded already.
+    pub(super) fn new(own: Option<&Project>, couriers: &'a dyn Couriers) -> Self {
+        let mut senders = Self { known: BTreeMap::new(), couriers, environment: Environment::from_process() };
         if let Some(project) = own {
             let sender = senders.of_project(project);
             senders.known.insert((project.root.clone(), project.profile.clone()), sender);
@@ -59,9 +60,8 @@ impl<'a> Senders<'a> {
     }
 
     fn of_project(&self, project: &Project) -> Result<Sender, String> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let settings = MailSettings::resolve(&project.dotenv, &variable).map_err(|error| error.to_string())?;
-        let signed_in = (self.signed_in)(&settings);
+        let settings = self.couriers.settings(project).map_err(|error| error.to_string())?;
+        let signed_in = self.couriers.signed_in(&settings);
         let account = format!("{} at {}:{}", settings.login, settings.host, settings.port);
         Ok(Sender { fingerprint: fingerprint(&settings, signed_in), account, settings })
     }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use lettre::message::Mailbox;
 
-use super::options::MailDelivery;
+use super::locking::state_dir;
+use super::options::{History, MailDelivery};
 use crate::exec::Cancel;
 use crate::mail::{
-    self, Courier, Deadline, Delivery, MailMode, MailSettings, MailSettingsError, NextStep, Outgoing, RenderContext,
+    self, Courier, Deadline, Delivery, MailMode, MailSettingsError, NextStep, Outgoing, RenderContext,
 };
 use crate::model::{EmailStrategy, MailState, PAST_RUNS, PastRun, Project, RunId, RunReport};
-use crate::outbox::{self, Couriers, Force, Outbox};
+use crate::outbox::{self, Couriers, Force, Outbox, SmtpCouriers};
 use crate::sink::{HistoryWriter, When};
 use crate::store::{self, NewEntry, OutboxKind};
 
@@ -34,15 +35,16 @@ pub(super) struct Mailing {
 
 impl Mailing {
     /// Checked before anything is run.
-    pub(super) fn of(project: &Project, delivery: &MailDelivery) -> Result<Self, MailSettingsError> {
+    pub(super) fn of(project: &Project, delivery: &MailDelivery, history: &History) -> Result<Self, MailSettingsError> {
+        let couriers = SmtpCouriers::new(state_dir(history).ok());
         let mode = match delivery {
             MailDelivery::Off => MailMode::Off,
             MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
             MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-            MailDelivery::Send => MailMode::Smtp(Box::new(MailSettings::resolve(&project.dotenv, &environment)?)),
+            MailDelivery::Send => MailMode::Smtp(Box::new(couriers.settings(project)?)),
         };
         let sender = mail::configured_sender(&project.dotenv, &environment);
-        Ok(Self { mode, sender, couriers: outbox::couriers() })
+        Ok(Self { mode, sender, couriers: Arc::new(couriers) })
     }
 
     /// Whether a mail about the run is to be sent or written.

@@ -206,7 +206,7 @@ impl Recovery<'_> {
             (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };
-        match Mailing::of(&project, &delivery) {
+        match Mailing::of(&project, &delivery, &self.options.history) {
             Ok(mailing) => {
                 let cancel = &self.options.cancel;
                 let mut mail = mailing.deliver(&project, report, &context, self.history, cancel).await;

@@ -490,15 +490,16 @@ fn another_server_with_exchange_s_manners_takes_it_too() {
         let words = env.split_whitespace().filter_map(|word| word.split_once('='));
         words.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim_matches('\'').to_owned())
     };
-    let settings = MailSettings::resolve(&std::collections::BTreeMap::new(), &|name| match name {
+    let environment = |name: &str| match name {
         "LOGIN_MAIL" => variable("LAB_USER"),
         "PASSWORD_MAIL" => variable("LAB_PASSWORD"),
         "MAIL_HOST" => variable("LAB_SMTP_HOST"),
         "MAIL_PORT" => variable("LAB_SMTP_PORT"),
         "MAIL_CA_FILE" => variable("LAB_CA"),
         _ => None,
-    })
-    .unwrap_or_else(|error| panic!("{error}\n{env}"));
+    };
+    let settings = MailSettings::resolve(&std::collections::BTreeMap::new(), &environment, &|_| false)
+        .unwrap_or_else(|error| panic!("{error}\n{env}"));
     let report = report(lab.folder.path());
     let state = send_to(&report, settings, &EVERYBODY);
     assert!(reply(&state).starts_with("250 2.0.0 OK <"), "{state:?}");

@@ -2,6 +2,7 @@
 
 mod flush;
 mod status;
+mod login;
 mod verbs;
 
 pub(in crate::cli) use verbs::mail;
