@@ -1,6 +1,7 @@
 //! Mail: what a run's summary says ([`render()`]), to whom and how it is sent ([`deliver()`]), and whether at all
 //! ([`is_due`]). Knows reports and events; it runs nothing, and whatever happens here never fails a run.
 
+mod attached;
 mod courier;
 mod deliver;
 mod eml_folder;
@@ -13,10 +14,11 @@ mod smtp;
 mod strategy;
 mod transport;
 
+pub use attached::{AttachedOutput, attached_output};
 pub use courier::{Courier, Deadline, NextStep, Outgoing};
 pub use deliver::{Delivery, KEPT_MAIL, MailMode, deliver, deliver_with};
 pub use eml_folder::EmlFolder;
-pub use message::{FinishedMessage, MessageError, finish};
+pub use message::{Addressing, Attachment, FinishedMessage, MessageError, conversation_key, finish};
 pub use render::{RenderContext, Rendered, render};
 pub use settings::{InvalidVariable, MailSettings, MailSettingsError, MailTls, SignIn, TokenSource, configured_sender};
 pub use smtp::SmtpTransport;

@@ -23,6 +23,7 @@ mod history;
 mod leaks;
 mod library;
 mod mail;
+mod message;
 mod overlap;
 mod python;
 mod recovery;
