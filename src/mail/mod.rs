@@ -13,6 +13,7 @@ mod settings;
 mod smtp;
 mod strategy;
 mod transport;
+mod web;
 
 pub use attached::{AttachedOutput, attached_output};
 pub use courier::{Courier, Deadline, NextStep, Outgoing};
@@ -24,3 +25,4 @@ pub use settings::{InvalidVariable, MailSettings, MailSettingsError, MailTls, Si
 pub use smtp::SmtpTransport;
 pub use strategy::{is_due, mentioned};
 pub use transport::{Accepted, DeliveryError, DeliveryFailure, Refused, Stage, Transport};
+pub use web::{WebRequest, WebSlot, call, ping_body, start_body, webhook_body};
