@@ -59,7 +59,7 @@ impl Drain<'_> {
             let mut rows = self.runtime.block_on(self.store.undelivered())?;
             rows.retain(|row| {
                 let due = self.force == Force::Yes || decide::is_due(row, now);
-                due && !self.handled.contains(&row.id) && row.kind == OutboxKind::Mail
+                due && !self.handled.contains(&row.id)
             });
             if rows.is_empty() {
                 break;
@@ -83,7 +83,7 @@ impl Drain<'_> {
         let mut groups: Vec<(Sender, Vec<OutboxRow>)> = Vec::new();
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for row in rows {
-            match self.senders.of(&(row.project_dir.clone(), row.profile.clone())) {
+            match self.senders.of(&row) {
                 Ok(sender) => {
                     let place = *places.entry(sender.fingerprint.clone()).or_insert_with(|| {
                         groups.push((sender, Vec::new()));
@@ -108,7 +108,7 @@ impl Drain<'_> {
         {
             return self.put_off(rows, waiting(hold), None, &hold.error, hold.reply.as_deref());
         }
-        let mut courier = self.couriers.courier(&sender.settings);
+        let mut carrier = sender.carrier(self.couriers);
         let mut in_a_row = 0;
         for (place, row) in rows.iter().enumerate() {
             if !self.wait_for_rate(sender)? {
@@ -117,7 +117,7 @@ impl Drain<'_> {
                 return if self.is_over() { Ok(()) } else { self.put_off(rest, OutboxState::Queued, None, why, None) };
             }
             self.handled.insert(row.id);
-            let attempt = self.attempt(row, sender, &mut *courier, hold.as_ref(), in_a_row)?;
+            let attempt = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)?;
             in_a_row = if attempt.delivered { 0 } else { in_a_row + 1 };
             match attempt.hold {
                 Some(new) => {

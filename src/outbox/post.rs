@@ -10,7 +10,7 @@ use super::drain::{Drain, Force};
 use super::lock::Lock;
 use super::sender::Senders;
 use crate::mail::{Courier, Deadline, MailSettings, MailSettingsError, NoTokens, SmtpCourier, TokenSource, Tokens};
-use crate::model::{Project, RunId};
+use crate::model::Project;
 use crate::store::{OutboxRow, OutboxState, Store};
 
 /// How often one looks what has become of a mail that somebody else delivers.
@@ -94,23 +94,23 @@ impl Outbox {
         self.with_store(|runtime, store| drain(self, runtime, store, own, deadline, force)).map(|()| true)
     }
 
-    /// Delivers what can be delivered before the deadline, or waits for whoever is at it, until the mail about this run had
-    /// its turn; says how far that has got. Blocks, and needs a thread that no runtime has.
+    /// Delivers what can be delivered before the deadline, or waits for whoever is at it, until these entries had their turn;
+    /// says how far they have got. Blocks, and needs a thread that no runtime has.
     ///
     /// # Errors
     /// With a sentence, when the outbox can't be used.
-    pub fn deliver(&self, run_id: &RunId, own: &Project, deadline: &Deadline) -> Result<Option<OutboxRow>, String> {
+    pub fn deliver(&self, ids: &[i64], own: &Project, deadline: &Deadline) -> Result<Vec<OutboxRow>, String> {
         self.with_store(|runtime, store| {
             loop {
                 let lock = self.lock()?;
                 if lock.is_some() {
                     drain(self, runtime, store, Some(own), deadline, Force::No)?;
                 }
-                let row = runtime.block_on(store.mail_about(run_id)).map_err(|error| error.sentence())?;
+                let rows = runtime.block_on(store.entries(ids)).map_err(|error| error.sentence())?;
                 let had_turn = |row: &OutboxRow| row.attempts > 0 || row.last_error.is_some();
-                let is_done = row.as_ref().is_none_or(|row| row.state != OutboxState::Sending && had_turn(row));
+                let is_done = rows.iter().all(|row| row.state != OutboxState::Sending && had_turn(row));
                 if lock.is_some() || is_done || deadline.left().is_zero() {
-                    return Ok(row);
+                    return Ok(rows);
                 }
                 std::thread::sleep(LOOK.min(deadline.left()));
             }

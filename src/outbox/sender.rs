@@ -2,30 +2,57 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
+use super::carry::Carrier;
 use super::post::Couriers;
 use crate::config::{self, Environment, LoadRequest};
-use crate::mail::{MailSettings, SignIn};
+use crate::mail::{MailSettings, SignIn, WebSlot};
 use crate::model::Project;
-
-/// By what a project is loaded.
-pub(super) type ProjectKey = (PathBuf, Option<String>);
+use crate::store::{OutboxKind, OutboxRow};
 
 /// A sender as it is set up now.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
-    pub(super) settings: MailSettings,
+    way: Way,
     /// Other settings, another password or another sign-in have another one.
     pub(super) fingerprint: String,
     /// Whose limits its messages count for.
     pub(super) account: String,
 }
 
+#[derive(Debug, Clone)]
+enum Way {
+    Mail(Box<MailSettings>),
+    Web(Arc<Project>, WebSlot),
+}
+
+impl Sender {
+    pub(super) fn carrier(&self, couriers: &dyn Couriers) -> Carrier {
+        match &self.way {
+            Way::Mail(settings) => Carrier::Mail(couriers.courier(settings)),
+            Way::Web(project, slot) => Carrier::Web(Arc::clone(project), *slot),
+        }
+    }
+
+    /// How many messages may go out in a minute; `None`: any number.
+    pub(super) fn rate(&self) -> Option<u32> {
+        match &self.way {
+            Way::Mail(settings) => settings.rate,
+            Way::Web(..) => None,
+        }
+    }
+}
+
+/// By what a project is loaded.
+type ProjectKey = (PathBuf, Option<String>);
+
 /// Knows the settings of projects that it was asked for before.
 pub(super) struct Senders<'a> {
-    known: BTreeMap<ProjectKey, Result<Sender, String>>,
+    projects: BTreeMap<ProjectKey, Result<Arc<Project>, String>>,
+    mail: BTreeMap<ProjectKey, Result<Sender, String>>,
     couriers: &'a dyn Couriers,
     environment: Environment,
 }
@@ -33,38 +60,57 @@ pub(super) struct Senders<'a> {
 impl<'a> Senders<'a> {
     /// `own` is loaded already.
     pub(super) fn new(own: Option<&Project>, couriers: &'a dyn Couriers) -> Self {
-        let mut senders = Self { known: BTreeMap::new(), couriers, environment: Environment::from_process() };
-        if let Some(project) = own {
-            let sender = senders.of_project(project);
-            senders.known.insert((project.root.clone(), project.profile.clone()), sender);
-        }
-        senders
+        let own = own.map(|own| ((own.root.clone(), own.profile.clone()), Ok(Arc::new(own.clone()))));
+        let environment = Environment::from_process();
+        Self { projects: own.into_iter().collect(), mail: BTreeMap::new(), couriers, environment }
     }
 
-    /// The sender of a project, or why there is none.
-    pub(super) fn of(&mut self, key: &ProjectKey) -> Result<Sender, String> {
-        if !self.known.contains_key(key) {
-            let sender = self.load(key);
-            self.known.insert(key.clone(), sender);
+    /// The sender of an entry, or why there is none.
+    pub(super) fn of(&mut self, row: &OutboxRow) -> Result<Sender, String> {
+        let key = (row.project_dir.clone(), row.profile.clone());
+        if row.kind == OutboxKind::Mail
+            && let Some(known) = self.mail.get(&key)
+        {
+            return known.clone();
         }
-        self.known.get(key).cloned().unwrap_or_else(|| Err(String::new()))
+        let project = self.project(&key)?;
+        if row.kind != OutboxKind::Mail {
+            return web(row, project);
+        }
+        let sender = self.of_mail(&project);
+        self.mail.insert(key, sender.clone());
+        sender
     }
 
-    fn load(&self, (root, profile): &ProjectKey) -> Result<Sender, String> {
+    fn project(&mut self, key: &ProjectKey) -> Result<Arc<Project>, String> {
+        if let Some(known) = self.projects.get(key) {
+            return known.clone();
+        }
+        let (root, profile) = key;
         let request = LoadRequest { project: root, profile: profile.as_deref(), env: &self.environment };
-        let loaded = config::load(&request).map_err(|error| {
+        let loaded = config::load(&request).map(|loaded| Arc::new(loaded.project)).map_err(|error| {
             let first = error.problems.first().map(ToString::to_string).unwrap_or_default();
             format!("its project {} can't be read: {first}; `runner check` shows what is wrong", root.display())
-        })?;
-        self.of_project(&loaded.project)
+        });
+        self.projects.insert(key.clone(), loaded.clone());
+        loaded
     }
 
-    fn of_project(&self, project: &Project) -> Result<Sender, String> {
+    fn of_mail(&self, project: &Project) -> Result<Sender, String> {
         let settings = self.couriers.settings(project).map_err(|error| error.to_string())?;
-        let signed_in = self.couriers.signed_in(&settings);
+        let fingerprint = fingerprint(&settings, self.couriers.signed_in(&settings));
         let account = format!("{} at {}:{}", settings.login, settings.host, settings.port);
-        Ok(Sender { fingerprint: fingerprint(&settings, signed_in), account, settings })
+        Ok(Sender { way: Way::Mail(Box::new(settings)), fingerprint, account })
     }
+}
+
+/// Each address of a project is a sender of its own, since each has its own troubles.
+fn web(row: &OutboxRow, project: Arc<Project>) -> Result<Sender, String> {
+    let slot = row.slot.as_deref().and_then(WebSlot::from_name).ok_or("a newer runner has put it into the outbox")?;
+    let written = slot.address(&project.mail).unwrap_or_default();
+    let name = format!("{}\n{:?}\n{}\n{written}", project.root.display(), project.profile, slot.name());
+    let fingerprint = format!("web-{}", hex(&sha256(name.as_bytes()), 12));
+    Ok(Sender { way: Way::Web(project, slot), account: fingerprint.clone(), fingerprint })
 }
 
 /// What tells settings apart, and betrays no secret: of that there are 16 bits, so that one in 65,536 wrong guesses would
@@ -79,9 +125,12 @@ fn fingerprint(settings: &MailSettings, signed_in: Option<u64>) -> String {
     let open = format!("{host}\n{port}\n{tls:?}\n{login}\n{way}\n{from}\n{ca:?}\n{authority}\n{signed_in:?}");
     let digest = sha256(open.as_bytes());
     let secret = secret.map(|secret| sha256(format!("{open}\n{}", secret.expose_secret()).as_bytes()));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let secret = secret.map(|digest| hex(&digest[..digest.len().min(2)])).unwrap_or_default();
-    format!("{}-{secret}", hex(&digest[..digest.len().min(12)]))
+    format!("{}-{}", hex(&digest, 12), secret.map(|digest| hex(&digest, 2)).unwrap_or_default())
+}
+
+/// The first bytes in hexadecimal digits.
+fn hex(digest: &[u8], bytes: usize) -> String {
+    digest.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By the library that TLS has already.

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use lettre::Address;
-use lettre::address::Envelope;
-
+use super::carry::Carrier;
 use super::decide;
 use super::drain::Drain;
 use super::sender::Sender;
-use crate::mail::{Courier, Outgoing};
 use crate::store::{Hold, OutboxRow, StoreError, Tried};
 
 /// How long one message may take when nothing else sets a limit: a large one over a slow line takes minutes.
@@ -32,18 +29,13 @@ impl Drain<'_> {
         &mut self,
         row: &OutboxRow,
         sender: &Sender,
-        courier: &mut dyn Courier,
+        carrier: &mut Carrier,
         hold: Option<&Hold>,
         in_a_row: u32,
     ) -> Result<Attempt, StoreError> {
         let Sender { fingerprint, account, .. } = sender;
         self.runtime.block_on(self.store.begin_try(row.id, fingerprint, account))?;
         let bytes = self.runtime.block_on(self.store.message(row.id))?;
-        let Some(envelope) = envelope(row) else {
-            let tried = decide::unusable(row, "its addresses in the outbox can't be read", Utc::now());
-            self.end(row, tried)?;
-            return Ok(Attempt { delivered: false, hold: None, concerns_all: false });
-        };
         let (store, runtime) = (&mut *self.store, self.runtime);
         let mut handing_over = || {
             // The message is sent all the same: should this process die now too, it is sent twice without a word.
@@ -51,8 +43,8 @@ impl Drain<'_> {
                 tracing::warn!("{}", error.sentence());
             }
         };
-        let message = Outgoing { bytes, envelope };
-        let sent = courier.send(&message, &self.deadline.for_a_part(ONE_MESSAGE), &mut handing_over);
+        let deadline = self.deadline.for_a_part(ONE_MESSAGE);
+        let sent = carrier.send(row.from.as_deref(), &row.recipients, bytes, &deadline, &mut handing_over);
         let (now, random) = (Utc::now(), random());
         let (tried, hold, delivered, concerns_all): (Tried, _, _, _) = match &sent {
             Ok(accepted) => (decide::accepted(row, accepted, now, random), None, true, false),
@@ -69,7 +61,7 @@ impl Drain<'_> {
     /// Waits until the account may send the next message; false if that is after the deadline.
     pub(super) fn wait_for_rate(&mut self, sender: &Sender) -> Result<bool, StoreError> {
         while !self.is_over() {
-            let Some(rate) = sender.settings.rate else { return Ok(true) };
+            let Some(rate) = sender.rate() else { return Ok(true) };
             let now = Utc::now();
             let since = now - TimeDelta::minutes(1);
             let sent = self.runtime.block_on(self.store.sent_since(&sender.account, since))?;
@@ -87,12 +79,6 @@ impl Drain<'_> {
         }
         Ok(false)
     }
-}
-
-fn envelope(row: &OutboxRow) -> Option<Envelope> {
-    let address = |text: &String| text.parse::<Address>().ok();
-    let to = row.recipients.iter().map(address).collect::<Option<Vec<_>>>()?;
-    Envelope::new(row.from.as_ref().and_then(address), to).ok()
 }
 
 /// Between 0 and 1.

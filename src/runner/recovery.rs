@@ -12,7 +12,6 @@ use super::recorder;
 use super::recording::{RecordError, Recorded, Recording};
 use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
 use crate::exec::{self, DeadRun, Masker, ProjectLock, RecoveryLock};
-use crate::mail;
 use crate::model::{MailState, Project, RunId, RunReport};
 use crate::plan::{self, Selection};
 use crate::sink::{EventsFile, HistoryWriter};
@@ -153,7 +152,7 @@ impl Recovery<'_> {
             return false;
         }
         let mut tell = |mail: MailState| {
-            if let Some(warning) = mailing::warning(&mail, &report.run_dir) {
+            if let Some(warning) = mailing::warning(&mail, &report) {
                 self.trouble(&format!("run {run_id}: {warning}"));
             }
             let event = RunEvent::now(EventKind::Mail { mail });
@@ -191,25 +190,21 @@ impl Recovery<'_> {
             Ok(project) => project,
             Err(why) => return self.later(report, &format!("the project can't be loaded: {why}")),
         };
-        let context = mailing::context(&project, report, self.history);
         let delivery = match (&self.options.mail, &dead.mail) {
             (_, MailDelivery::Off) => MailDelivery::Off,
             (MailDelivery::Folder(folder), _) | (_, MailDelivery::Folder(folder)) => {
                 MailDelivery::Folder(folder.clone())
             }
             // Whoever wants no mail now has not said that nobody wants this one.
-            (MailDelivery::Off, MailDelivery::Send)
-                if mail::is_due(project.email_strategy, report, &context) =>
-            {
-                return None;
-            }
+            (MailDelivery::Off, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
             (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };
         match Mailing::of(&project, &delivery, &self.options.history) {
             Ok(mailing) => {
-                let cancel = &self.options.cancel;
-                let mut mail = mailing.deliver(&project, report, &context, self.history, cancel).await;
+                let prepared = mailing.prepare(&project, report, self.history);
+                let posted = mailing.post(prepared, &project, report, self.history, &self.options.cancel).await;
+                let mut mail = posted.mail;
                 let plan = plan::build(&project, &Selection::default(), std::env::vars_os());
                 if let Some(masker) = plan.ok().and_then(|plan| Masker::new(plan.secrets.forms()).ok().flatten()) {
                     recorder::mask_mail(&masker, &mut mail);

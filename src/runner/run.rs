@@ -9,16 +9,16 @@ use chrono::{DateTime, Utc};
 
 use super::files;
 use super::locking::{self, Locks};
-use super::mailing::{self, Mailing, Postman};
+use super::mailing::{self, Mail, Mailing};
 use super::options::{History, RunError, RunOptions, RunOutput, Tell};
 use super::pace::Paces;
+use super::posting::Postman;
 use super::recorder::Recorder;
 use super::recovery::Part;
 use super::script::micros;
 use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
 use crate::exec::{self, Buffers, Cancel, Masker};
-use crate::mail::MailMode;
 use crate::model::{Clock, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
@@ -135,7 +135,8 @@ impl Run<'_> {
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history, sinks)?;
         self.paces.ask(history, self.project, self.plan);
-        let postman = self.mailing.start_postman(self.project, history);
+        let of = (&self.run_id, self.host.as_str(), self.run_dir.as_path());
+        let postman = Postman::start(&self.mailing, self.project, history, of);
         recorder.record(self.started(options));
         troubles.into_iter().for_each(|why| recorder.warn(why));
         let mut buffers = Buffers::default();
@@ -223,23 +224,25 @@ impl Run<'_> {
         postman: Option<Postman>,
         cancel: &Cancel,
     ) {
-        let Some(report) = recorder.fold.report() else { return };
-        let context = mailing::context(self.project, report, history);
-        if matches!(self.mailing.mode, MailMode::Folder(_)) && self.mailing.is_due(self.project, report, &context) {
-            // Writing may take its time; what is known must not wait for it.
-            commit(recorder, history);
-        }
-        let Some(report) = recorder.fold.report() else { return };
         if let Some(postman) = &postman {
             postman.hurry(self.project.mail.deadline);
         }
-        let mail = self.mailing.deliver(self.project, report, &context, history, cancel).await;
-        recorder.record(EventKind::Mail { mail: mail.clone() });
-        if let Some(mail) = mailing::settle(history, &self.run_id, &mail) {
-            recorder.record(EventKind::Mail { mail });
-        } else if let Some(message) = mailing::warning(&mail, &self.run_dir) {
-            recorder.warn(message);
+        let Some(report) = recorder.fold.report() else { return };
+        let mut prepared = self.mailing.prepare(self.project, report, history);
+        if matches!(prepared.mail, Mail::Folder(..)) {
+            // Writing may take its time; what is known must not wait for it.
+            commit(recorder, history);
         }
+        std::mem::take(&mut prepared.warnings).into_iter().for_each(|why| recorder.warn(why));
+        let Some(report) = recorder.fold.report() else { return };
+        let posted = self.mailing.post(prepared, self.project, report, history, cancel).await;
+        let warning = mailing::warning(&posted.mail, report);
+        recorder.record(EventKind::Mail { mail: posted.mail.clone() });
+        match mailing::settle(history, &self.run_id, &posted.mail) {
+            Some(mail) => recorder.record(EventKind::Mail { mail }),
+            None => warning.into_iter().for_each(|why| recorder.warn(why)),
+        }
+        posted.warnings.into_iter().for_each(|why| recorder.warn(why));
         let now = SystemClock.now().into();
         for error in sink::sweep(&self.project.runs_dir(), &self.project.output, now, &self.run_id).errors {
             recorder.warn(format!("{error}: {}", error.source));

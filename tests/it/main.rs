@@ -23,6 +23,7 @@ mod history;
 mod leaks;
 mod library;
 mod mail;
+mod message;
 mod outbox;
 mod overlap;
 mod post_office;
