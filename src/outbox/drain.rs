@@ -34,7 +34,7 @@ pub(super) struct Drain<'a> {
     pub(super) couriers: &'a dyn Couriers,
     pub(super) deadline: &'a Deadline,
     pub(super) force: Force,
-    /// Entries that had their turn.
+    /// Entries that were tried, or for which another one was.
     pub(super) handled: HashSet<i64>,
     /// When what is recorded was last made to survive a loss of power.
     pub(super) durable_at: Instant,
@@ -54,16 +54,15 @@ impl Drain<'_> {
     }
 
     fn rounds(&mut self) -> Result<(), StoreError> {
-        while !self.is_over() {
+        let mut before = None;
+        // Until nothing more was tried.
+        while !self.is_over() && before.replace(self.handled.len()) != Some(self.handled.len()) {
             let now = Utc::now();
             let mut rows = self.runtime.block_on(self.store.undelivered())?;
             rows.retain(|row| {
                 let due = self.force == Force::Yes || decide::is_due(row, now);
                 due && !self.handled.contains(&row.id)
             });
-            if rows.is_empty() {
-                break;
-            }
             for (sender, rows) in self.by_sender(rows)? {
                 self.turn_of(&sender, &rows)?;
                 if self.is_over() {
@@ -124,6 +123,7 @@ impl Drain<'_> {
                     self.runtime.block_on(self.store.set_hold(&new))?;
                     if attempt.concerns_all {
                         let rest = rows.get(place + 1..).unwrap_or_default();
+                        self.handled.extend(rest.iter().map(|row| row.id));
                         let as_tried = Some(sender.fingerprint.as_str()).filter(|_| new.kind == HoldKind::Retry);
                         self.put_off(rest, waiting(&new), as_tried, &new.error, new.reply.as_deref())?;
                     }
@@ -147,7 +147,6 @@ impl Drain<'_> {
         reply: Option<&str>,
     ) -> Result<(), StoreError> {
         let now = Utc::now();
-        self.handled.extend(rows.iter().map(|row| row.id));
         let (expired, waiting): (Vec<_>, Vec<_>) = rows.iter().partition(|row| decide::is_expired(row, now));
         let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
         if !ids.is_empty() {
