@@ -12,7 +12,7 @@ use super::post::Couriers;
 use super::sender::{Sender, Senders};
 use super::settle;
 use crate::mail::Deadline;
-use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState, Store, StoreError, Tried};
+use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState, PutOff, Store, StoreError, Tried};
 
 /// At most so much time passes between what a server took and when that would survive a loss of power.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
@@ -92,7 +92,11 @@ impl Drain<'_> {
                         rows.push(row);
                     }
                 }
-                Err(why) => self.put_off(&[row], OutboxState::Held, None, &why, None)?,
+                Err(why) => {
+                    let why =
+                        PutOff { state: OutboxState::Held, sender: None, as_tried: false, error: &why, reply: None };
+                    self.put_off(&[row], &why)?;
+                }
             }
         }
         Ok(groups)
@@ -105,15 +109,16 @@ impl Drain<'_> {
         if let (Turn::Wait, Force::No, Some(hold)) =
             (decide::turn(hold.as_ref(), has_new, Utc::now()), self.force, hold.as_ref())
         {
-            return self.put_off(rows, waiting(hold), None, &hold.error, hold.reply.as_deref());
+            return self.put_off(rows, &waiting(hold));
         }
         let mut carrier = sender.carrier(self.couriers);
         let mut in_a_row = 0;
         for (place, row) in rows.iter().enumerate() {
             if !self.wait_for_rate(sender)? {
                 let rest = rows.get(place..).unwrap_or_default();
-                let why = "MAIL_RATE lets no more messages of this account out for now; it is sent later";
-                return if self.is_over() { Ok(()) } else { self.put_off(rest, OutboxState::Queued, None, why, None) };
+                let error = "MAIL_RATE lets no more messages of this account out for now; it is sent later";
+                let why = PutOff { state: OutboxState::Queued, sender: None, as_tried: false, error, reply: None };
+                return if self.is_over() { Ok(()) } else { self.put_off(rest, &why) };
             }
             self.handled.insert(row.id);
             let attempt = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)?;
@@ -124,8 +129,8 @@ impl Drain<'_> {
                     if attempt.concerns_all {
                         let rest = rows.get(place + 1..).unwrap_or_default();
                         self.handled.extend(rest.iter().map(|row| row.id));
-                        let as_tried = Some(sender.fingerprint.as_str()).filter(|_| new.kind == HoldKind::Retry);
-                        self.put_off(rest, waiting(&new), as_tried, &new.error, new.reply.as_deref())?;
+                        let as_tried = new.kind == HoldKind::Retry;
+                        self.put_off(rest, &PutOff { as_tried, ..waiting(&new) })?;
                     }
                     break;
                 }
@@ -136,24 +141,16 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// Notes for entries what they wait for; those that have waited for too long have failed. `as_tried`: a try of another
-    /// message by the sender with this fingerprint stands for theirs.
-    fn put_off(
-        &mut self,
-        rows: &[OutboxRow],
-        state: OutboxState,
-        as_tried: Option<&str>,
-        error: &str,
-        reply: Option<&str>,
-    ) -> Result<(), StoreError> {
+    /// Notes for entries what they wait for; those that have waited for too long have failed.
+    fn put_off(&mut self, rows: &[OutboxRow], why: &PutOff<'_>) -> Result<(), StoreError> {
         let now = Utc::now();
         let (expired, waiting): (Vec<_>, Vec<_>) = rows.iter().partition(|row| decide::is_expired(row, now));
         let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
         if !ids.is_empty() {
-            self.runtime.block_on(self.store.put_off(&ids, state, as_tried, error, reply))?;
+            self.runtime.block_on(self.store.put_off(&ids, why))?;
         }
         for row in expired {
-            self.end(row, decide::expired(row, error, now))?;
+            self.end(row, decide::expired(row, why.error, now))?;
         }
         Ok(())
     }
@@ -175,7 +172,9 @@ impl Drain<'_> {
     }
 }
 
-/// What entries are called that wait for a hold to end.
-fn waiting(hold: &Hold) -> OutboxState {
-    if hold.kind == HoldKind::Hold { OutboxState::Held } else { OutboxState::Queued }
+/// How entries wait for a hold to end.
+fn waiting(hold: &Hold) -> PutOff<'_> {
+    let state = if hold.kind == HoldKind::Hold { OutboxState::Held } else { OutboxState::Queued };
+    let Hold { sender, error, reply, .. } = hold;
+    PutOff { state, sender: Some(sender), as_tried: false, error, reply: reply.as_deref() }
 }

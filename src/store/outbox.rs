@@ -167,6 +167,21 @@ pub struct Tried {
     pub begins: Option<(String, String)>,
 }
 
+/// Why entries are not tried now.
+#[derive(Debug, Clone, Copy)]
+pub struct PutOff<'a> {
+    /// How they wait.
+    pub state: OutboxState,
+    /// By which settings they would have been tried: their fingerprint.
+    pub sender: Option<&'a str>,
+    /// Whether a try of another one stands for theirs.
+    pub as_tried: bool,
+    /// What they wait for.
+    pub error: &'a str,
+    /// What the server said.
+    pub reply: Option<&'a str>,
+}
+
 /// All columns but the message, which may be large.
 macro_rules! select_rows {
     ($rest:literal) => {
@@ -226,7 +241,8 @@ impl Store {
     /// When the database can't be read.
     pub async fn entries(&mut self, ids: &[i64]) -> Result<Vec<OutboxRow>, StoreError> {
         let ids = serde_json::to_string(ids).unwrap_or_default();
-        self.rows(sqlx::query(select_rows!("WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id")).bind(ids)).await
+        self.rows(sqlx::query(select_rows!("WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id")).bind(ids))
+            .await
     }
 
     /// Marks that a run has recorded what has become of its mail so far, and tells what that is now: it may have gone on
@@ -286,30 +302,24 @@ impl Store {
         end_try(self, tried).await.map_err(|error| self.error(error))
     }
 
-    /// Notes for entries that wait what they wait for, without a try of their own; `as_tried` if a try of another one
-    /// stands for theirs.
+    /// Notes for entries what they wait for, without a try of their own.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn put_off(
-        &mut self,
-        ids: &[i64],
-        state: OutboxState,
-        as_tried: Option<&str>,
-        error: &str,
-        reply: Option<&str>,
-    ) -> Result<(), StoreError> {
+    pub async fn put_off(&mut self, ids: &[i64], why: &PutOff<'_>) -> Result<(), StoreError> {
         self.execute(
             sqlx::query(
-                "UPDATE outbox SET state = ?2, attempts = attempts + (?3 IS NOT NULL), sender = coalesce(?3, sender),
-                    last_error = ?4, last_reply = ?5
-                WHERE id IN (SELECT value FROM json_each(?1)) AND (state, last_error, ?3) IS NOT (?2, ?4, NULL)",
+                "UPDATE outbox SET state = ?2, sender = coalesce(?3, sender), attempts = attempts + ?4, last_error = ?5,
+                    last_reply = ?6
+                WHERE id IN (SELECT value FROM json_each(?1))
+                    AND (?4 OR (state, last_error, sender) IS NOT (?2, ?5, coalesce(?3, sender)))",
             )
             .bind(serde_json::to_string(ids).unwrap_or_default())
-            .bind(state.name())
-            .bind(as_tried)
-            .bind(error)
-            .bind(reply),
+            .bind(why.state.name())
+            .bind(why.sender)
+            .bind(why.as_tried)
+            .bind(why.error)
+            .bind(why.reply),
         )
         .await
     }

@@ -1,8 +1,8 @@
 //! `runner mail …`: one verb, one file.
 
 mod flush;
-mod status;
 mod login;
+mod status;
 mod verbs;
 
 pub(in crate::cli) use verbs::mail;
