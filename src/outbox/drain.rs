@@ -12,6 +12,7 @@ use super::post::Couriers;
 use super::sender::{Sender, Senders};
 use super::settle;
 use crate::mail::Deadline;
+use crate::model::MailState;
 use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState, PutOff, Store, StoreError, Tried};
 
 /// At most so much time passes between what a server took and when that would survive a loss of power.
@@ -44,6 +45,10 @@ impl Drain<'_> {
     /// Delivers what can be delivered before the deadline, also what others put in meanwhile.
     pub(super) fn run(&mut self) -> Result<(), StoreError> {
         self.runtime.block_on(kept::take_in(self.store))?;
+        // Whoever delivered them died before it could say so.
+        for row in self.runtime.block_on(self.store.untold())? {
+            self.tell(&row, settle::mail_state(&row))?;
+        }
         let result = self.rounds();
         if self.handled.is_empty() {
             return result;
@@ -155,14 +160,22 @@ impl Drain<'_> {
         Ok(())
     }
 
+    /// Has the events of a run that is over tell what has become of its mail.
+    fn tell(&mut self, row: &OutboxRow, mail: MailState) -> Result<(), StoreError> {
+        if let Some(run_dir) = &row.run_dir {
+            settle::tell_events(run_dir, mail);
+        }
+        self.runtime.block_on(self.store.mark_told(row.id))
+    }
+
     /// Records what has become of an entry, and tells its run if that is over.
     pub(super) fn end(&mut self, row: &OutboxRow, mut tried: Tried) -> Result<(), StoreError> {
         if tried.state.is_final() && row.kind == OutboxKind::Mail {
             tried.mail = Some(settle::told(tried.state, tried.error.as_deref(), tried.reply.as_deref()));
         }
-        let is_told = self.runtime.block_on(self.store.end_try(&tried))?;
-        if let (true, Some(mail), Some(run_dir)) = (is_told, tried.mail, &row.run_dir) {
-            settle::tell_events(run_dir, mail);
+        let has_to_be_told = self.runtime.block_on(self.store.end_try(&tried))?;
+        if let (true, Some(mail)) = (has_to_be_told, tried.mail) {
+            self.tell(row, mail)?;
         }
         if self.durable_at.elapsed() > DURABLE_WITHIN {
             self.store.make_durable()?;

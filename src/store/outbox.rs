@@ -203,6 +203,7 @@ impl Store {
     pub async fn is_something_to_deliver(&mut self) -> Result<bool, StoreError> {
         sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('queued', 'sending', 'held'))
+                OR EXISTS (SELECT 1 FROM outbox WHERE NOT told)
                 OR EXISTS (SELECT 1 FROM runs WHERE mail_state = 'kept')",
         )
         .fetch_one(&mut self.connection)
@@ -294,12 +295,28 @@ impl Store {
     }
 
     /// Records what a try has come to; true if the run has recorded something before, so that what became of its mail
-    /// has to be told to its events too.
+    /// has to be told to its events too, and [marked](Store::mark_told) as told.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn end_try(&mut self, tried: &Tried) -> Result<bool, StoreError> {
         end_try(self, tried).await.map_err(|error| self.error(error))
+    }
+
+    /// Entries of which a run's events don't tell yet what has become of them.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn untold(&mut self) -> Result<Vec<OutboxRow>, StoreError> {
+        self.rows(sqlx::query(select_rows!("WHERE NOT told ORDER BY id"))).await
+    }
+
+    /// Marks that a run's events tell it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn mark_told(&mut self, id: i64) -> Result<(), StoreError> {
+        self.execute(sqlx::query("UPDATE outbox SET told = 1 WHERE id = ?1").bind(id)).await
     }
 
     /// Notes for entries what they wait for, without a try of their own.
@@ -432,7 +449,8 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     let ended = tried.state.is_final().then(|| micros(tried.time));
     let (settled, run_id): (bool, Option<String>) = sqlx::query_as(
         "UPDATE outbox SET state = ?2, in_doubt = ?3, recipients = ?4, refused = ?5, next_at = ?6, ended_at = ?7,
-            last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message)
+            last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message),
+            told = NOT (settled AND kind = 'mail' AND ?10)
         WHERE id = ?1 RETURNING settled AND kind = 'mail', run_id",
     )
     .bind(tried.id)
@@ -444,6 +462,7 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     .bind(ended)
     .bind(&tried.error)
     .bind(&tried.reply)
+    .bind(tried.mail.is_some())
     .fetch_one(&mut *transaction)
     .await?;
     if let (true, Some(mail)) = (settled, &tried.mail) {

@@ -88,9 +88,7 @@ fn finish(faults: &Faults, test: &Test, office: &PostOffice) {
         faults.tally.check(last.code == 0, || format!("the last run of {name} failed:\n{}", last.stderr));
     }
     let flushed = (0..LAST_RUNS).any(|_| run(test, office, &["mail", "flush"]).code == 0);
-    faults.tally.check(flushed, || {
-        format!("something is left:\n{}", run(test, office, &["mail", "status"]).stdout)
-    });
+    faults.tally.check(flushed, || format!("something is left:\n{}", run(test, office, &["mail", "status"]).stdout));
 }
 
 fn audit(faults: &Faults, test: &Test, office: &PostOffice) {
