@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/policies.md",
     "docs/run-folder.md",
     "docs/scripts.md",
+    "docs/sign-in.md",
     "docs/unattended.md",
 ];
 
