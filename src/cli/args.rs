@@ -59,6 +59,11 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Print what the scripts of a run printed
     Logs(LogsArgs),
+    /// See to the mails that are on their way
+    Mail {
+        #[command(subcommand)]
+        command: MailCommand,
+    },
     /// Look whether this machine and projects are fit to run unattended
     Doctor(DoctorArgs),
     /// Print the JSON Schema of exec_config.json
@@ -269,6 +274,31 @@ pub(super) struct DoctorArgs {
     /// Print one JSON object a line
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What `runner mail` can do.
+#[derive(Debug, Subcommand)]
+pub(super) enum MailCommand {
+    /// Show what waits to be sent, why, and what has failed
+    Status(MailStatusArgs),
+    /// Send now what waits, whatever kept it from being sent
+    Flush(MailFlushArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MailStatusArgs {
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 nothing is left to be sent; 1 something is; 4 the runner could not work.")]
+pub(super) struct MailFlushArgs {
+    /// Also what has failed for good
+    #[arg(long)]
+    pub(super) failed: bool,
 }
 
 /// The whole command line, for completions, manual pages and the reference.

@@ -10,6 +10,7 @@ mod history;
 mod kept_output;
 mod list;
 mod logs;
+pub(super) mod mail;
 pub(super) mod reading;
 pub(super) mod run;
 mod show;
