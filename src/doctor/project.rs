@@ -192,7 +192,7 @@ fn mail(project: &Project, env: &Environment) -> Vec<Finding> {
         return vec![Finding::ok(CHECK, "none is sent (email_strategy is none)")];
     }
     let variable = |name: &str| env.get(name).and_then(|value| value.to_str()).map(str::to_owned);
-    let settings = match MailSettings::resolve(&project.dotenv, &variable) {
+    let settings = match MailSettings::resolve(&project.dotenv, &variable, &|_| false) {
         Ok(settings) => {
             let found = format!("{} signs in to {}:{} (not tried)", settings.login, settings.host, settings.port);
             Finding::ok(CHECK, found)

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 
-use super::options::MailDelivery;
+use super::locking::state_dir;
+use super::options::{History, MailDelivery};
 use crate::exec::Cancel;
-use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext};
+use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext, Tokens};
 use crate::model::{EmailStrategy, MailState, Project, RunReport};
 
 /// How long the mail may take once the run was interrupted.
@@ -20,12 +21,16 @@ pub(super) struct Mailing {
 
 impl Mailing {
     /// Checked before anything is run.
-    pub(super) fn of(project: &Project, delivery: &MailDelivery) -> Result<Self, MailSettingsError> {
+    pub(super) fn of(project: &Project, delivery: &MailDelivery, history: &History) -> Result<Self, MailSettingsError> {
+        let tokens = state_dir(history).ok().map(Tokens::new);
+        let stored = |settings: &MailSettings| tokens.as_ref().is_some_and(|tokens| tokens.is_stored(settings));
         let mode = match delivery {
             MailDelivery::Off => MailMode::Off,
             MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
             MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-            MailDelivery::Send => MailMode::Smtp(Box::new(MailSettings::resolve(&project.dotenv, &environment)?)),
+            MailDelivery::Send => {
+                MailMode::Smtp(Box::new(MailSettings::resolve(&project.dotenv, &environment, &stored)?))
+            }
         };
         Ok(Self { mode, sender: mail::configured_sender(&project.dotenv, &environment) })
     }

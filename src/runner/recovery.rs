@@ -192,7 +192,7 @@ impl Recovery<'_> {
             (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };
-        match Mailing::of(&project, &delivery) {
+        match Mailing::of(&project, &delivery, &self.options.history) {
             Ok(mailing) => {
                 let mut mail = mailing.deliver(&project, report, &self.options.cancel).await;
                 let plan = plan::build(&project, &Selection::default(), std::env::vars_os());

@@ -30,7 +30,7 @@ pub(super) fn run_here<'a>(
     tell: Tell<'_>,
 ) -> Result<RunOutput, RunError> {
     let plan = plan::build(project, &options.selection, std::env::vars_os())?;
-    let mailing = Mailing::of(project, &options.mail)?;
+    let mailing = Mailing::of(project, &options.mail, &options.history)?;
     let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let (run_id, host) = (RunId::random(), recording::host());

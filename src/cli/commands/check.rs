@@ -50,7 +50,7 @@ fn show(loaded: &Loaded, args: &CheckArgs, output: &Output) {
     let scripts = if count == 1 { "script" } else { "scripts" };
     output.line(format!("{}  {} ({count} {scripts})", styled(output::GOOD, "ok"), project.root.display()));
     if project.email_strategy != EmailStrategy::None
-        && let Err(error) = MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok())
+        && let Err(error) = MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok(), &|_| false)
     {
         output.error(format!("{} {}: {error}", styled(output::WARNING, "warning:"), project.name));
     }
