@@ -31,14 +31,19 @@ pub(crate) fn letter_to(subject: &str, recipients: &[&str]) -> Outgoing {
 }
 
 pub(crate) fn settings(server: &SmtpServer) -> MailSettings {
+    settings_of(server.port, &server.ca)
+}
+
+/// For a server on this machine, with the password.
+pub(crate) fn settings_of(port: u16, ca: &str) -> MailSettings {
     MailSettings {
         host: "127.0.0.1".to_owned(),
-        port: server.port,
+        port,
         tls: MailTls::StartTls,
         login: LOGIN.to_owned(),
         sign_in: SignIn::Password(PASSWORD.into()),
         from: LOGIN.parse().unwrap(),
-        ca: Some(server.ca.clone().into_bytes()),
+        ca: Some(ca.as_bytes().to_vec()),
         authority: String::new(),
         rate: None,
     }

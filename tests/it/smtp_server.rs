@@ -203,7 +203,8 @@ impl Drop for SmtpServer {
     }
 }
 
-fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
+/// A certificate authority's certificate, and the certificate and key that it gave a server of this name.
+pub(crate) fn issue(name: &str) -> (String, rcgen::Certificate, KeyPair) {
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
@@ -211,6 +212,11 @@ fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (ca, certificate, key)
+}
+
+fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
+    let (ca, certificate, key) = issue(name);
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -268,7 +268,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        if refused.len() == envelope.to().len() { Err(explain_refused(&refused)) } else { Ok(refused) }
+        if refused.len() == envelope.to().len() { Err(explain_refused(&refused, &job.settings)) } else { Ok(refused) }
     }
 
     /// One command that has no secrets in it.
