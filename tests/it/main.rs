@@ -36,6 +36,7 @@ mod secrets;
 mod smtp;
 mod smtp_server;
 mod stats;
+mod trial;
 mod trouble;
 #[cfg(windows)]
 mod windows;
