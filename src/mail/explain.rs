@@ -61,6 +61,7 @@ pub(super) fn explain_deadline(stage: Stage, settings: &MailSettings, took: Dura
     let hint = match (stage, settings.tls) {
         (Stage::Connect, MailTls::StartTls) if settings.port == 465 => "; port 465 needs MAIL_TLS=tls",
         (Stage::Lookup, _) => "; check the network and MAIL_HOST",
+        (Stage::Token, _) => "; check that the network lets this machine out to MAIL_AUTHORITY",
         (Stage::Connect, _) => {
             "; check MAIL_HOST and MAIL_PORT, and that the network lets this machine out to that port"
         }

@@ -148,6 +148,7 @@ impl SmtpServer {
                     let closer = stream.try_clone();
                     let session = Session {
                         stream: Stream::Plain(stream),
+                        ahead: Vec::new(),
                         shared: &shared,
                         options: &options,
                         login: None,
@@ -237,14 +238,12 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    fn read_byte(&mut self) -> io::Result<u8> {
-        let mut byte = [0];
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read_exact(&mut byte)?,
-            Self::Tls(stream) => stream.read_exact(&mut byte)?,
-            Self::Gone => return Err(io::ErrorKind::NotConnected.into()),
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
-        Ok(byte[0])
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -258,6 +257,8 @@ impl Stream {
 
 struct Session<'a> {
     stream: Stream,
+    /// What has been read and not looked at, from its end to its beginning.
+    ahead: Vec<u8>,
     shared: &'a Shared,
     options: &'a Options,
     login: Option<String>,
@@ -406,7 +407,7 @@ impl Session<'_> {
         }
         let mut data = Vec::new();
         while !data.ends_with(b"\r\n.\r\n") {
-            data.push(self.stream.read_byte()?);
+            data.push(self.read_byte()?);
         }
         let (from, to) = (self.from.take().unwrap_or_default(), std::mem::take(&mut self.to));
         if self.fault(Step::Message)? {
@@ -447,7 +448,7 @@ impl Session<'_> {
                 return Ok(false);
             }
             // Until the client, or the end of the test, closes the connection.
-            Fault::Stall => while self.stream.read_byte().is_ok() {},
+            Fault::Stall => while self.read_byte().is_ok() {},
             Fault::Endless => {
                 let line = format!("250-{}", "and so on ".repeat(40));
                 while self.say(&line).is_ok() {}
@@ -466,6 +467,15 @@ impl Session<'_> {
         if reply.starts_with("421") { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
+    fn read_byte(&mut self) -> io::Result<u8> {
+        if self.ahead.is_empty() {
+            let mut buffer = [0; 8192];
+            let count = self.stream.read(&mut buffer)?;
+            self.ahead.extend(buffer[..count].iter().rev());
+        }
+        self.ahead.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
     fn say(&mut self, line: &str) -> io::Result<()> {
         self.stream.write(format!("{line}\r\n").as_bytes())
     }
@@ -473,7 +483,7 @@ impl Session<'_> {
     fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
-            line.push(self.stream.read_byte()?);
+            line.push(self.read_byte()?);
         }
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let protected = if self.stream.is_tls() { "TLS " } else { "" };
