@@ -313,7 +313,7 @@ pub(super) struct MailTestArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Option<String>,
 
-    /// Who gets it [default: the sender]
+    /// Who gets it [default: the login]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) to: Option<lettre::Address>,
 }
