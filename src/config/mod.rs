@@ -32,6 +32,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use dotenv::everyone_may_read;
 pub use environment::Environment;
 pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;

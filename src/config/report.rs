@@ -118,7 +118,9 @@ impl std::error::Error for Report<'_> {}
 impl Diagnostic for Report<'_> {
     fn severity(&self) -> Option<Severity> {
         Some(match self.problem.kind {
-            ProblemKind::UnknownKey | ProblemKind::DuplicateKey | ProblemKind::Suspicious => Severity::Warning,
+            ProblemKind::UnknownKey | ProblemKind::DuplicateKey | ProblemKind::Suspicious | ProblemKind::Exposed => {
+                Severity::Warning
+            }
             _ => Severity::Error,
         })
     }

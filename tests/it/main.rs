@@ -32,8 +32,10 @@ mod recovery;
 mod retries;
 mod run;
 mod secrets;
+mod sign_in;
 mod smtp_server;
 mod stats;
+mod token_server;
 mod trouble;
 #[cfg(windows)]
 mod windows;
