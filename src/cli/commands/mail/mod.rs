@@ -1,8 +1,9 @@
 //! `runner mail …`: one verb, one file.
 
 mod flush;
-mod status;
 mod login;
+mod status;
+mod test;
 mod verbs;
 
 pub(in crate::cli) use verbs::mail;
