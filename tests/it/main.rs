@@ -33,5 +33,7 @@ mod secrets;
 mod smtp_server;
 mod stats;
 mod trouble;
+mod web;
+mod web_server;
 #[cfg(windows)]
 mod windows;
