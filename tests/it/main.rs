@@ -43,5 +43,7 @@ mod stats;
 mod token_server;
 mod trial;
 mod trouble;
+mod web;
+mod web_server;
 #[cfg(windows)]
 mod windows;
