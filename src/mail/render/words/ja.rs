@@ -88,7 +88,7 @@ impl Phrases for Japanese {
 
     fn list(&self, members: &[String], more: usize) -> String {
         let members = members.join("、");
-        if more == 0 { members } else { format!("{members} ほか{more}件") }
+        if more == 0 { members } else { format!("{members}、ほか{more}件") }
     }
 
     fn headline(&self, headline: &Headline) -> String {
@@ -159,9 +159,9 @@ impl Phrases for Japanese {
             Wanted::WorthALook { list, warnings: true } => {
                 format!("念のためご確認ください：{list}。下記の警告もご確認ください。")
             }
-            Wanted::LookAt { list, not_run: 0 } => format!("{list} をご確認ください。"),
+            Wanted::LookAt { list, not_run: 0 } => format!("{list}をご確認ください。"),
             Wanted::LookAt { list, not_run } => {
-                format!("{list} をご確認ください。このため{not_run}件のスクリプトは実行されませんでした。")
+                format!("{list}をご確認ください。このため{not_run}件のスクリプトは実行されませんでした。")
             }
             Wanted::CheckAndResume { name, end, run } => {
                 format!("{name} がどこまで進んだか（{end}）をご確認のうえ、`runner resume {run}` で再開してください。")
