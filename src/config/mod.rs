@@ -15,6 +15,7 @@ mod interpreter;
 mod keys;
 mod layers;
 mod load;
+mod mail;
 mod names;
 mod node;
 mod parse;

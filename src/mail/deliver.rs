@@ -9,9 +9,10 @@ use super::eml_folder::write_whole;
 use super::message::host_label;
 use super::render::one_line;
 use super::{
-    EmlFolder, FinishedMessage, MailSettings, RenderContext, SmtpTransport, Transport, finish, is_due, render,
+    Addressing, EmlFolder, FinishedMessage, MailSettings, RenderContext, SmtpTransport, Transport, finish, is_due,
+    render,
 };
-use crate::model::{EmailStrategy, MailState, RunReport};
+use crate::model::{EmailStrategy, MailOptions, MailState, RunReport};
 
 /// The file in the run's folder that keeps the finished message.
 pub const KEPT_MAIL: &str = "mail.eml";
@@ -93,7 +94,9 @@ fn deliver_by(
         return failed("the mail has no sender; set MAIL_FROM".to_owned());
     };
     let rendered = render(report, delivery.strategy, delivery.context);
-    let message = match finish(report, &rendered, &from, delivery.recipients, SystemTime::now()) {
+    let options = MailOptions::default();
+    let addressing = Addressing { from: &from, recipients: delivery.recipients, options: &options, conversation: None };
+    let message = match finish(report, &rendered, &addressing, &[], SystemTime::now()) {
         Ok(message) => message,
         Err(error) => return failed(format!("the mail could not be made: {}", chain(&error))),
     };

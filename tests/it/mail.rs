@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use mail_parser::{MessageParser, MimeHeaders};
 use project_runner::mail::{
-    Delivery, DeliveryFailure, KEPT_MAIL, MailMode, MailSettings, MailTls, RenderContext, SignIn, SmtpTransport, Stage,
-    Transport, deliver, finish, render,
+    Addressing, Delivery, DeliveryFailure, KEPT_MAIL, MailMode, MailSettings, MailTls, RenderContext, SignIn,
+    SmtpTransport, Stage, Transport, deliver, finish, render,
 };
 use project_runner::model::{
-    EmailStrategy, MailState, Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage,
+    EmailStrategy, MailOptions, MailState, Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage,
 };
 
 use crate::harness::under_wine;
@@ -106,7 +106,10 @@ fn failure(settings: MailSettings, deadline: Duration) -> (DeliveryFailure, Stag
     let report = report(folder.path());
     let rendered = render(&report, EmailStrategy::All, &RenderContext::default());
     let recipients = EVERYBODY.map(str::to_owned);
-    let message = finish(&report, &rendered, &settings.from, &recipients, std::time::SystemTime::now()).unwrap();
+    let options = MailOptions::default();
+    let addressing =
+        Addressing { from: &settings.from, recipients: &recipients, options: &options, conversation: None };
+    let message = finish(&report, &rendered, &addressing, &[], std::time::SystemTime::now()).unwrap();
     let error = SmtpTransport::new(settings).send(&message, deadline).unwrap_err();
     (error.failure, error.stage, error.to_string())
 }

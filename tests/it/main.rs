@@ -23,6 +23,7 @@ mod history;
 mod leaks;
 mod library;
 mod mail;
+mod message;
 mod overlap;
 mod python;
 mod recovery;
@@ -32,5 +33,7 @@ mod secrets;
 mod smtp_server;
 mod stats;
 mod trouble;
+mod web;
+mod web_server;
 #[cfg(windows)]
 mod windows;

@@ -154,7 +154,7 @@ impl Drop for SmtpServer {
     }
 }
 
-fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
+pub(crate) fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();

@@ -15,5 +15,5 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use clean::one_line;
+pub(crate) use clean::{lines, one_line, tail};
 pub use view::{RenderContext, Rendered, render};
