@@ -90,6 +90,7 @@ pub mod event;
 pub mod exec;
 pub mod mail;
 pub mod model;
+pub mod outbox;
 pub mod plan;
 pub mod runner;
 pub mod sink;

@@ -1,5 +1,6 @@
 //! Writing to the terminal: one place that knows of colours, of closed pipes and of the progress bars in between.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -24,12 +25,14 @@ pub(super) struct Output {
     pub(super) color: bool,
     bars: MultiProgress,
     lock: Mutex<()>,
+    told: Mutex<HashSet<String>>,
 }
 
 impl Output {
     pub(super) fn of_process() -> Self {
         let color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-        Self { terminal: io::stderr().is_terminal(), color, bars: MultiProgress::new(), lock: Mutex::new(()) }
+        let (bars, lock, told) = (MultiProgress::new(), Mutex::new(()), Mutex::default());
+        Self { terminal: io::stderr().is_terminal(), color, bars, lock, told }
     }
 
     /// The progress bars, which are drawn on standard error.
@@ -55,6 +58,13 @@ impl Output {
         self.between_bars(|| {
             let _ = writeln!(anstream::stderr().lock(), "{text}");
         });
+    }
+
+    /// Writes a line to standard error, unless it has been written already: what several projects share is told once.
+    pub(super) fn error_once(&self, text: String) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+            self.error(text);
+        }
     }
 
     /// Writes bytes to standard output as they are.

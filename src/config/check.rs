@@ -1,21 +1,18 @@
 //! From merged layers to a project: every value is read strictly, and everything that is wrong is noted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::str::FromStr;
 
-use lettre::Address;
-use lettre::message::Mailbox;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::{
-    EmailStrategy, Language, LogRotation, MailOptions, OutputPolicy, Project, parse_duration, parse_size,
-};
+use crate::model::{EmailStrategy, Language, LogRotation, OutputPolicy, Project, parse_duration, parse_size};
 
 use super::checker::Checker;
+use super::environment::Environment;
 use super::keys::{self, KEYS};
+use super::mail;
 use super::names;
-use super::node::{Entry, Node, Table, Value, index_path, key_path, quoted};
+use super::node::{Entry, Node, Table, Value, key_path, quoted};
 use super::policies;
 use super::problem::{Problem, ProblemKind};
 use super::scripts::{self, CheckedScript};
@@ -46,7 +43,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
     let strategy = table
         .get("email_strategy")
         .and_then(|entry| checker.word(&entry.node, "email_strategy", &EmailStrategy::NAMES));
-    let recipients = table.get("recipients").and_then(|entry| recipients(checker, &entry.node, strategy));
+    let recipients = table.get("recipients").and_then(|entry| mail::recipients(checker, &entry.node, strategy));
     let include_traceback =
         table.get("include_traceback").and_then(|entry| checker.boolean(&entry.node, "include_traceback"));
     let logs_backup_count =
@@ -65,6 +62,10 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
     };
     let overlap = optional(table, "overlap").and_then(|entry| policies::overlap(checker, &entry.node));
     let locks = optional(table, "locks").and_then(|entry| policies::locks(checker, &entry.node));
+    let language =
+        optional(table, "language").and_then(|entry| checker.word(&entry.node, "language", &Language::NAMES));
+    let variable = |name: &str| variable(reader.lookup.environment, &frame.dotenv, name);
+    let mail = optional(table, "mail").map(|entry| mail::options(checker, &entry.node, &variable));
     if !checker.problems.is_empty() {
         return None;
     }
@@ -74,8 +75,8 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         scripts: scripts.into_iter().map(CheckedScript::finish).collect::<Option<_>>()?,
         recipients: recipients?,
         email_strategy: strategy?,
-        language: Language::default(),
-        mail: MailOptions::default(),
+        language: language.unwrap_or_default(),
+        mail: mail.unwrap_or_default(),
         include_traceback: include_traceback?,
         logs_backup_count: logs_backup_count?,
         log_filename: log_filename?,
@@ -86,6 +87,13 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         dotenv: frame.dotenv,
         profile: frame.profile.map(str::to_owned),
     })
+}
+
+/// The value of a variable: the environment wins over `.env`, and an empty value is no value.
+fn variable(environment: &Environment, dotenv: &BTreeMap<String, SecretString>, name: &str) -> Option<String> {
+    let set = environment.get(name).map(|value| value.to_string_lossy().into_owned());
+    let from_dotenv = || dotenv.get(name).map(|value| value.expose_secret().to_owned());
+    set.filter(|value| !value.is_empty()).or_else(from_dotenv)
 }
 
 /// An optional key; `null` is as good as none.
@@ -124,69 +132,6 @@ fn missing_keys(checker: &mut Checker, table: &Table, object: Option<&Origin>) {
             let problem = Problem::at(ProblemKind::MissingConfigurationVariable, &brace, key.name, message);
             checker.problem(problem.hint(format!("add {example}")));
         }
-    }
-}
-
-/// Addresses, each once, in the order of the list.
-fn recipients(checker: &mut Checker, node: &Node, strategy: Option<EmailStrategy>) -> Option<Vec<String>> {
-    let path = "recipients";
-    let bad = |node: &Node, path: &str, message: String| {
-        Problem::at(ProblemKind::BadRecipientList, &node.origin, path, message)
-    };
-    let Value::List(items) = &node.value else {
-        let example = match &node.value {
-            Value::Text(text) => {
-                serde_json::json!(text.split([',', ';']).map(str::trim).collect::<Vec<_>>()).to_string()
-            }
-            _ => r#"["you@example.com"]"#.to_owned(),
-        };
-        let message = format!("expected a list of addresses, found {}", node.describe(false));
-        checker.problem(bad(node, path, message).hint(format!("write {example}")));
-        return None;
-    };
-    if items.is_empty() && strategy.is_some_and(|strategy| strategy != EmailStrategy::None) {
-        let hint = "add an address, or set \"email_strategy\": \"none\"";
-        checker.problem(bad(node, path, "the list is empty".to_owned()).hint(hint));
-        return None;
-    }
-    let mut addresses: Vec<String> = Vec::with_capacity(items.len());
-    let mut seen = HashSet::with_capacity(items.len());
-    let mut complete = true;
-    for (index, item) in items.iter().enumerate() {
-        let own_path = index_path(path, index);
-        let text = match &item.value {
-            Value::Text(text) => text.trim(),
-            _ => "",
-        };
-        if !is_address(text) {
-            complete = false;
-            let hint = if text.contains([',', ';']) {
-                "one address an item, as in [\"a@example.com\", \"b@example.com\"]"
-            } else {
-                "as in \"you@example.com\""
-            };
-            let message = format!("expected an address, found {}", item.describe(false));
-            checker.problem(bad(item, &own_path, message).hint(hint));
-        } else if !seen.insert(text.to_lowercase()) {
-            let problem =
-                Problem::at(ProblemKind::Suspicious, &item.origin, &own_path, "the address stands here twice");
-            checker.warnings.push(problem.hint("it gets one mail all the same"));
-        } else {
-            addresses.push(text.to_owned());
-        }
-    }
-    complete.then_some(addresses)
-}
-
-/// `a@b.c`, or `A Name <a@b.c>`. The mail library's reader of the second form passes over what follows an address,
-/// so that its end is looked at here.
-fn is_address(text: &str) -> bool {
-    match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-        Some((_, inner)) => match (Mailbox::from_str(text), Address::from_str(inner)) {
-            (Ok(mailbox), Ok(address)) => mailbox.email == address,
-            _ => false,
-        },
-        None => Address::from_str(text).is_ok(),
     }
 }
 

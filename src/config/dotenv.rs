@@ -9,8 +9,9 @@ use std::io::Read;
 use std::path::Path;
 use std::rc::Rc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::env_vars::looks_secret;
 use super::parse::{decode, read_bytes};
 use super::problem::{Problem, ProblemKind};
 
@@ -25,10 +26,34 @@ pub(super) struct Dotenv {
 /// Reads a file. Lines that are wrong are problems; the others are read all the same.
 pub(super) fn read(file: &Path) -> Dotenv {
     let text = read_bytes(file).and_then(|bytes| decode(file, &bytes).map(str::to_owned));
-    match text {
+    let mut dotenv = match text {
         Ok(text) => parse(file, text),
         Err(problem) => Dotenv { problems: vec![*problem], ..Dotenv::default() },
+    };
+    let is_secret = |(name, value): (&String, &SecretString)| looks_secret(name) && !value.expose_secret().is_empty();
+    if let Some((name, _)) = dotenv.values.iter().find(|entry| is_secret(*entry))
+        && everyone_may_read(file)
+    {
+        let message = format!("every account of this machine may read the file, and {name} is in it");
+        let hint = format!("chmod 600 {}", file.display());
+        dotenv.warnings.push(Problem::of_file(ProblemKind::Exposed, file, message).hint(hint));
     }
+    dotenv
+}
+
+/// Whether every account of the machine may read a file, by its own permissions.
+#[cfg(unix)]
+#[must_use]
+pub fn everyone_may_read(file: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+}
+
+/// Access lists aren't looked at.
+#[cfg(not(unix))]
+#[must_use]
+pub fn everyone_may_read(_file: &Path) -> bool {
+    false
 }
 
 fn parse(file: &Path, mut text: String) -> Dotenv {

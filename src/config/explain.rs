@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::model::shown_address;
+
 use super::keys::{self, KEYS};
 use super::node::{Entry, Table, Value, key_path};
 
@@ -25,14 +27,16 @@ pub(super) fn explain(table: &Table, folder_name: &str) -> Vec<Explained> {
         let entry = table.get(key.name);
         let written = entry.map_or(key.name, |entry| entry.written.as_str());
         match (entry.map(|entry| &entry.node.value), &default) {
-            (_, Json::Object(defaults)) if key.name == "output" => {
+            (_, Json::Object(defaults)) if keys::inner_keys(key.name).is_some() => {
                 let inner = entry.and_then(|entry| match &entry.node.value {
                     Value::Table(inner) => Some(inner),
                     _ => None,
                 });
-                for name in keys::OUTPUT_KEYS {
-                    let default = defaults.get(name).cloned().unwrap_or_default();
-                    rows.push(row(key_path(written, name), inner.and_then(|inner| inner.get(name)), default));
+                for name in keys::inner_keys(key.name).unwrap_or_default() {
+                    let default = defaults.get(*name).cloned().unwrap_or_default();
+                    let mut row = row(key_path(written, name), inner.and_then(|inner| inner.get(name)), default);
+                    hide_addresses(&mut row.value);
+                    rows.push(row);
                 }
             }
             (Some(Value::Table(inner)), _) => {
@@ -60,6 +64,15 @@ fn row(path: String, entry: Option<&Entry>, default: Json) -> Explained {
         Some((entry, _)) => entry.node.to_shown_json(),
     };
     Explained { path, value, origin }
+}
+
+/// Leaves of web addresses what may be shown.
+fn hide_addresses(value: &mut Json) {
+    for (key, value) in value.as_object_mut().into_iter().flatten() {
+        if let (true, Json::String(address)) = (keys::ADDRESS_KEYS.contains(&key.as_str()), value) {
+            *address = shown_address(address);
+        }
+    }
 }
 
 /// A table with aligned columns, a line a value; values are compact JSON.

@@ -29,7 +29,7 @@ const fn optional(name: &'static str) -> Key {
 }
 
 /// All keys of a project.
-pub(super) const KEYS: [Key; 24] = [
+pub(super) const KEYS: [Key; 26] = [
     required("scripts", r#""scripts": ["main.py"]"#),
     required("python_command", r#""python_command": "python""#),
     required("recipients", r#""recipients": ["you@example.com"]"#),
@@ -54,10 +54,12 @@ pub(super) const KEYS: [Key; 24] = [
     optional("output"),
     optional("overlap"),
     optional("locks"),
+    optional("language"),
+    optional("mail"),
 ];
 
 /// Keys whose single value is a text, never a number or a truth value.
-pub(super) const TEXT_KEYS: [&str; 8] = [
+pub(super) const TEXT_KEYS: [&str; 9] = [
     "python_command",
     "email_strategy",
     "env_file",
@@ -66,6 +68,7 @@ pub(super) const TEXT_KEYS: [&str; 8] = [
     "on_leak",
     "log_filename",
     "log_rotation",
+    "language",
 ];
 
 /// Keys of a script beside those that it shares with the project.
@@ -81,6 +84,34 @@ pub(super) const RETRY_ON_KEYS: [&str; 2] = ["exit_codes", "timeout"];
 pub(super) const EXPECT_KEYS: [&str; 5] = ["file", "fresh", "not_empty", "min_rows", "output"];
 /// Keys of `overlap`.
 pub(super) const OVERLAP_KEYS: [&str; 2] = ["allow", "wait"];
+/// Keys of `mail`.
+pub(super) const MAIL_KEYS: [&str; 10] = [
+    "cc",
+    "bcc",
+    "reply_to",
+    "subject_prefix",
+    "attach_output",
+    "conversation",
+    "deadline",
+    "digest_at",
+    "pings",
+    "webhook",
+];
+/// Keys of `mail.pings`.
+pub(super) const PING_KEYS: [&str; 3] = ["start", "success", "failure"];
+/// Keys of `mail.webhook`.
+pub(super) const WEBHOOK_KEYS: [&str; 3] = ["url", "when", "body"];
+/// Keys whose values are web addresses, of which only the host is shown.
+pub(super) const ADDRESS_KEYS: [&str; 4] = ["start", "success", "failure", "url"];
+
+/// The keys of an object of which each has a default of its own.
+pub(super) fn inner_keys(key: &str) -> Option<&'static [&'static str]> {
+    match key {
+        "output" => Some(&OUTPUT_KEYS),
+        "mail" => Some(&MAIL_KEYS),
+        _ => None,
+    }
+}
 
 /// Names that a project may have, synonyms and the ignored `$schema` included.
 pub(super) fn project_names() -> impl Iterator<Item = &'static str> {
@@ -108,6 +139,11 @@ pub(super) fn default_of(key: &str, folder_name: &str) -> Value {
         "log_filename" => json!(folder_name),
         "log_rotation" => json!("3d"),
         "output" => json!({"first": "1MiB", "last": "4MiB", "keep_days": 30, "keep_runs": 20}),
+        "language" => json!("en"),
+        "mail" => json!({
+            "cc": [], "bcc": [], "reply_to": [], "subject_prefix": null, "attach_output": "never", "conversation": true,
+            "deadline": "30s", "digest_at": "07:00", "pings": null, "webhook": null
+        }),
         _ => Value::Null,
     }
 }

@@ -15,6 +15,7 @@ mod interpreter;
 mod keys;
 mod layers;
 mod load;
+mod mail;
 mod names;
 mod node;
 mod parse;
@@ -31,6 +32,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use dotenv::everyone_may_read;
 pub use environment::Environment;
 pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;

@@ -105,6 +105,18 @@ impl Node {
         Self { value, origin: origin.clone() }
     }
 
+    /// The plain JSON of it, as written.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
+            Value::Table(table) => {
+                Json::Object(table.iter().map(|entry| (entry.written.clone(), entry.node.to_json())).collect())
+            }
+            _ => self.to_shown_json(),
+        }
+    }
+
     /// The plain JSON of it, for showing: values of variables whose names suggest a secret are `***`.
     pub(crate) fn to_shown_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;

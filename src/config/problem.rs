@@ -32,6 +32,8 @@ pub enum ProblemKind {
     UnknownProfile,
     /// Something that is probably not meant. A warning.
     Suspicious,
+    /// A file with secrets in it that everybody may read. A warning.
+    Exposed,
 }
 
 impl ProblemKind {

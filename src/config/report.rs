@@ -8,6 +8,7 @@ use miette::{
 };
 
 use super::env_vars::looks_secret;
+use super::keys::ADDRESS_KEYS;
 use super::problem::{Excerpt, Problem, ProblemKind, escape_controls};
 use super::source::Span;
 
@@ -117,7 +118,9 @@ impl std::error::Error for Report<'_> {}
 impl Diagnostic for Report<'_> {
     fn severity(&self) -> Option<Severity> {
         Some(match self.problem.kind {
-            ProblemKind::UnknownKey | ProblemKind::DuplicateKey | ProblemKind::Suspicious => Severity::Warning,
+            ProblemKind::UnknownKey | ProblemKind::DuplicateKey | ProblemKind::Suspicious | ProblemKind::Exposed => {
+                Severity::Warning
+            }
             _ => Severity::Error,
         })
     }
@@ -165,12 +168,18 @@ fn secret_values(text: &str) -> Vec<Span> {
         let name = text.get(start + 1..end).unwrap_or_default();
         let rest = text.get(index..).unwrap_or_default();
         let Some(value) = rest.trim_start().strip_prefix(':').map(str::trim_start) else { continue };
-        if !looks_secret(name) {
+        let is_address = ADDRESS_KEYS.contains(&name);
+        if !is_address && !looks_secret(name) {
             continue;
         }
         let begin = text.len() - value.len();
         let (first, last) = match value.bytes().next() {
-            Some(b'"' | b'\'') => (begin + 1, string_end(bytes, begin)),
+            Some(b'"' | b'\'') => {
+                let end = string_end(bytes, begin);
+                let shown = if is_address { shown_length(text.get(begin + 1..end).unwrap_or_default()) } else { 0 };
+                (begin + 1 + shown, end)
+            }
+            _ if is_address => continue,
             Some(b'{' | b'[') => (begin, begin + value.find('\n').unwrap_or(value.len())),
             _ => (begin, begin + value.find([',', '}', ']', '\n']).unwrap_or(value.len())),
         };
@@ -181,6 +190,15 @@ fn secret_values(text: &str) -> Vec<Span> {
         }
     }
     found
+}
+
+/// How much of a web address is shown: up to its host. It need not be one.
+fn shown_length(address: &str) -> usize {
+    let host = address.find("://").map_or(0, |index| index + 3);
+    let rest = address.get(host..).unwrap_or_default();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // What stands before an `@` is a name and a password.
+    if rest.get(..end).is_some_and(|authority| authority.contains('@')) { host } else { host + end }
 }
 
 /// The byte after the last of the string that begins at `start`, without its closing quote; a string ends with its line.
@@ -242,6 +260,9 @@ mod tests {
             ("{'PASSWORD': 'é'\n", "{'PASSWORD': '**'\n"),
             ("{\"PASSWORD\": hunter2, \"x\": 1", "{\"PASSWORD\": *******, \"x\": 1"),
             ("{\"PASSWORD\": \"hunter2\n}", "{\"PASSWORD\": \"*******\n}"),
+            (r#""url": "https://a.b/hooks/x?y", "x": 1"#, r#""url": "https://a.b**********", "x": 1"#),
+            (r#""start": "https://u:p@a.b/x","#, r#""start": "https://*********","#),
+            (r#""success": "a.b/x", "failure": 3}"#, r#""success": "a.b**", "failure": 3}"#),
             ("\u{1b}[2J\r\n\u{9b}\t", "?[2J\r\n??\t"),
         ] {
             let shown = masked(text);

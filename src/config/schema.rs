@@ -6,6 +6,27 @@ use std::collections::BTreeMap;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+/// Words that are taken in any case, which a list of values couldn't say. Editors suggest the examples.
+macro_rules! words {
+    ($vis:vis $name:ident, $pattern:literal, [$($word:literal),*]) => {
+        $vis struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "anyOf": [{"enum": [$($word),*]}, {"type": "string", "pattern": $pattern}]
+                })
+            }
+        }
+    };
+}
+
+mod mail;
+
 /// The schema of `exec_config.json`, as JSON Schema draft 2020-12.
 #[must_use]
 pub fn schema() -> serde_json::Value {
@@ -30,7 +51,7 @@ struct ProjectFile {
     interpreter: Option<Program>,
     /// Addresses that get the mails; empty only with the strategy `none`.
     recipients: Vec<String>,
-    /// When a mail is sent: after every run, only after a failure, or never.
+    /// When a mail is sent: after every run, only after a failure, never, when something has changed, or once a day.
     email_strategy: Strategy,
     /// Whether a failure's line in the log ends with the traceback.
     include_traceback: bool,
@@ -48,6 +69,10 @@ struct ProjectFile {
     /// Names of locks that the project holds while it runs; projects that share one never run together.
     #[schemars(inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")))]
     locks: Option<Vec<String>>,
+    /// The language of mails: English (`en`, unless set), French, Japanese, Korean.
+    language: Option<mail::Language>,
+    /// How the mails are made up, and which web addresses are told how runs go.
+    mail: Option<mail::Mail>,
     #[schemars(flatten)]
     settings: Settings,
 }
@@ -281,29 +306,10 @@ enum Size {
     Text(String),
 }
 
-/// Words that are taken in any case, which a list of values couldn't say. Editors suggest the examples.
-macro_rules! words {
-    ($name:ident, $pattern:literal, [$($word:literal),*]) => {
-        struct $name;
-
-        impl JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({
-                    "anyOf": [{"enum": [$($word),*]}, {"type": "string", "pattern": $pattern}]
-                })
-            }
-        }
-    };
-}
-
 words!(
     Strategy,
-    "^([aA][lL][lL]|[fF][aA][iI][lL][uU][rR][eE]_[oO][nN][lL][yY]|[nN][oO][nN][eE])$",
-    ["all", "failure_only", "none"]
+    "^([aA][lL][lL]|[fF][aA][iI][lL][uU][rR][eE]_[oO][nN][lL][yY]|[nN][oO][nN][eE]|[cC][hH][aA][nN][gG][eE][sS]|[dD][iI][gG][eE][sS][tT])$",
+    ["all", "failure_only", "none", "changes", "digest"]
 );
 words!(OnLeak, "^([eE][nN][dD]|[lL][eE][aA][vV][eE]|[fF][aA][iI][lL])$", ["end", "leave", "fail"]);
 words!(Backoff, "^([fF][iI][xX][eE][dD]|[eE][xX][pP][oO][nN][eE][nN][tT][iI][aA][lL])$", ["fixed", "exponential"]);
@@ -335,6 +341,9 @@ mod tests {
             ("RetryOn", keys::RETRY_ON_KEYS.to_vec()),
             ("Expectation", keys::EXPECT_KEYS.to_vec()),
             ("OverlapObject", keys::OVERLAP_KEYS.to_vec()),
+            ("Mail", keys::MAIL_KEYS.to_vec()),
+            ("Pings", keys::PING_KEYS.to_vec()),
+            ("Webhook", keys::WEBHOOK_KEYS.to_vec()),
         ] {
             assert_eq!(names(&schema["$defs"][name]), known(keys), "{name}");
         }
@@ -366,6 +375,12 @@ mod tests {
             json!({"expect": {"file": "x", "fresh": true, "not_empty": true, "min_rows": 2}}),
             json!({"expect": [{"output": "^done$"}, {"file": "y", "fresh": "2h", "output": null}]}),
             json!({"expect": [], "overlap": null, "locks": null, "retries": null, "slow_after": null}),
+            json!({"email_strategy": "Changes", "language": "JA", "mail": {}}),
+            json!({"email_strategy": "digest", "language": null, "mail": null}),
+            json!({"mail": {"cc": ["a@example.com"], "bcc": [], "reply_to": null, "subject_prefix": "[x]", "attach_output": true}}),
+            json!({"mail": {"attach_output": "Failure", "conversation": false, "deadline": "1m", "digest_at": "6:30"}}),
+            json!({"mail": {"pings": {"start": "${HC}/start", "success": "https://hc-ping.com/x", "failure": null}}}),
+            json!({"mail": {"webhook": {"url": "http://localhost:1/x", "when": "Changes", "body": {"text": ["{summary}", 1]}}}}),
         ] {
             let file = with(&pair);
             let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
@@ -376,7 +391,7 @@ mod tests {
             json!({"scripts": []}),
             json!({"scripts": [{"name": "x"}]}),
             json!({"scripts": [{"path": "x", "interpreter": null}]}),
-            json!({"email_strategy": "digest"}),
+            json!({"email_strategy": "weekly"}),
             json!({"include_traceback": "yes"}),
             json!({"logs_backup_count": -1}),
             json!({"logs_backup_count": 1.5}),
@@ -399,6 +414,15 @@ mod tests {
             json!({"overlap": {"allow": 0}}),
             json!({"locks": [".hidden"]}),
             json!({"locks": ["a b"]}),
+            json!({"language": "de"}),
+            json!({"mail": {"to": []}}),
+            json!({"mail": {"cc": "a@example.com"}}),
+            json!({"mail": {"digest_at": "25:00"}}),
+            json!({"mail": {"attach_output": "yes"}}),
+            json!({"mail": {"pings": {"start": "hc-ping.com/x"}}}),
+            json!({"mail": {"webhook": {"when": "all"}}}),
+            json!({"mail": {"webhook": {"url": "https://a.example", "when": "digest"}}}),
+            json!({"mail": {"webhook": {"url": "https://a.example", "body": "x"}}}),
             json!({"scripts": [{"path": "x", "overlap": "wait"}]}),
         ] {
             assert!(!validator.is_valid(&with(&pair)), "{pair}");

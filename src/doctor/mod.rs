@@ -7,6 +7,7 @@ mod folder;
 #[cfg(target_os = "linux")]
 mod linux;
 mod machine;
+mod mail;
 mod os;
 mod program;
 mod project;

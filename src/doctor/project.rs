@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{Finding, folder, os, program};
-use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
+use super::{Finding, folder, mail, program};
+use crate::config::{self, ConfigError, Environment, LoadRequest, Problem, ProblemKind};
 use crate::event::{EventKind, RunEvent};
 use crate::exec::{self, Holder, ProjectLock, default_spawner};
-use crate::mail::MailSettings;
-use crate::model::{EmailStrategy, Project, RunId};
+use crate::model::{Project, RunId};
 
-/// Looks at a project. `env` is the environment that it would run in.
-pub async fn examine_project(folder: &Path, profile: Option<&str>, env: &Environment) -> Vec<Finding> {
+/// Looks at a project. `env` is the environment that it would run in, `state_dir` is the state folder, if there can be one.
+pub async fn examine_project(
+    folder: &Path,
+    profile: Option<&str>,
+    env: &Environment,
+    state_dir: Option<&Path>,
+) -> Vec<Finding> {
     match config::load(&LoadRequest { project: folder, profile, env }) {
         Err(error) => wrong_configuration(&error),
         Ok(loaded) => {
@@ -22,7 +26,9 @@ pub async fn examine_project(folder: &Path, profile: Option<&str>, env: &Environ
             let scripts = if count == 1 { "script" } else { "scripts" };
             let found = format!("{} is read ({count} {scripts})", project.root.join("exec_config.json").display());
             let mut findings = vec![Finding::ok("configuration", found)];
-            findings.extend(loaded.warnings.iter().map(|warning| {
+            // Of `.env` there is a finding of its own.
+            let warnings = loaded.warnings.iter().filter(|warning| warning.kind != ProblemKind::Exposed);
+            findings.extend(warnings.map(|warning| {
                 let (found, remedy) = told(warning);
                 Finding::warning("configuration", found, remedy.unwrap_or_else(|| "see the place".to_owned()))
             }));
@@ -30,8 +36,7 @@ pub async fn examine_project(folder: &Path, profile: Option<&str>, env: &Environ
             findings.push(scripts_readable(project));
             findings.extend(working_folders(project));
             findings.extend(logs(project));
-            findings.extend(mail(project, env));
-            findings.extend(dotenv_files(&project.root));
+            findings.extend(mail::examine(project, env, state_dir));
             findings
         }
     }
@@ -184,36 +189,4 @@ fn has_ended(events: &Path) -> bool {
         event.is_ok_and(|event| matches!(event.kind, EventKind::RunFinished { .. }))
     };
     read().map_or(true, |tail| tail.rsplit(|byte| *byte == b'\n').any(is_end))
-}
-
-fn mail(project: &Project, env: &Environment) -> Vec<Finding> {
-    const CHECK: &str = "mail";
-    if project.email_strategy == EmailStrategy::None {
-        return vec![Finding::ok(CHECK, "none is sent (email_strategy is none)")];
-    }
-    let variable = |name: &str| env.get(name).and_then(|value| value.to_str()).map(str::to_owned);
-    let settings = match MailSettings::resolve(&project.dotenv, &variable, &|_| false) {
-        Ok(settings) => {
-            let found = format!("{} signs in to {}:{} (not tried)", settings.login, settings.host, settings.port);
-            Finding::ok(CHECK, found)
-        }
-        Err(error) => {
-            let hint = error.hint();
-            let text = error.to_string();
-            let found = text.strip_suffix(&format!("; {hint}")).map_or_else(|| error.message(), str::to_owned);
-            Finding::wrong(CHECK, found, Some(hint))
-        }
-    };
-    let strategy = project.email_strategy.name();
-    vec![settings, Finding::ok("recipients", format!("{} ({strategy})", project.recipients.join(", ")))]
-}
-
-/// The `.env` files that everybody may read, though they are where passwords stand.
-fn dotenv_files(root: &Path) -> Vec<Finding> {
-    let open = |file: PathBuf| {
-        let found = format!("{} can be read by every account of this machine", file.display());
-        os::readable_by_everyone(&file)
-            .then(|| Finding::warning(".env", found, format!("chmod 600 {}", file.display())))
-    };
-    config::dotenv_files(root).into_iter().filter_map(open).collect()
 }

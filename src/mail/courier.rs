@@ -9,7 +9,11 @@ use super::{Accepted, DeliveryError};
 
 /// Until when something may go on; may be brought forward by others meanwhile, as at the end of a run.
 #[derive(Debug, Clone)]
-pub struct Deadline(Arc<Mutex<Instant>>);
+pub struct Deadline {
+    shared: Arc<Mutex<Instant>>,
+    /// An earlier one of this clone's own.
+    own: Option<Instant>,
+}
 
 impl Deadline {
     /// So long from now.
@@ -18,13 +22,21 @@ impl Deadline {
         // Too far away to be reckoned is a day: nobody waits so long.
         let now = Instant::now();
         let until = now.checked_add(time).unwrap_or(now + Duration::from_secs(24 * 3600));
-        Self(Arc::new(Mutex::new(until)))
+        Self { shared: Arc::new(Mutex::new(until)), own: None }
     }
 
     /// When it is.
     #[must_use]
     pub fn instant(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let shared = *self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        self.own.map_or(shared, |own| own.min(shared))
+    }
+
+    /// The same for a part of it, which may take at most so long.
+    #[must_use]
+    pub fn for_a_part(&self, time: Duration) -> Self {
+        let own = Instant::now().checked_add(time);
+        Self { shared: Arc::clone(&self.shared), own: own.into_iter().chain(self.own).min() }
     }
 
     /// How much time is left.
@@ -35,7 +47,7 @@ impl Deadline {
 
     /// Brings it forward; never puts it off.
     pub fn bring_forward(&self, time: Duration) {
-        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut until = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sooner) = Instant::now().checked_add(time).filter(|sooner| *sooner < *until) {
             *until = sooner;
         }

@@ -9,9 +9,10 @@ use super::eml_folder::write_whole;
 use super::message::host_label;
 use super::render::one_line;
 use super::{
-    EmlFolder, FinishedMessage, MailSettings, RenderContext, SmtpTransport, Transport, finish, is_due, render,
+    Addressing, Attachment, EmlFolder, FinishedMessage, MailSettings, RenderContext, Rendered, SmtpTransport, Transport,
+    finish, is_due, render,
 };
-use crate::model::{EmailStrategy, MailState, RunReport};
+use crate::model::{EmailStrategy, MailOptions, MailState, RunReport};
 
 /// The file in the run's folder that keeps the finished message.
 pub const KEPT_MAIL: &str = "mail.eml";
@@ -79,6 +80,36 @@ pub fn deliver_with(report: &RunReport, delivery: &Delivery<'_>, transport: &dyn
     deliver_by(report, delivery, transport, |_, reply| MailState::Sent { reply })
 }
 
+/// What else a message about a run is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Details<'a> {
+    /// How the project has its mails made up.
+    pub options: MailOptions,
+    /// The Message-ID that the server gave to the first message of the conversation.
+    pub conversation: Option<&'a str>,
+    /// Files that go with it.
+    pub attachments: &'a [Attachment],
+}
+
+/// Makes the finished message about a run, and what it says.
+///
+/// # Errors
+/// With a sentence, when there is no sender or a recipient is no address.
+pub fn make(
+    report: &RunReport,
+    delivery: &Delivery<'_>,
+    details: &Details<'_>,
+) -> Result<(FinishedMessage, Rendered), String> {
+    let from = delivery.sender(&report.host).ok_or("the mail has no sender; set MAIL_FROM")?;
+    let rendered = render(report, delivery.strategy, delivery.context);
+    let Details { options, conversation, attachments } = details;
+    let addressing = Addressing { from: &from, recipients: delivery.recipients, options, conversation: *conversation };
+    match finish(report, &rendered, &addressing, attachments, SystemTime::now()) {
+        Ok(message) => Ok((message, rendered)),
+        Err(error) => Err(one_line(&format!("the mail could not be made: {}", chain(&error)), 2000)),
+    }
+}
+
 fn deliver_by(
     report: &RunReport,
     delivery: &Delivery<'_>,
@@ -89,13 +120,9 @@ fn deliver_by(
         return MailState::NotDue;
     }
     let failed = |error: String| MailState::Failed { error: one_line(&error, 2000) };
-    let Some(from) = delivery.sender(&report.host) else {
-        return failed("the mail has no sender; set MAIL_FROM".to_owned());
-    };
-    let rendered = render(report, delivery.strategy, delivery.context);
-    let message = match finish(report, &rendered, &from, delivery.recipients, SystemTime::now()) {
-        Ok(message) => message,
-        Err(error) => return failed(format!("the mail could not be made: {}", chain(&error))),
+    let (message, _) = match make(report, delivery, &Details::default()) {
+        Ok(made) => made,
+        Err(error) => return failed(error),
     };
     let kept = report.run_dir.join(KEPT_MAIL);
     let keeping = write_whole(&kept, &message.bytes);

@@ -48,7 +48,7 @@ impl Transport for EmlFolder {
 }
 
 /// Writes a file so that a reader sees all of it or nothing, and a power cut doesn't empty it. Creates its folder.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,16 +1,17 @@
 //! A summary made into a message: bytes that are finished once and then sent, kept and sent again as they are.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use lettre::Message;
 use lettre::address::{Address, AddressError, Envelope};
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use thiserror::Error;
 
 use super::Rendered;
 use super::render::one_line;
-use crate::model::{RunReport, RunStatus};
+use crate::model::{MailOptions, RunReport, RunStatus};
 
 /// Why a message could not be made.
 #[derive(Debug, Error)]
@@ -48,21 +49,47 @@ pub struct FinishedMessage {
     pub file_name: String,
 }
 
-/// Makes the message. `date` goes into its Date header; everything else depends on the report alone, but for the boundary
-/// between its parts.
+/// Who a message is from and for, and to what it belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Addressing<'a> {
+    /// Who it is from.
+    pub from: &'a Mailbox,
+    /// Who it is for, named in `To`.
+    pub recipients: &'a [String],
+    /// Who gets it beside, where answers go, and whether it belongs to a conversation.
+    pub options: &'a MailOptions,
+    /// The Message-ID that the server gave to the conversation's first message, if one was sent and the server told.
+    pub conversation: Option<&'a str>,
+}
+
+/// A file that goes with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name, without a folder.
+    pub name: String,
+    /// Its media type, as in `text/plain; charset=utf-8`.
+    pub media_type: &'static str,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// Makes the message. `date` goes into its Date header; everything else depends on what is given alone, but for the boundary
+/// between its parts. Who is told of in `bcc` stands in the envelope and nowhere else.
 ///
 /// # Errors
 /// When a recipient is no address, or there is none.
 pub fn finish(
     report: &RunReport,
     rendered: &Rendered,
-    from: &Mailbox,
-    recipients: &[String],
+    addressing: &Addressing<'_>,
+    attachments: &[Attachment],
     date: SystemTime,
 ) -> Result<FinishedMessage, MessageError> {
-    let message_id = format!("<{}.{}@{}>", report.run_id, report.started.timestamp_micros(), host_label(&report.host));
+    let Addressing { from, recipients, options, conversation } = *addressing;
+    let host = host_label(&report.host);
+    let message_id = format!("<{}.{}@{host}>", report.run_id, report.started.timestamp_micros());
     let mut builder = Message::builder()
-        .from(from.clone())
+        .from(clean(from.clone()))
         .subject(one_line(&rendered.subject, 200))
         .date(date)
         .message_id(Some(message_id.clone()))
@@ -73,23 +100,102 @@ pub fn finish(
     if report.status == RunStatus::Interrupted || report.failures().next().is_some() {
         builder = builder.raw_header(header("Importance", "high"));
     }
+    if options.conversation {
+        builder = in_conversation(builder, report, &host, conversation)
+            // By this Outlook and Exchange group, whatever a subject begins with.
+            .raw_header(header("Thread-Topic", &one_line(&rendered.subject, 200)));
+    }
     let mut addresses: Vec<Address> = Vec::new();
-    for recipient in recipients {
-        let parsed: Result<Mailbox, _> = recipient.trim().parse();
-        let mailbox = parsed.map_err(|source| MessageError::Recipient { recipient: recipient.clone(), source })?;
-        if !addresses.contains(&mailbox.email) {
-            addresses.push(mailbox.email.clone());
-            builder = builder.to(mailbox);
-        }
+    for mailbox in once_each(recipients, &mut addresses)? {
+        builder = builder.to(mailbox);
+    }
+    for mailbox in once_each(&options.cc, &mut addresses)? {
+        builder = builder.cc(mailbox);
+    }
+    once_each(&options.bcc, &mut addresses)?;
+    for mailbox in once_each(&options.reply_to, &mut Vec::new())? {
+        builder = builder.reply_to(mailbox);
     }
     let build = |source| MessageError::Build { source };
     let envelope = Envelope::new(Some(from.email.clone()), addresses).map_err(|error| match error {
         lettre::error::Error::MissingTo => MessageError::NoRecipients,
         source => build(source),
     })?;
+    // Else it would be made of the headers, of which there may be none.
+    let builder = builder.envelope(envelope.clone());
     let body = MultiPart::alternative_plain_html(rendered.text.clone(), rendered.html.clone());
+    let body = attachments
+        .iter()
+        .fold(None, |mixed: Option<MultiPart>, attachment| {
+            let mixed = mixed.unwrap_or_else(|| MultiPart::mixed().multipart(body.clone()));
+            Some(mixed.singlepart(part(attachment)))
+        })
+        .unwrap_or(body);
     let message = builder.multipart(body).map_err(build)?;
     Ok(FinishedMessage { bytes: message.formatted(), envelope, message_id, file_name: file_name(report) })
+}
+
+/// Puts the message into the project's conversation. An identifier of ours stands first in each, and so holds it together where
+/// servers leave identifiers alone. Exchange replaces ours, so that only the first message's own identifier there is one that
+/// Outlook knows.
+fn in_conversation(builder: MessageBuilder, report: &RunReport, host: &str, first: Option<&str>) -> MessageBuilder {
+    let root = format!("<{}@{host}>", conversation_key(&report.project_dir, report.profile.as_deref()));
+    match first.filter(|id| is_message_id(id)) {
+        Some(first) => builder.in_reply_to(first.to_owned()).references(format!("{root} {first}")),
+        None => builder.references(root),
+    }
+}
+
+/// What tells a project's conversation from all others of its machine: the same as long as its folder and its profile are.
+#[must_use]
+pub fn conversation_key(project_dir: &Path, profile: Option<&str>) -> String {
+    // FNV-1a of 64 bits: the standard library's hashes may change with its version.
+    let bytes = [project_dir.to_string_lossy().as_bytes(), b"\0", profile.unwrap_or_default().as_bytes()].concat();
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("project.{hash:016x}")
+}
+
+/// Whether it is an identifier that may stand in a header (RFC 5322, section 3.6.4), and not too long for a line there.
+fn is_message_id(id: &str) -> bool {
+    let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
+    id.len() <= 250
+        && inner.is_some_and(|id| id.contains('@') && id.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b)))
+}
+
+/// Those of the list that are not among the addresses yet; they are put there.
+fn once_each(list: &[String], addresses: &mut Vec<Address>) -> Result<Vec<Mailbox>, MessageError> {
+    let mut mailboxes = Vec::with_capacity(list.len());
+    for recipient in list {
+        let parsed: Result<Mailbox, _> = recipient.trim().parse();
+        let mailbox = parsed.map_err(|source| MessageError::Recipient { recipient: recipient.clone(), source })?;
+        // No server that anyone uses tells `Ann` from `ann`.
+        let same = |other: &Address| other.to_string().eq_ignore_ascii_case(mailbox.email.as_ref());
+        if !addresses.iter().any(same) {
+            addresses.push(mailbox.email.clone());
+            mailboxes.push(clean(mailbox));
+        }
+    }
+    Ok(mailboxes)
+}
+
+/// The same with a name that is fit for a header.
+fn clean(mailbox: Mailbox) -> Mailbox {
+    let name = mailbox.name.map(|name| one_line(&name, 100)).filter(|name| !name.is_empty());
+    Mailbox { name, ..mailbox }
+}
+
+/// Always in base64: byte for byte what it was, whatever its line ends are.
+fn part(attachment: &Attachment) -> SinglePart {
+    let name = one_line(&attachment.name, 150);
+    let builder = SinglePart::builder().header(ContentDisposition::attachment(&name));
+    let builder = match ContentType::parse(attachment.media_type) {
+        Ok(media_type) => builder.header(media_type),
+        Err(_) => builder,
+    };
+    let encoded = Body::new_with_encoding(attachment.bytes.clone(), ContentTransferEncoding::Base64);
+    builder.body(encoded.unwrap_or_else(Body::new))
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
@@ -132,7 +238,10 @@ mod tests {
         let report = report("P", outcomes);
         let rendered = render(&report, EmailStrategy::All, &RenderContext::default());
         let recipients: Vec<String> = recipients.iter().map(|text| (*text).to_owned()).collect();
-        finish(&report, &rendered, &"r@example.com".parse().unwrap(), &recipients, SystemTime::UNIX_EPOCH)
+        let from = "r@example.com".parse().unwrap();
+        let options = MailOptions::default();
+        let addressing = Addressing { from: &from, recipients: &recipients, options: &options, conversation: None };
+        finish(&report, &rendered, &addressing, &[], SystemTime::UNIX_EPOCH)
     }
 
     #[test]

@@ -1,46 +1,107 @@
 //! Whether a run is worth a mail, and which scripts the mail mentions. Pure.
 
+use chrono::{DateTime, Days, TimeDelta, Utc};
+
 use super::RenderContext;
-use crate::model::{EmailStrategy, Outcome, RunReport, RunStatus, ScriptReport};
+use crate::model::{EmailStrategy, Outcome, PastRun, RunReport, RunStatus, ScriptReport};
+
+/// While nothing changes about a failure, its reader is reminded of it this often.
+const REMINDER: TimeDelta = TimeDelta::hours(24);
 
 /// Whether the strategy wants a mail about this run. A run that was interrupted is no success, so a reader of failures
-/// hears of it even when no script had failed.
+/// hears of it even when no script had failed. Without any known past `changes` does as `failure_only`.
 #[must_use]
-pub fn is_due(strategy: EmailStrategy, report: &RunReport, _context: &RenderContext) -> bool {
+pub fn is_due(strategy: EmailStrategy, report: &RunReport, context: &RenderContext) -> bool {
     match strategy {
-        EmailStrategy::All | EmailStrategy::Digest => true,
-        EmailStrategy::FailureOnly | EmailStrategy::Changes => {
-            report.status == RunStatus::Interrupted || report.failures().next().is_some()
+        EmailStrategy::All => true,
+        EmailStrategy::FailureOnly => is_interrupted(report) || report.failures().next().is_some(),
+        EmailStrategy::Changes => {
+            is_interrupted(report)
+                || report.scripts.iter().any(|script| changed(script, &context.past).is_some())
+                || is_reminder_due(report, &context.past)
         }
+        EmailStrategy::Digest => is_digest_due(report, context),
         EmailStrategy::None => false,
     }
 }
 
-/// The scripts that the mail mentions, failures first, otherwise in running order.
+/// The scripts that the mail mentions, failures first, otherwise in running order. With `changes` also those that
+/// succeed again; a digest tells of all.
 #[must_use]
-pub fn mentioned(strategy: EmailStrategy, report: &RunReport) -> Vec<&ScriptReport> {
-    let failed = |script: &&ScriptReport| script.outcome.as_ref().is_some_and(Outcome::is_failure);
+pub fn mentioned<'a>(strategy: EmailStrategy, report: &'a RunReport, context: &RenderContext) -> Vec<&'a ScriptReport> {
+    let (mut first, mut rest): (Vec<_>, Vec<_>) = report.scripts.iter().partition(|script| has_failed(script));
     match strategy {
-        EmailStrategy::All | EmailStrategy::Digest => {
-            let (mut first, rest): (Vec<_>, Vec<_>) = report.scripts.iter().partition(failed);
-            first.extend(rest);
-            first
-        }
-        EmailStrategy::FailureOnly | EmailStrategy::Changes => report.failures().collect(),
-        EmailStrategy::None => Vec::new(),
+        EmailStrategy::All | EmailStrategy::Digest => {}
+        EmailStrategy::FailureOnly => rest.clear(),
+        EmailStrategy::Changes => rest.retain(|script| changed(script, &context.past) == Some(Change::Recovered)),
+        EmailStrategy::None => return Vec::new(),
     }
+    first.extend(rest);
+    first
+}
+
+fn is_interrupted(report: &RunReport) -> bool {
+    report.status == RunStatus::Interrupted
+}
+
+fn has_failed(script: &ScriptReport) -> bool {
+    script.outcome.as_ref().is_some_and(Outcome::is_failure)
+}
+
+/// What is new about a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Failed,
+    Recovered,
+}
+
+/// What is new about a script, to its earlier runs or to a reader who heard of the last one that was told. The latter
+/// differs where a mail was never made, as when a runner died or the strategy was another.
+fn changed(script: &ScriptReport, past: &[PastRun]) -> Option<Change> {
+    let was_failing =
+        |past: &[PastRun]| past.iter().find_map(|run| run.has_failed(&script.script, &script.name)).unwrap_or(false);
+    let told = past.iter().position(PastRun::is_told).map_or(&[][..], |at| &past[at..]);
+    match (has_failed(script), was_failing(past), was_failing(told)) {
+        (true, before, told) if !(before && told) => Some(Change::Failed),
+        (false, before, told) if (before || told) && script.success() => Some(Change::Recovered),
+        _ => None,
+    }
+}
+
+/// Whether something goes on failing, and the last mail was a day ago.
+fn is_reminder_due(report: &RunReport, past: &[PastRun]) -> bool {
+    let last_told = past.iter().find(|run| run.is_told()).map(PastRun::ended);
+    report.failures().next().is_some() && last_told.is_none_or(|told| end(report) - told >= REMINDER)
+}
+
+/// Whether nobody was told of any run since the time of the day at which the digest is due. Days are the wall clock's, so
+/// that it is due once a day also when clocks are changed.
+fn is_digest_due(report: &RunReport, context: &RenderContext) -> bool {
+    let wall = |time| (context.local_time)(time).naive_local();
+    let now = wall(end(report));
+    let today = now.date().and_time(context.digest_at);
+    let latest = if today > now { today.checked_sub_days(Days::new(1)).unwrap_or(today) } else { today };
+    !context.past.iter().any(|run| run.is_told() && wall(run.ended()) >= latest)
+}
+
+fn end(report: &RunReport) -> DateTime<Utc> {
+    report.finished.unwrap_or(report.started)
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::{FixedOffset, NaiveTime};
+    use proptest::prelude::*;
+
     use super::*;
     use crate::mail::render::samples::{exit, report, skipped, success};
-    use crate::model::EmailStrategy::{All, FailureOnly, None};
+    use crate::model::EmailStrategy::{All, Changes, Digest, FailureOnly, None};
+    use crate::model::MailState;
 
     #[test]
     fn the_strategies_are_as_documented() {
         let interrupted = || Outcome::Interrupted { by: "Ctrl-C".into() };
-        let cases: [(EmailStrategy, Vec<Outcome>, bool, &[usize]); 9] = [
+        let cases: [(EmailStrategy, Vec<Outcome>, bool, &[usize]); 13] = [
             (All, vec![success(), success()], true, &[0, 1]),
             (All, vec![success(), exit(1), success(), exit(2)], true, &[1, 3, 0, 2]),
             (FailureOnly, vec![success(), success()], false, &[]),
@@ -50,11 +111,18 @@ mod tests {
             (None, vec![success()], false, &[]),
             (None, vec![exit(1)], false, &[]),
             (None, vec![interrupted()], false, &[]),
+            // Where nothing is known of the past.
+            (Changes, vec![success(), success()], false, &[]),
+            (Changes, vec![success(), exit(1)], true, &[1]),
+            (Changes, vec![success(), interrupted()], true, &[1]),
+            (Digest, vec![success(), exit(1)], true, &[1, 0]),
         ];
         for (strategy, outcomes, due, names) in cases {
             let report = report("P", outcomes.clone());
-            assert_eq!(is_due(strategy, &report, &RenderContext::default()), due, "{strategy:?} {outcomes:?}");
-            let indices: Vec<usize> = mentioned(strategy, &report).iter().map(|script| script.index).collect();
+            let context = RenderContext::default();
+            assert_eq!(is_due(strategy, &report, &context), due, "{strategy:?} {outcomes:?}");
+            let indices: Vec<usize> =
+                mentioned(strategy, &report, &context).iter().map(|script| script.index).collect();
             assert_eq!(indices, names, "{strategy:?} {outcomes:?}");
         }
     }
@@ -63,7 +131,167 @@ mod tests {
     fn a_run_cut_off_between_two_scripts_is_worth_a_mail() {
         let mut report = report("P", vec![success(), success()]);
         report.status = RunStatus::Interrupted;
-        assert!(is_due(FailureOnly, &report, &RenderContext::default()));
-        assert!(mentioned(FailureOnly, &report).is_empty());
+        for strategy in [FailureOnly, Changes] {
+            assert!(is_due(strategy, &report, &RenderContext::default()));
+            assert!(mentioned(strategy, &report, &RenderContext::default()).is_empty());
+        }
+    }
+
+    fn sent() -> Option<MailState> {
+        Some(MailState::Sent { reply: "250 OK".into() })
+    }
+
+    /// A run that began so many minutes after the first; a letter a script: `s`uccess, `f`ailure, `i`nterrupted, skipped
+    /// (`-`), not selected (a blank).
+    fn run(minutes: i64, ends: &str) -> RunReport {
+        let outcome = |letter| match letter {
+            's' => success(),
+            'f' => exit(1),
+            'i' => Outcome::Interrupted { by: "Ctrl-C".into() },
+            _ => skipped(),
+        };
+        let mut report = report("P", ends.chars().map(outcome).collect());
+        let later = TimeDelta::minutes(minutes);
+        report.started += later;
+        report.finished = report.finished.map(|finished| finished + later);
+        let mut letters = ends.chars();
+        report.scripts.retain(|_| letters.next() != Some(' '));
+        report
+    }
+
+    /// Runs one after the other with a strategy, each mail sent; says which runs had one.
+    fn mails(strategy: EmailStrategy, context: &RenderContext, runs: &[(i64, &str)]) -> Vec<bool> {
+        let mut context = context.clone();
+        let mut due = Vec::new();
+        for (minutes, ends) in runs {
+            let mut report = run(*minutes, ends);
+            due.push(is_due(strategy, &report, &context));
+            report.mail = if due.last() == Some(&true) { sent() } else { Some(MailState::NotDue) };
+            context.past.insert(0, PastRun::from(&report));
+        }
+        due
+    }
+
+    #[test]
+    fn changes_are_told_once() {
+        let (y, n) = (true, false);
+        const DAY: i64 = 24 * 60;
+        let cases: [(&[(i64, &str)], &[bool]); 10] = [
+            (&[(0, "ss"), (60, "sf"), (120, "sf"), (180, "ss"), (240, "ss")], &[n, y, n, y, n]),
+            // A further script, then each of them works again.
+            (&[(0, "sf"), (60, "ff"), (120, "fs"), (180, "fs"), (240, "ss")], &[y, y, y, n, y]),
+            // Once a day while it goes on, counted from the last mail.
+            (&[(0, "f"), (DAY - 60, "f"), (DAY, "f"), (DAY + 60, "f"), (2 * DAY, "f")], &[y, n, y, n, y]),
+            // Another end of the same script is nothing new; being interrupted always is.
+            (&[(0, "s"), (60, "i"), (120, "i"), (180, "s"), (240, "s")], &[n, y, y, y, n]),
+            // What was skipped or not selected is as it was.
+            (&[(0, "fs"), (60, "f-"), (120, " s"), (180, "-s"), (240, "fs")], &[y, n, n, n, n]),
+            (&[(0, "fs"), (60, "- "), (120, "s ")], &[y, n, y]),
+            (&[(0, "fs"), (2 * DAY, " s"), (2 * DAY + 1, "fs")], &[y, n, y]),
+            // A script that is new.
+            (&[(0, "s"), (60, "ss"), (120, "sss"), (180, "sssf")], &[n, n, n, y]),
+            // One that was never tried before.
+            (&[(0, "s-"), (60, "ss"), (120, "s-"), (180, "sf")], &[n, n, n, y]),
+            (&[(0, "s"), (365 * DAY, "s")], &[n, n]),
+        ];
+        for (runs, due) in cases {
+            assert_eq!(mails(Changes, &RenderContext::default(), runs), due, "{runs:?}");
+        }
+    }
+
+    #[test]
+    fn who_was_told_nothing_is_told_at_the_next_occasion() {
+        let past = |runs: &[(i64, &str, Option<MailState>)]| {
+            let mut past: Vec<PastRun> = Vec::new();
+            for (minutes, ends, mail) in runs {
+                past.insert(0, PastRun { mail: mail.clone(), ..PastRun::from(&run(*minutes, ends)) });
+            }
+            RenderContext { past, ..RenderContext::default() }
+        };
+        // A run that died before it had a mail.
+        let context = past(&[(0, "s", sent()), (60, "f", Option::None)]);
+        assert!(is_due(Changes, &run(120, "f"), &context));
+        // Failures were told, successes not, since another strategy was set.
+        let context = past(&[(0, "f", sent()), (60, "s", Some(MailState::NotDue))]);
+        assert!(is_due(Changes, &run(120, "s"), &context));
+        for told in [
+            MailState::Written { file: "x".into() },
+            MailState::Queued { error: Option::None },
+            MailState::Held { error: String::new() },
+            MailState::Kept { error: String::new() },
+            MailState::Failed { error: String::new() },
+        ] {
+            let context = past(&[(0, "f", Some(told.clone()))]);
+            assert!(!is_due(Changes, &run(120, "f"), &context), "{told:?} waits or is shown; a second mail is no help");
+        }
+    }
+
+    #[test]
+    fn a_reader_of_changes_hears_of_what_works_again() {
+        let mut past = run(0, "ffs");
+        past.mail = sent();
+        let context = RenderContext { past: vec![PastRun::from(&past)], ..RenderContext::default() };
+        let report = run(60, "sfs");
+        let indices: Vec<usize> = mentioned(Changes, &report, &context).iter().map(|script| script.index).collect();
+        assert_eq!(indices, [1, 0]);
+    }
+
+    #[test]
+    fn a_digest_goes_out_once_a_day() {
+        // The first run ends at 08:52 in London, 09:52 in Paris.
+        let paris = |time: DateTime<Utc>| time.with_timezone(&FixedOffset::east_opt(3600).unwrap());
+        let at = |hour, minute| RenderContext {
+            digest_at: NaiveTime::from_hms_opt(hour, minute, 0).unwrap(),
+            local_time: paris,
+            ..RenderContext::default()
+        };
+        let (y, n) = (true, false);
+        const HOUR: i64 = 60;
+        let every_six_hours =
+            [(0, "s"), (6 * HOUR, "f"), (12 * HOUR, "s"), (18 * HOUR, "s"), (24 * HOUR, "s"), (30 * HOUR, "s")];
+        assert_eq!(mails(Digest, &at(7, 0), &every_six_hours), [y, n, n, n, y, n]);
+        assert_eq!(mails(Digest, &at(9, 53), &every_six_hours), [y, y, n, n, n, y]);
+        assert_eq!(mails(Digest, &at(0, 0), &every_six_hours), [y, n, n, y, n, n]);
+        assert_eq!(mails(Digest, &at(7, 0), &[(0, "s"), (90 * 24 * HOUR, "s")]), [y, y]);
+    }
+
+    #[test]
+    fn a_digest_counts_from_the_end_of_the_runs() {
+        // From before seven until after it: its mail is that day's.
+        let mut night = run(-3 * 60, "s");
+        night.finished = Some(night.started + TimeDelta::hours(2));
+        night.mail = sent();
+        let context = RenderContext {
+            past: vec![PastRun::from(&night)],
+            local_time: |time| time.fixed_offset(),
+            ..RenderContext::default()
+        };
+        assert!(!is_due(Digest, &run(0, "s"), &context));
+    }
+
+    proptest! {
+        /// Successes alone are never told, whatever came before them, but for the one after a failure.
+        #[test]
+        fn changes_are_quiet_while_all_is_well(ends in prop::collection::vec("[sfi -]{3}", 1..12), step in 1i64..2000) {
+            let mut runs: Vec<(i64, &str)> = (0i64..).zip(&ends).map(|(n, ends)| (n * step, ends.as_str())).collect();
+            let last = runs.last().unwrap().0;
+            runs.extend([(last + step, "sss"), (last + 2 * step, "sss"), (last + 900 * step, "sss")]);
+            let due = mails(Changes, &RenderContext::default(), &runs);
+            prop_assert_eq!(&due[due.len() - 2..], [false, false]);
+        }
+
+        /// Whatever fails, its reader hears of it within a day and the time between two runs.
+        #[test]
+        fn a_failure_is_not_forgotten(ends in prop::collection::vec("[sf]{2}", 1..30), step in 1i64..2000) {
+            let runs: Vec<(i64, &str)> = (0i64..).zip(&ends).map(|(n, ends)| (n * step, ends.as_str())).collect();
+            let due = mails(Changes, &RenderContext::default(), &runs);
+            let mut told = -1_000_000;
+            for ((minutes, ends), due) in runs.iter().zip(due) {
+                if due {
+                    told = *minutes;
+                }
+                prop_assert!(!ends.contains('f') || minutes - told < 24 * 60);
+            }
+        }
     }
 }

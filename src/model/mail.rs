@@ -170,3 +170,18 @@ pub struct Webhook {
     /// What is sent, with placeholders; a text in the usual form unless set.
     pub body: Option<serde_json::Value>,
 }
+
+/// What stands for something in the texts of a webhook's body, between braces.
+pub const WEBHOOK_PLACEHOLDERS: [&str; 11] = [
+    "project",
+    "status",
+    "verdict",
+    "summary",
+    "run_id",
+    "host",
+    "duration",
+    "failed",
+    "exit_code",
+    "last_lines",
+    "profile",
+];

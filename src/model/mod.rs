@@ -13,14 +13,18 @@ mod policy;
 mod project;
 mod report;
 mod size;
+mod web_address;
 
 pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_timeout, usual};
 pub use clock::{Clock, SystemClock};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
-pub use mail::{AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, Webhook};
+pub use mail::{
+    AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, WEBHOOK_PLACEHOLDERS, Webhook,
+};
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
-pub use past::{PastRun, PastScript};
+pub(crate) use past::end_of;
+pub use past::{PAST_RUNS, PAST_WORDS, PastRun, PastScript, Streak, streak};
 pub use policy::{
     Backoff, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryOn,
     RetryPolicy,
@@ -31,3 +35,4 @@ pub use report::{
     RunReport, ScriptReport, Usage, Usual,
 };
 pub use size::{InvalidSize, format_size, parse_size};
+pub use web_address::{InvalidAddress, is_readable_on_the_way, resolve_address, shown_address};

@@ -1,93 +1,288 @@
-//! The run's mail: how it will go out, and its delivery.
+//! What goes out about a run: its mail, and what watchdogs and chats are told. How it goes out is `posting`'s.
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use lettre::message::Mailbox;
 
 use super::locking::state_dir;
 use super::options::{History, MailDelivery};
-use crate::exec::Cancel;
-use crate::mail::{self, Delivery, MailMode, MailSettings, MailSettingsError, RenderContext, Tokens};
-use crate::model::{EmailStrategy, MailState, Project, RunReport};
+use crate::mail::{
+    self, AttachedOutput, Delivery, Details, EmlFolder, FinishedMessage, MailMode, MailSettingsError, RenderContext,
+    Rendered, Transport, WebSlot,
+};
+use crate::model::{EmailStrategy, MailState, PAST_RUNS, PastRun, Project, RunId, RunReport};
+use crate::outbox::{self, Couriers, SmtpCouriers};
+use crate::sink::{HistoryWriter, When};
+use crate::store::{self, NewEntry, OutboxKind};
 
-/// How long the mail may take once the run was interrupted.
-const LAST_MAIL: Duration = Duration::from_secs(5);
+/// How many past runs are read from their folders, when the database is of no use.
+const FOLDERS: u32 = 100;
 
 /// How a project's mails go out.
 pub(super) struct Mailing {
     pub(super) mode: MailMode,
+    /// Whether anything may be sent at all, so that web addresses are called too.
+    pub(super) sends: bool,
     sender: Option<Mailbox>,
+    pub(super) couriers: Arc<dyn Couriers>,
+}
+
+/// What goes out about a run that is over.
+pub(super) struct Prepared {
+    pub(super) mail: Mail,
+    /// What goes by way of the outbox, the mail among it.
+    pub(super) entries: Vec<NewEntry>,
+    /// What could not be done as it was asked for.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A run's mail.
+pub(super) enum Mail {
+    /// There is none, or it can't be made.
+    None(MailState),
+    /// It is written to a folder.
+    Folder(PathBuf, Box<FinishedMessage>),
+    /// It is among the entries.
+    Entry,
 }
 
 impl Mailing {
     /// Checked before anything is run.
     pub(super) fn of(project: &Project, delivery: &MailDelivery, history: &History) -> Result<Self, MailSettingsError> {
-        let tokens = state_dir(history).ok().map(Tokens::new);
-        let stored = |settings: &MailSettings| tokens.as_ref().is_some_and(|tokens| tokens.is_stored(settings));
+        let couriers = SmtpCouriers::new(state_dir(history).ok());
         let mode = match delivery {
             MailDelivery::Off => MailMode::Off,
             MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
             MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-            MailDelivery::Send => {
-                MailMode::Smtp(Box::new(MailSettings::resolve(&project.dotenv, &environment, &stored)?))
-            }
+            MailDelivery::Send => MailMode::Smtp(Box::new(couriers.settings(project)?)),
         };
-        Ok(Self { mode, sender: mail::configured_sender(&project.dotenv, &environment) })
+        let sender = mail::configured_sender(&project.dotenv, &|name| std::env::var(name).ok());
+        Ok(Self { mode, sends: *delivery == MailDelivery::Send, sender, couriers: Arc::new(couriers) })
     }
 
-    /// Whether there is something to deliver about the run.
-    pub(super) fn is_due(&self, project: &Project, report: &RunReport) -> bool {
-        mail::is_due(project.email_strategy, report, &RenderContext::default()) && !matches!(self.mode, MailMode::Off)
+    /// Whether anything of this project's can go out over the network.
+    pub(super) fn may_send(&self, project: &Project) -> bool {
+        let options = &project.mail;
+        let calls = options.webhook.is_some() || WebSlot::ALL.iter().any(|slot| slot.address(options).is_some());
+        self.sends && (matches!(self.mode, MailMode::Smtp(_)) || calls)
     }
 
-    /// Delivers the mail. To a server on a thread of its own, so that whoever interrupts doesn't have to wait for a slow one.
-    pub(super) async fn deliver(&self, project: &Project, report: &RunReport, cancel: &Cancel) -> MailState {
-        let Project { email_strategy: strategy, recipients, .. } = project;
-        if !mail::is_due(*strategy, report, &RenderContext::default()) || !matches!(self.mode, MailMode::Smtp(_)) {
-            return deliver_now(report, *strategy, self.sender.clone(), recipients, &self.mode);
+    /// Makes what is due about a run. The past is read only where it counts.
+    pub(super) fn prepare(&self, project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> Prepared {
+        let context = self.context(project, report, history);
+        let mut prepared = Prepared { mail: Mail::None(MailState::NotDue), entries: Vec::new(), warnings: Vec::new() };
+        let mut rendered = None;
+        if mail::is_due(project.email_strategy, report, &context) {
+            (prepared.mail, rendered) = self.mail(project, report, &context, history, &mut prepared);
         }
-        let kept = report.run_dir.join(mail::KEPT_MAIL);
-        let (report, strategy, recipients) = (report.clone(), *strategy, recipients.clone());
-        let (from, mode) = (self.sender.clone(), self.mode.clone());
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let work = move || {
-            let _ = sender.send(deliver_now(&report, strategy, from, &recipients, &mode));
+        if self.sends {
+            prepared.entries.extend(calls(project, report, &context, rendered));
+        }
+        prepared
+    }
+
+    fn mail(
+        &self,
+        project: &Project,
+        report: &RunReport,
+        context: &RenderContext,
+        history: Option<&HistoryWriter>,
+        prepared: &mut Prepared,
+    ) -> (Mail, Option<Rendered>) {
+        if matches!(self.mode, MailMode::Off) {
+            return (Mail::None(MailState::Off), None);
+        }
+        let key = mail::conversation_key(&project.root, project.profile.as_deref());
+        let key = project.mail.conversation.then_some(key);
+        let root = key.clone().and_then(|key| conversation_root(history, key));
+        let AttachedOutput { attachments, left_out } = mail::attached_output(report, project.mail.attach_output);
+        prepared.warnings.extend(left_out);
+        let delivery = Delivery {
+            strategy: project.email_strategy,
+            from: self.sender.clone(),
+            recipients: &project.recipients,
+            mode: &self.mode,
+            context,
+            deadline: project.mail.deadline,
         };
-        if let Err(error) = std::thread::Builder::new().name("mail".into()).spawn(work) {
-            return MailState::Failed { error: format!("no thread to send it on: {error}") };
-        }
-        let given_up = async {
-            cancel.cancelled().await;
-            tokio::select! {
-                () = cancel.killed() => {}
-                () = tokio::time::sleep(LAST_MAIL) => {}
-            }
+        let options = project.mail.clone();
+        let details = Details { options, conversation: root.as_deref(), attachments: &attachments };
+        let (message, rendered) = match mail::make(report, &delivery, &details) {
+            Ok(made) => made,
+            Err(error) => return (Mail::None(MailState::Failed { error }), None),
         };
-        tokio::select! {
-            biased;
-            mail = receiver => mail.unwrap_or_else(|_| MailState::Failed { error: "the thread that sent it broke off".into() }),
-            () = given_up => {
-                let error = format!("interrupted while it was being sent; the message is kept in {}", kept.display());
-                MailState::Failed { error }
-            }
+        if let MailMode::Folder(folder) = &self.mode {
+            return (Mail::Folder(folder.clone(), Box::new(message)), Some(rendered));
         }
+        prepared.entries.push(NewEntry {
+            subject: rendered.subject.clone(),
+            from: message.envelope.from().map(ToString::to_string),
+            recipients: message.envelope.to().iter().map(ToString::to_string).collect(),
+            message: message.bytes,
+            conversation: key,
+            ..blank(OutboxKind::Mail, None, report)
+        });
+        (Mail::Entry, Some(rendered))
+    }
+
+    fn context(&self, project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> RenderContext {
+        let context = RenderContext::of(project, Vec::new());
+        let counts = |strategy| match strategy {
+            EmailStrategy::None => false,
+            EmailStrategy::All | EmailStrategy::FailureOnly => mail::is_due(strategy, report, &context),
+            EmailStrategy::Changes | EmailStrategy::Digest => true,
+        };
+        let of_mail = !matches!(self.mode, MailMode::Off) && counts(project.email_strategy);
+        let of_chat = self.sends && project.mail.webhook.as_ref().is_some_and(|webhook| counts(webhook.when));
+        if !of_mail && !of_chat {
+            return context;
+        }
+        RenderContext { past: past(project, report.started, history), ..context }
     }
 }
 
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// The call that tells of a run's start, if the project wants one.
+pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir: &std::path::Path) -> Option<NewEntry> {
+    project.mail.pings.start.as_ref()?;
+    Some(NewEntry {
+        kind: OutboxKind::Ping,
+        slot: Some(WebSlot::Start.name().to_owned()),
+        run_id: run_id.clone(),
+        project_dir: project.root.clone(),
+        profile: project.profile.clone(),
+        run_dir: run_dir.to_owned(),
+        subject: format!("{}: started", project.name),
+        from: None,
+        recipients: Vec::new(),
+        message: mail::start_body(&project.name, run_id, host).into_bytes(),
+        conversation: None,
+        queued_at: Utc::now(),
+        settled: true,
+    })
 }
 
-fn deliver_now(
+/// What web addresses are told of a run's end. `rendered` is what the mail says, if there is one.
+fn calls(
+    project: &Project,
     report: &RunReport,
-    strategy: EmailStrategy,
-    from: Option<Mailbox>,
-    recipients: &[String],
-    mode: &MailMode,
-) -> MailState {
-    let context = RenderContext::default();
-    mail::deliver(
-        report,
-        &Delivery { strategy, from, recipients, mode, context: &context, deadline: Delivery::DEADLINE },
-    )
+    context: &RenderContext,
+    rendered: Option<Rendered>,
+) -> Vec<NewEntry> {
+    let options = &project.mail;
+    let end = WebSlot::of_end(report);
+    let ping = end.address(options).is_some();
+    let webhook = options.webhook.as_ref().filter(|webhook| mail::is_due(webhook.when, report, context));
+    if !ping && webhook.is_none() {
+        return Vec::new();
+    }
+    let rendered = rendered.unwrap_or_else(|| mail::render(report, EmailStrategy::All, context));
+    let entry = |kind, slot: WebSlot, body: String| NewEntry {
+        subject: format!("{}: {}", report.project, report.status.name()),
+        message: body.into_bytes(),
+        settled: true,
+        ..blank(kind, Some(slot.name().to_owned()), report)
+    };
+    let ping = ping.then(|| entry(OutboxKind::Ping, end, mail::ping_body(report, &rendered)));
+    let webhook = webhook.map(|webhook| {
+        let body = mail::webhook_body(webhook, report, &rendered).to_string();
+        entry(OutboxKind::Webhook, WebSlot::Webhook, body)
+    });
+    ping.into_iter().chain(webhook).collect()
+}
+
+fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry {
+    NewEntry {
+        kind,
+        slot,
+        run_id: report.run_id.clone(),
+        project_dir: report.project_dir.clone(),
+        profile: report.profile.clone(),
+        run_dir: report.run_dir.clone(),
+        subject: String::new(),
+        from: None,
+        recipients: Vec::new(),
+        message: Vec::new(),
+        conversation: None,
+        queued_at: Utc::now(),
+        settled: false,
+    }
+}
+
+fn past(project: &Project, before: DateTime<Utc>, history: Option<&HistoryWriter>) -> Vec<PastRun> {
+    let (root, profile) = (project.root.clone(), project.profile.clone());
+    let answer = history.map(|history| {
+        let read = async move |store: &mut store::Store| {
+            store.past_runs(&root, profile.as_deref(), before, PAST_RUNS).await
+        };
+        history.ask(When::Now, read).recv()
+    });
+    match answer {
+        Some(Ok(Ok(past))) => past,
+        _ => store::past_runs_in_folders(&project.root, project.profile.as_deref(), before, FOLDERS),
+    }
+}
+
+fn conversation_root(history: Option<&HistoryWriter>, key: String) -> Option<String> {
+    let answer = history?.ask(When::Now, async move |store| store.conversation_root(&key).await);
+    answer.recv().ok()?.ok()?
+}
+
+/// Whether a mail about the run would be due, if mails were sent.
+pub(super) fn is_due(project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> bool {
+    let context = RenderContext::of(project, past(project, report.started, history));
+    mail::is_due(project.email_strategy, report, &context)
+}
+
+/// Writes a mail to a folder, and beside the run's events.
+pub(super) fn write(report: &RunReport, folder: PathBuf, message: &FinishedMessage) -> MailState {
+    let kept = std::fs::write(report.run_dir.join(mail::KEPT_MAIL), &message.bytes);
+    if let Err(error) = kept {
+        tracing::warn!("cannot keep the mail in {}: {error}", report.run_dir.display());
+    }
+    let folder = EmlFolder::new(folder);
+    match folder.send(message, std::time::Duration::MAX) {
+        Ok(_) => MailState::Written { file: folder.file_for(message) },
+        Err(error) => MailState::Failed { error: error.to_string() },
+    }
+}
+
+/// Marks that a run has recorded what has become of its mail so far; returns what has become of it since.
+pub(super) fn settle(history: Option<&HistoryWriter>, run_id: &RunId, recorded: &MailState) -> Option<MailState> {
+    use MailState::{Failed, Held, Queued, Sent};
+    if !matches!(recorded, Queued { .. } | Held { .. } | Sent { .. } | Failed { .. }) {
+        return None;
+    }
+    let run_id = run_id.clone();
+    let settled = history?.ask(When::Recorded, async move |store| {
+        let row = store.settle(&run_id).await?;
+        store.make_durable()?;
+        Ok(row)
+    });
+    let row = settled.recv().ok()?.ok()??;
+    Some(outbox::mail_state(&row)).filter(|mail| row.state.is_final() && mail.name() != recorded.name())
+}
+
+/// What the outbox knows of a run's mail.
+pub(super) fn known(history: Option<&HistoryWriter>, run_id: &RunId) -> Option<MailState> {
+    let run_id = run_id.clone();
+    let answer = history?.ask(When::Now, async move |store| store.mail_about(&run_id).await);
+    answer.recv().ok()?.ok()?.map(|row| outbox::mail_state(&row))
+}
+
+/// That a mail is not delivered yet, or never will be, as a warning of its run.
+pub(super) fn warning(mail: &MailState, report: &RunReport) -> Option<String> {
+    let folder = report.run_dir.display();
+    Some(match mail {
+        MailState::Failed { error } => {
+            format!("the mail was not sent: {error}; it is kept in {}", report.run_dir.join(mail::KEPT_MAIL).display())
+        }
+        MailState::Queued { error: Some(error) } => {
+            format!("the mail waits to be sent: {error}; the next run or `runner mail flush` tries again")
+        }
+        MailState::Held { error } => format!("the mail is held: {error}; `runner mail status` shows what waits"),
+        MailState::Kept { error } => format!("the mail waits in {folder}: {error}"),
+        _ => return None,
+    })
 }

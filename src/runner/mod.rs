@@ -9,6 +9,7 @@ mod locking;
 mod mailing;
 mod options;
 mod pace;
+mod posting;
 mod recorder;
 mod recording;
 mod recovery;

@@ -67,8 +67,13 @@ fn mask(masker: &Masker, kind: &mut EventKind) {
 }
 
 pub(super) fn mask_mail(masker: &Masker, mail: &mut MailState) {
-    if let MailState::Failed { error: text } | MailState::Sent { reply: text } = mail {
-        mask_text(masker, text);
+    match mail {
+        MailState::Failed { error: text }
+        | MailState::Held { error: text }
+        | MailState::Kept { error: text }
+        | MailState::Queued { error: Some(text) }
+        | MailState::Sent { reply: text } => mask_text(masker, text),
+        _ => {}
     }
 }
 

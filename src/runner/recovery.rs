@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 
-use super::mailing::Mailing;
+use super::mailing::{self, Mailing};
 use super::options::{History, MailDelivery, Notice, RunOptions, Tell};
 use super::recorder;
 use super::recording::{RecordError, Recorded, Recording};
 use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
 use crate::exec::{self, DeadRun, Masker, ProjectLock, RecoveryLock};
-use crate::mail;
 use crate::model::{MailState, Project, RunId, RunReport};
 use crate::plan::{self, Selection};
 use crate::sink::{EventsFile, HistoryWriter};
@@ -149,24 +148,34 @@ impl Recovery<'_> {
         let _ = read_events(&events, |event| {
             history.as_mut().map(|history| history.on_event(&event));
         });
-        if report.mail.is_some() {
-            return true;
-        }
-        if self.part == Part::Record {
+        if self.part == Part::Record && report.mail.is_none() {
             return false;
         }
-        let Some(mail) = self.mail(dead, &report).await else { return false };
-        if let MailState::Failed { error } = &mail {
-            self.trouble(&format!("the mail about run {run_id} was not sent: {error}"));
-        }
-        let event = RunEvent::now(EventKind::Mail { mail });
-        history.as_mut().map(|history| history.on_event(&event));
-        let written = EventsFile::open(&report.run_dir).and_then(|mut file| {
-            file.on_event(&event)?;
-            file.sync()
-        });
-        if let Err(error) = written {
-            self.trouble(&error.sentence());
+        let mut tell = |mail: MailState| {
+            if let Some(warning) = mailing::warning(&mail, &report) {
+                self.trouble(&format!("run {run_id}: {warning}"));
+            }
+            let event = RunEvent::now(EventKind::Mail { mail });
+            history.as_mut().map(|history| history.on_event(&event));
+            let written = EventsFile::open(&report.run_dir).and_then(|mut file| {
+                file.on_event(&event)?;
+                file.sync()
+            });
+            if let Err(error) = written {
+                self.trouble(&error.sentence());
+            }
+        };
+        let mail = match &report.mail {
+            Some(mail) => mail.clone(),
+            None => {
+                let Some(mail) = self.mail(dead, &report).await else { return false };
+                tell(mail.clone());
+                mail
+            }
+        };
+        // It may have died before it could say that it has recorded this much.
+        if let Some(later) = mailing::settle(self.history, run_id, &mail) {
+            tell(later);
         }
         // Also if nobody will know of it: better than a mail each time.
         true
@@ -174,6 +183,9 @@ impl Recovery<'_> {
 
     /// What becomes of the run's mail; `None` if that stays open until the next time.
     async fn mail(&self, dead: &DeadRun, report: &RunReport) -> Option<MailState> {
+        if let Some(mail) = mailing::known(self.history, &report.run_id) {
+            return Some(mail);
+        }
         let project = match self.recording.project_of(report) {
             Ok(project) => project,
             Err(why) => return self.later(report, &format!("the project can't be loaded: {why}")),
@@ -184,17 +196,15 @@ impl Recovery<'_> {
                 MailDelivery::Folder(folder.clone())
             }
             // Whoever wants no mail now has not said that nobody wants this one.
-            (MailDelivery::Off, MailDelivery::Send)
-                if mail::is_due(project.email_strategy, report, &mail::RenderContext::default()) =>
-            {
-                return None;
-            }
+            (MailDelivery::Off, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
             (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };
         match Mailing::of(&project, &delivery, &self.options.history) {
             Ok(mailing) => {
-                let mut mail = mailing.deliver(&project, report, &self.options.cancel).await;
+                let prepared = mailing.prepare(&project, report, self.history);
+                let posted = mailing.post(prepared, &project, report, self.history, &self.options.cancel).await;
+                let mut mail = posted.mail;
                 let plan = plan::build(&project, &Selection::default(), std::env::vars_os());
                 if let Some(masker) = plan.ok().and_then(|plan| Masker::new(plan.secrets.forms()).ok().flatten()) {
                     recorder::mask_mail(&masker, &mut mail);

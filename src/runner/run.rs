@@ -9,16 +9,17 @@ use chrono::{DateTime, Utc};
 
 use super::files;
 use super::locking::{self, Locks};
-use super::mailing::Mailing;
+use super::mailing::{self, Mail, Mailing};
 use super::options::{History, RunError, RunOptions, RunOutput, Tell};
 use super::pace::Paces;
+use super::posting::Postman;
 use super::recorder::Recorder;
 use super::recovery::Part;
 use super::script::micros;
 use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
 use crate::exec::{self, Buffers, Cancel, Masker};
-use crate::model::{Clock, MailState, Project, RunId, RunStatus, SkipReason, SystemClock};
+use crate::model::{Clock, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
@@ -134,6 +135,8 @@ impl Run<'_> {
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history, sinks)?;
         self.paces.ask(history, self.project, self.plan);
+        let of = (&self.run_id, self.host.as_str(), self.run_dir.as_path());
+        let postman = Postman::start(&self.mailing, self.project, history, of);
         recorder.record(self.started(options));
         troubles.into_iter().for_each(|why| recorder.warn(why));
         let mut buffers = Buffers::default();
@@ -159,7 +162,7 @@ impl Run<'_> {
         let (files, trouble) = files::collect(&self.files_dir);
         trouble.into_iter().for_each(|why| recorder.warn(why));
         recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files });
-        self.after(&mut recorder, history, &options.cancel).await;
+        self.after(&mut recorder, history, postman, &options.cancel).await;
         let report = recorder.fold.into_report();
         report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
     }
@@ -214,25 +217,40 @@ impl Run<'_> {
     }
 
     /// What comes after the scripts: the run's end is made safe, the mail goes out, old run folders are swept.
-    async fn after(&self, recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>, cancel: &Cancel) {
-        let Some(report) = recorder.fold.report() else { return };
-        if self.mailing.is_due(self.project, report) {
-            // Delivery may take its time; what is known must not wait for it.
-            commit(recorder, history);
+    async fn after(
+        &self,
+        recorder: &mut Recorder<'_>,
+        history: Option<&HistoryWriter>,
+        postman: Option<Postman>,
+        cancel: &Cancel,
+    ) {
+        if let Some(postman) = &postman {
+            postman.hurry(self.project.mail.deadline);
         }
         let Some(report) = recorder.fold.report() else { return };
-        let mail = self.mailing.deliver(self.project, report, cancel).await;
-        let failed = match &mail {
-            MailState::Failed { error } => Some(format!("the mail was not sent: {error}")),
-            _ => None,
-        };
-        recorder.record(EventKind::Mail { mail });
-        failed.into_iter().for_each(|message| recorder.warn(message));
+        let mut prepared = self.mailing.prepare(self.project, report, history);
+        if matches!(prepared.mail, Mail::Folder(..)) {
+            // Writing may take its time; what is known must not wait for it.
+            commit(recorder, history);
+        }
+        std::mem::take(&mut prepared.warnings).into_iter().for_each(|why| recorder.warn(why));
+        let Some(report) = recorder.fold.report() else { return };
+        let posted = self.mailing.post(prepared, self.project, report, history, cancel).await;
+        let warning = mailing::warning(&posted.mail, report);
+        recorder.record(EventKind::Mail { mail: posted.mail.clone() });
+        match mailing::settle(history, &self.run_id, &posted.mail) {
+            Some(mail) => recorder.record(EventKind::Mail { mail }),
+            None => warning.into_iter().for_each(|why| recorder.warn(why)),
+        }
+        posted.warnings.into_iter().for_each(|why| recorder.warn(why));
         let now = SystemClock.now().into();
         for error in sink::sweep(&self.project.runs_dir(), &self.project.output, now, &self.run_id).errors {
             recorder.warn(format!("{error}: {}", error.source));
         }
         commit(recorder, history);
+        if let Some(postman) = postman {
+            postman.join(cancel).await;
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvErr
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::RunId;
 use crate::store::{Baselines, Batch, Durability, OpenOptions, Store, StoreError};
@@ -49,12 +51,24 @@ pub struct HistorySink {
     run_id: Option<RunId>,
 }
 
-#[derive(Debug)]
 enum Message {
     Rows(Box<Batch>),
     Baselines { project_dir: PathBuf, scripts: Vec<String>, reply: Sender<Baselines> },
+    Ask(When, Question),
     Finish(SyncSender<Result<(), String>>),
     End,
+}
+
+/// Gets the open database, or why there is none, and answers to whoever asked.
+type Question = Box<dyn FnOnce(&Runtime, Result<&mut Store, String>) + Send>;
+
+/// When something is asked of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At once.
+    Now,
+    /// When what the sinks got so far is committed.
+    Recorded,
 }
 
 impl HistoryWriter {
@@ -98,6 +112,27 @@ impl HistoryWriter {
         if let Some(sender) = &self.sender {
             let project_dir = project_dir.to_owned();
             let _ = sender.send(Message::Baselines { project_dir, scripts, reply });
+        }
+        self.wake();
+        answer
+    }
+
+    /// Asks the database something, or has it keep something, over the connection that is open. The answer comes as soon as
+    /// that can be done; an error is a sentence. Nothing comes if there is no thread.
+    #[must_use]
+    pub fn ask<T: Send + 'static>(
+        &self,
+        when: When,
+        question: impl AsyncFnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Receiver<Result<T, String>> {
+        let (reply, answer) = channel();
+        if let Some(sender) = &self.sender {
+            let ask = move |runtime: &Runtime, store: Result<&mut Store, String>| {
+                let told = store.and_then(|store| runtime.block_on(question(store)).map_err(|error| error.sentence()));
+                // Whoever asked may be gone.
+                let _ = reply.send(told);
+            };
+            let _ = sender.send(Message::Ask(when, Box::new(ask)));
         }
         self.wake();
         answer
@@ -163,7 +198,7 @@ impl EventSink for HistorySink {
 fn refuse(receiver: &Receiver<Message>, why: &str) {
     for message in receiver {
         match message {
-            Message::Rows(_) | Message::Baselines { .. } => {}
+            Message::Rows(_) | Message::Baselines { .. } | Message::Ask(..) => {}
             Message::Finish(reply) => drop(reply.send(Err(why.to_owned()))),
             Message::End => break,
         }
@@ -200,7 +235,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(mut self, runtime: &tokio::runtime::Runtime, receiver: &Receiver<Message>, at_end: AtEnd) {
+    fn work(mut self, runtime: &Runtime, receiver: &Receiver<Message>, at_end: AtEnd) {
         let mut commit_at: Option<Instant> = None;
         loop {
             match next(receiver, commit_at) {
@@ -218,6 +253,22 @@ impl Worker {
                 }
                 Ok(Message::Baselines { project_dir, scripts, reply }) => {
                     runtime.block_on(self.baselines(&project_dir, &scripts, &reply));
+                }
+                Ok(Message::Ask(when, question)) => {
+                    let ready = if when == When::Recorded {
+                        commit_at = None;
+                        runtime.block_on(self.commit(Durability::Process))
+                    } else {
+                        runtime.block_on(self.open()).map_err(|error| {
+                            self.note(&error);
+                            error.sentence()
+                        })
+                    };
+                    let store = ready.and_then(|()| match (&mut self.store, &self.broken) {
+                        (Some(store), None) => Ok(store),
+                        (_, broken) => Err(broken.clone().unwrap_or_default()),
+                    });
+                    question(runtime, store);
                 }
                 Ok(Message::Finish(reply)) => {
                     commit_at = None;

@@ -10,7 +10,7 @@ mod log;
 mod retention;
 
 pub use events_file::EventsFile;
-pub use history::{AtEnd, HistorySink, HistoryWriter};
+pub use history::{AtEnd, HistorySink, HistoryWriter, When};
 pub use json::JsonSink;
 pub use log::{LogLine, LogSink, parse_line};
 pub use retention::{SweepError, Swept, sweep, which_to_delete};

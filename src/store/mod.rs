@@ -13,8 +13,11 @@ mod inspect;
 mod known;
 mod location;
 mod open;
+mod outbox;
+mod past;
 mod query;
 mod schema;
+mod senders;
 mod write;
 
 #[cfg(test)]
@@ -33,6 +36,9 @@ pub(crate) use known::remember_project;
 pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
+pub use outbox::{NewEntry, OutboxKind, OutboxRow, OutboxState, RefusedRecipient, Tried};
+pub use past::past_runs_in_folders;
 pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};
 pub use schema::SCHEMA_VERSION;
+pub use senders::{Hold, HoldKind};
 pub use write::Durability;

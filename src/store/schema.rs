@@ -137,6 +137,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_open ON outbox (next_at) WHERE state IN ('queued', 'sending', 'held');
 CREATE INDEX outbox_by_run ON outbox (run_id);
 CREATE INDEX outbox_ended ON outbox (account, ended_at) WHERE state = 'sent';
+CREATE INDEX kept_mails ON runs (started) WHERE mail_state = 'kept';
 CREATE TABLE holds (
     sender TEXT NOT NULL PRIMARY KEY,
     kind TEXT NOT NULL,

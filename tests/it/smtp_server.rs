@@ -221,7 +221,7 @@ pub(crate) fn issue(name: &str) -> (String, rcgen::Certificate, KeyPair) {
     (ca, certificate, key)
 }
 
-fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
+pub(crate) fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
     let (ca, certificate, key) = issue(name);
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -93,7 +93,11 @@ pub(super) fn problems(error: &ConfigError, output: &Output) {
 pub(super) fn warnings(warnings: &[Problem], output: &Output) {
     for warning in warnings {
         let plain = warning.plain();
-        output.error(if output.terminal { format!("{} {plain}", styled(output::WARNING, "warning:")) } else { plain });
+        output.error_once(if output.terminal {
+            format!("{} {plain}", styled(output::WARNING, "warning:"))
+        } else {
+            plain
+        });
     }
 }
 

@@ -27,7 +27,7 @@ pub(in crate::cli) fn doctor(args: &DoctorArgs, state: &StateDir, output: &Outpu
         let findings = doctor::examine_machine(&machine).await;
         worst = worst.max(show(&findings, None, args.json, output));
         for project in projects(&args.projects) {
-            let findings = doctor::examine_project(&project, args.profile.as_deref(), &env).await;
+            let findings = doctor::examine_project(&project, args.profile.as_deref(), &env, state.path()).await;
             worst = worst.max(show(&findings, Some(&name_of(&project)), args.json, output));
         }
     });

@@ -15,6 +15,9 @@ fn all_keys() -> Vec<&'static str> {
         &keys::RETRY_ON_KEYS,
         &keys::EXPECT_KEYS,
         &keys::OVERLAP_KEYS,
+        &keys::MAIL_KEYS,
+        &keys::PING_KEYS,
+        &keys::WEBHOOK_KEYS,
         &["PASSWORD"],
     ];
     keys::project_names().chain(keys::script_names()).chain(inner.concat()).collect()

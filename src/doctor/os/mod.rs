@@ -6,9 +6,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(super) use unix::{is_network_share, open_files, readable_by_everyone, room, zone_name};
+pub(super) use unix::{is_network_share, open_files, room, zone_name};
 #[cfg(windows)]
-pub(super) use windows::{is_network_share, open_files, readable_by_everyone, room, zone_name};
+pub(super) use windows::{is_network_share, open_files, room, zone_name};
 
 /// Room on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Unix, by rustix: nothing here is unsafe.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Room;
@@ -40,11 +39,6 @@ pub(in crate::doctor) fn is_network_share(_folder: &Path) -> bool {
 /// How many files this process may have open; none if there is no limit.
 pub(in crate::doctor) fn open_files() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
-}
-
-/// Whether every account of the machine may read a file.
-pub(in crate::doctor) fn readable_by_everyone(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
 }
 
 /// The name of the machine's time zone, as far as it left word.

@@ -47,11 +47,6 @@ pub(in crate::doctor) fn open_files() -> Option<u64> {
     None
 }
 
-/// Access lists aren't looked at.
-pub(in crate::doctor) fn readable_by_everyone(_file: &Path) -> bool {
-    false
-}
-
 /// The system's name isn't one that other systems know.
 pub(in crate::doctor) fn zone_name() -> Option<String> {
     None

@@ -2,14 +2,18 @@
 //! the run's events at any time. Knows nothing of senders, servers or files.
 
 mod clean;
+mod digest;
+mod facts;
+mod history;
 mod page;
 mod verdict;
 mod view;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use clean::one_line;
+pub(crate) use clean::{lines, one_line, tail};
 pub use view::{RenderContext, Rendered, render};

@@ -101,3 +101,96 @@ fn the_password_is_never_shown() {
     assert!(text.contains("PASSWORD_MAIL") && !text.contains("s3cret"), "{text}");
     assert!(!problem(&[("MAIL_PORT", "x")]).contains("s3cret"));
 }
+
+/// With an application of one's own.
+const OAUTH: [(&str, &str); 2] = [("LOGIN_MAIL", "runs@example.com"), ("MAIL_CLIENT_ID", "client-1")];
+
+fn resolve_with(values: &[(&str, &str)], stored: bool) -> MailSettings {
+    let dotenv = values.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect();
+    MailSettings::resolve(&dotenv, &|_| None, &|settings| {
+        assert!(matches!(settings.sign_in, SignIn::Delegated { .. }), "{settings:?}");
+        stored
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_secret_comes_before_a_stored_token_and_that_before_a_password() {
+    let all =
+        [&OAUTH[..], &[("PASSWORD_MAIL", "s3cret"), ("MAIL_TENANT_ID", "t"), ("MAIL_CLIENT_SECRET", "c")]].concat();
+    for stored in [false, true] {
+        let SignIn::App { tenant, client_id, client_secret } = resolve_with(&all, stored).sign_in else { panic!() };
+        assert_eq!((tenant.as_str(), client_id.as_str(), client_secret.expose_secret()), ("t", "client-1", "c"));
+    }
+    let without_secret = &all[..3];
+    assert!(matches!(resolve_with(without_secret, true).sign_in, SignIn::Delegated { .. }));
+    assert!(matches!(resolve_with(without_secret, false).sign_in, SignIn::Password(_)));
+    // Somebody has yet to sign in.
+    let SignIn::Delegated { tenant, .. } = resolve_with(&OAUTH, false).sign_in else { panic!() };
+    assert_eq!(tenant, "common");
+    let named = [&OAUTH[..], &[("MAIL_TENANT_ID", "consumers")]].concat();
+    let SignIn::Delegated { tenant, .. } = resolve_with(&named, true).sign_in else { panic!() };
+    assert_eq!(tenant, "consumers");
+    // Whoever signs in is asked for only where it decides something.
+    assert_eq!(password(&resolve_with(&SIGN_IN, false)), "s3cret-pass");
+}
+
+#[test]
+fn what_a_secret_needs_beside_it_is_named() {
+    let missing = |values: &[(&str, &str)]| resolve(values, &[]).unwrap_err().to_string();
+    let text = missing(&[("LOGIN_MAIL", "a@b.c"), ("MAIL_CLIENT_SECRET", "s3cret")]);
+    assert!(text.starts_with("MissingEnvironmentVariable: MAIL_CLIENT_ID and MAIL_TENANT_ID are not set"), "{text}");
+    let text = missing(&[&OAUTH[..], &[("MAIL_CLIENT_SECRET", "s3cret")]].concat());
+    assert!(text.starts_with("MissingEnvironmentVariable: MAIL_TENANT_ID is not set"), "{text}");
+    let text = missing(&OAUTH[1..]);
+    assert!(text.starts_with("MissingEnvironmentVariable: LOGIN_MAIL is not set"), "{text}");
+    let text = missing(&SIGN_IN[..1]);
+    assert!(
+        text.starts_with("MissingEnvironmentVariable: PASSWORD_MAIL is not set") && text.contains("OAuth"),
+        "{text}"
+    );
+}
+
+#[test]
+fn tokens_are_asked_for_where_nobody_listens() {
+    let authority = |value| resolve(&[&SIGN_IN[..], &[("MAIL_AUTHORITY", value)]].concat(), &[]).map(|it| it.authority);
+    assert_eq!(resolve(&SIGN_IN, &[]).unwrap().authority, "https://login.microsoftonline.com");
+    for (given, expected) in [
+        ("https://login.example.com/", "https://login.example.com"),
+        ("https://example.com:8443/oauth//", "https://example.com:8443/oauth"),
+        ("http://127.0.0.1:4000", "http://127.0.0.1:4000"),
+        ("http://[::1]:4000/", "http://[::1]:4000"),
+        ("http://localhost", "http://localhost"),
+    ] {
+        assert_eq!(authority(given).unwrap(), expected);
+    }
+    for given in [
+        "login.example.com",
+        "http://login.example.com",
+        "ftp://x",
+        "https://",
+        "https://a b",
+        "https://u:p@x",
+        "https://x/?a",
+    ] {
+        let text = authority(given).unwrap_err().to_string();
+        assert!(text.contains("MAIL_AUTHORITY"), "{given}: {text}");
+    }
+    assert!(authority("http://login.example.com").unwrap_err().to_string().contains("in the clear"));
+    assert!(problem(&[("MAIL_TENANT_ID", "a/../b")]).contains("MAIL_TENANT_ID"));
+}
+
+#[test]
+fn microsofts_servers_get_what_they_take_a_minute() {
+    let rate = |extra: &[(&str, &str)]| resolve(&[&SIGN_IN[..], extra].concat(), &[]).unwrap().rate;
+    assert_eq!(rate(&[]), Some(30));
+    assert_eq!(rate(&[("MAIL_HOST", "smtp-mail.Outlook.com")]), Some(30));
+    assert_eq!(rate(&[("MAIL_HOST", "mail.example.com")]), None);
+    assert_eq!(rate(&[("MAIL_HOST", "notoutlook.com")]), None);
+    for (value, expected) in [("12", Some(12)), ("0", None), ("None", None)] {
+        assert_eq!(rate(&[("MAIL_RATE", value)]), expected);
+    }
+    for value in ["-1", "many", "1.5"] {
+        assert!(problem(&[("MAIL_RATE", value)]).contains("MAIL_RATE"), "{value}");
+    }
+}

@@ -7,4 +7,5 @@ mod stuffed;
 mod transport;
 
 pub use courier::{SmtpCourier, Transcript};
+pub(crate) use transport::NoTokens;
 pub use transport::SmtpTransport;

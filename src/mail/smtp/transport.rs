@@ -33,8 +33,9 @@ impl Transport for SmtpTransport {
     }
 }
 
+/// Where nobody could have signed in.
 #[derive(Debug)]
-struct NoTokens;
+pub(crate) struct NoTokens;
 
 impl TokenSource for NoTokens {
     fn token(&self, settings: &MailSettings, _renew: bool) -> Result<SecretString, DeliveryError> {

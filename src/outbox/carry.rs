@@ -1,0 +1,79 @@
+//! How an entry leaves: by a courier to a mail server, or as a call of a web address.
+
+use std::sync::Arc;
+
+use lettre::Address;
+use lettre::address::Envelope;
+
+use super::post::Couriers;
+use crate::mail::{
+    self, Accepted, Courier, Deadline, DeliveryError, DeliveryFailure, MailSettings, Outgoing, Stage, WebRequest, WebSlot,
+};
+use crate::model::Project;
+use crate::store::{NewEntry, OutboxKind};
+
+/// Takes entries of one sender to where they should go.
+pub(super) enum Carrier {
+    Mail(Box<dyn Courier>),
+    Web(Arc<Project>, WebSlot),
+}
+
+impl Carrier {
+    /// Delivers one entry; see [`Courier::send`].
+    pub(super) fn send(
+        &mut self,
+        from: Option<&str>,
+        recipients: &[String],
+        bytes: Vec<u8>,
+        deadline: &Deadline,
+        handing_over: &mut dyn FnMut(),
+    ) -> Result<Accepted, DeliveryError> {
+        match self {
+            Self::Mail(courier) => {
+                let envelope = envelope(from, recipients)
+                    .ok_or_else(|| never("the mail's addresses in the outbox can't be read".to_owned()))?;
+                courier.send(&Outgoing { bytes, envelope }, deadline, handing_over)
+            }
+            Self::Web(project, slot) => {
+                let body = String::from_utf8_lossy(&bytes).into_owned();
+                let variable = |name: &str| std::env::var(name).ok();
+                let request = WebRequest::of(&project.mail, *slot, body, &project.dotenv, &variable)?
+                    .ok_or_else(|| never(format!("the project no longer names an address for `{}`", slot.name())))?;
+                handing_over();
+                mail::call(&request, deadline)
+            }
+        }
+    }
+}
+
+/// Delivers an entry that is in no outbox; returns what the other side said.
+///
+/// # Errors
+/// When that doesn't succeed before the deadline.
+pub fn send_now(
+    entry: &NewEntry,
+    project: &Project,
+    settings: Option<&MailSettings>,
+    couriers: &dyn Couriers,
+    deadline: &Deadline,
+) -> Result<String, DeliveryError> {
+    let slot = entry.slot.as_deref().and_then(WebSlot::from_name);
+    let mut carrier = match (entry.kind, settings, slot) {
+        (OutboxKind::Mail, Some(settings), _) => Carrier::Mail(couriers.courier(settings)),
+        (_, _, Some(slot)) => Carrier::Web(Arc::new(project.clone()), slot),
+        _ => return Err(never("there are no settings to send it with".to_owned())),
+    };
+    let message = entry.message.clone();
+    let accepted = carrier.send(entry.from.as_deref(), &entry.recipients, message, deadline, &mut || ())?;
+    let refused = accepted.refused.iter().map(|one| format!("; refused for {one}")).collect::<String>();
+    Ok(accepted.reply + &refused)
+}
+
+fn never(sentence: String) -> DeliveryError {
+    DeliveryError { failure: DeliveryFailure::Permanent, stage: Stage::Sender, sentence, reply: None }
+}
+
+fn envelope(from: Option<&str>, recipients: &[String]) -> Option<Envelope> {
+    let to = recipients.iter().map(|one| one.parse::<Address>().ok()).collect::<Option<Vec<_>>>()?;
+    Envelope::new(from.and_then(|from| from.parse().ok()), to).ok()
+}

@@ -1,0 +1,87 @@
+//! One message on its way.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use super::carry::Carrier;
+use super::decide;
+use super::drain::Drain;
+use super::sender::Sender;
+use crate::store::{Hold, OutboxRow, StoreError, Tried};
+
+/// How long one message may take when nothing else sets a limit: a large one over a slow line takes minutes.
+const ONE_MESSAGE: Duration = Duration::from_secs(300);
+/// How long one sleeps before looking whether there is still time.
+const NAP: Duration = Duration::from_millis(50);
+
+/// What an attempt at a message means for the others of its sender.
+pub(super) struct Attempt {
+    pub(super) delivered: bool,
+    /// What keeps the sender from sending from now on.
+    pub(super) hold: Option<Hold>,
+    /// Whether the others would have fared the same.
+    pub(super) concerns_all: bool,
+}
+
+impl Drain<'_> {
+    /// Tries to deliver a message, and records what it has come to.
+    pub(super) fn attempt(
+        &mut self,
+        row: &OutboxRow,
+        sender: &Sender,
+        carrier: &mut Carrier,
+        hold: Option<&Hold>,
+        in_a_row: u32,
+    ) -> Result<Attempt, StoreError> {
+        let Sender { fingerprint, account, .. } = sender;
+        self.runtime.block_on(self.store.begin_try(row.id, fingerprint, account))?;
+        let bytes = self.runtime.block_on(self.store.message(row.id))?;
+        let (store, runtime) = (&mut *self.store, self.runtime);
+        let mut handing_over = || {
+            // The message is sent all the same: should this process die now too, it is sent twice without a word.
+            if let Err(error) = runtime.block_on(store.mark_in_doubt(row.id)) {
+                tracing::warn!("{}", error.sentence());
+            }
+        };
+        let deadline = self.deadline.for_a_part(ONE_MESSAGE);
+        let sent = carrier.send(row.from.as_deref(), &row.recipients, bytes, &deadline, &mut handing_over);
+        let (now, random) = (Utc::now(), random());
+        let (tried, hold, delivered, concerns_all): (Tried, _, _, _) = match &sent {
+            Ok(accepted) => (decide::accepted(row, accepted, now, random), None, true, false),
+            Err(error) => {
+                let (tried, hold) = decide::failed(row, error, hold, in_a_row, now, random);
+                (tried, hold, false, decide::concerns_all(error))
+            }
+        };
+        self.end(row, tried)?;
+        let hold = hold.map(|hold| Hold { sender: fingerprint.clone(), ..hold });
+        Ok(Attempt { delivered, hold, concerns_all })
+    }
+
+    /// Waits until the account may send the next message; false if that is after the deadline.
+    pub(super) fn wait_for_rate(&mut self, sender: &Sender) -> Result<bool, StoreError> {
+        while !self.is_over() {
+            let Some(rate) = sender.rate() else { return Ok(true) };
+            let now = Utc::now();
+            let since = now - TimeDelta::minutes(1);
+            let sent = self.runtime.block_on(self.store.sent_since(&sender.account, since))?;
+            let pause = decide::pause_for_rate(rate, &sent, now).to_std().unwrap_or_default();
+            if pause.is_zero() {
+                return Ok(true);
+            }
+            if pause > self.deadline.left() {
+                return Ok(false);
+            }
+            let end = std::time::Instant::now() + pause;
+            while !self.is_over() && std::time::Instant::now() < end {
+                std::thread::sleep(NAP.min(pause));
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Between 0 and 1.
+fn random() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}

@@ -1,0 +1,547 @@
+//! The outbox: finished messages until they are delivered, and for a while after that. What is done with them is decided
+//! elsewhere.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteRow;
+
+use super::batch::micros;
+use super::query::Columns;
+use super::{Store, StoreError};
+use crate::model::{MailState, RunId};
+
+/// Days for which a delivered entry is known, without its message.
+const SENT_DAYS: i64 = 30;
+/// Days for which a failed entry is kept, message and all.
+const FAILED_DAYS: i64 = 90;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxKind {
+    /// A mail.
+    Mail,
+    /// A web address that is told how a run goes.
+    Ping,
+    /// A chat that is told of a run.
+    Webhook,
+}
+
+impl OutboxKind {
+    const ALL: [Self; 3] = [Self::Mail, Self::Ping, Self::Webhook];
+
+    /// The word for it, in the database and for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Ping => "ping",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// How far an entry has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxState {
+    /// It waits to be tried, maybe again.
+    Queued,
+    /// It is being delivered, or whoever did that has died.
+    Sending,
+    /// It waits for somebody to mend what keeps its sender from sending.
+    Held,
+    /// It was delivered.
+    Sent,
+    /// It can't be delivered.
+    Failed,
+}
+
+impl OutboxState {
+    const ALL: [Self; 5] = [Self::Queued, Self::Sending, Self::Held, Self::Sent, Self::Failed];
+
+    /// The word for it, in the database and for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Held => "held",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more happens to it by itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Sent | Self::Failed)
+    }
+}
+
+/// A recipient whom the server refused for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRecipient {
+    /// The address.
+    pub recipient: String,
+    /// What the server said.
+    pub reply: String,
+}
+
+/// An entry that is to be put into the outbox. Of a run there is one of each kind and slot.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// What it is.
+    pub kind: OutboxKind,
+    /// Which of a project's web addresses it goes to.
+    pub slot: Option<String>,
+    /// The run it tells of.
+    pub run_id: RunId,
+    /// The project, by whose settings it is delivered.
+    pub project_dir: PathBuf,
+    /// The profile, likewise.
+    pub profile: Option<String>,
+    /// The run's folder.
+    pub run_dir: PathBuf,
+    /// What people know it by.
+    pub subject: String,
+    /// Who a mail is from, as SMTP is told.
+    pub from: Option<String>,
+    /// Who is to get it, likewise.
+    pub recipients: Vec<String>,
+    /// The finished message.
+    pub message: Vec<u8>,
+    /// The conversation that a mail belongs to.
+    pub conversation: Option<String>,
+    /// When it was made.
+    pub queued_at: DateTime<Utc>,
+    /// Whether the run has recorded already that it is queued; see [`OutboxRow::settled`].
+    pub settled: bool,
+}
+
+/// An entry, without its message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxRow {
+    /// Its number: older ones have smaller ones.
+    pub id: i64,
+    /// What it is.
+    pub kind: OutboxKind,
+    /// Which of a project's web addresses it goes to.
+    pub slot: Option<String>,
+    /// The run it tells of.
+    pub run_id: Option<RunId>,
+    /// The project, by whose settings it is delivered.
+    pub project_dir: PathBuf,
+    /// The profile, likewise.
+    pub profile: Option<String>,
+    /// The run's folder.
+    pub run_dir: Option<PathBuf>,
+    /// What people know it by.
+    pub subject: String,
+    /// Who it is from.
+    pub from: Option<String>,
+    /// Those who are still to get it; all who got it, once it is sent.
+    pub recipients: Vec<String>,
+    /// Those who were refused for good.
+    pub refused: Vec<RefusedRecipient>,
+    /// The conversation that it belongs to.
+    pub conversation: Option<String>,
+    /// How far it has got.
+    pub state: OutboxState,
+    /// Whether nobody knows if the server had taken it at an earlier attempt.
+    pub in_doubt: bool,
+    /// Whether the run has recorded what had become of it: what happens from then on, whoever brings it about records.
+    pub settled: bool,
+    /// How many times it was tried.
+    pub attempts: u32,
+    /// When it was put here.
+    pub queued_at: DateTime<Utc>,
+    /// Before when it isn't tried again.
+    pub next_at: Option<DateTime<Utc>>,
+    /// When it was delivered or given up.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What kept it from being delivered.
+    pub last_error: Option<String>,
+    /// What the server said last.
+    pub last_reply: Option<String>,
+    /// By which settings it was tried last: their fingerprint.
+    pub sender: Option<String>,
+}
+
+/// What a try has come to.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// Which entry.
+    pub id: i64,
+    /// How far it has got.
+    pub state: OutboxState,
+    /// See [`OutboxRow::in_doubt`].
+    pub in_doubt: bool,
+    /// Those who are still to get it.
+    pub recipients: Vec<String>,
+    /// All who were refused for good.
+    pub refused: Vec<RefusedRecipient>,
+    /// Before when it isn't tried again.
+    pub next_at: Option<DateTime<Utc>>,
+    /// What kept it from being delivered.
+    pub error: Option<String>,
+    /// What the server said.
+    pub reply: Option<String>,
+    /// When that was.
+    pub time: DateTime<Utc>,
+    /// What the run's record says from now on, if the run has recorded something already.
+    pub mail: Option<MailState>,
+    /// Of a conversation that begins with it: the Message-ID that the server gave it.
+    pub begins: Option<(String, String)>,
+}
+
+/// All columns but the message, which may be large.
+macro_rules! select_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients, refused,
+                conversation, state, in_doubt, settled, attempts, queued_at, next_at, ended_at, last_error, last_reply,
+                sender
+            FROM outbox ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Puts entries into the outbox, so that they survive a loss of power; returns their numbers. One that is there
+    /// already stays as it is. The end of a run makes news of its start worthless: that is taken out.
+    ///
+    /// # Errors
+    /// When the database can't be written; then none of them is in.
+    pub async fn enqueue(&mut self, entries: &[NewEntry]) -> Result<Vec<i64>, StoreError> {
+        let ids = enqueue(self, entries).await.map_err(|error| self.error(error))?;
+        self.sync_log()?;
+        Ok(ids)
+    }
+
+    /// Whether something is in the outbox that is not delivered, or waits in a run's folder to be put there.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn is_something_to_deliver(&mut self) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('queued', 'sending', 'held'))
+                OR EXISTS (SELECT 1 FROM runs WHERE mail_state = 'kept')",
+        )
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(|error| self.error(error))
+    }
+
+    /// What is not delivered, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn undelivered(&mut self) -> Result<Vec<OutboxRow>, StoreError> {
+        self.rows(sqlx::query(select_rows!("WHERE state IN ('queued', 'sending', 'held') ORDER BY id"))).await
+    }
+
+    /// What is not delivered or has failed, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn undelivered_or_failed(&mut self) -> Result<Vec<OutboxRow>, StoreError> {
+        self.rows(sqlx::query(select_rows!("WHERE state <> 'sent' ORDER BY id"))).await
+    }
+
+    /// The mail about a run; `None` if none was put into the outbox.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn mail_about(&mut self, run_id: &RunId) -> Result<Option<OutboxRow>, StoreError> {
+        let query = sqlx::query(select_rows!("WHERE run_id = ?1 AND kind = 'mail'")).bind(run_id.as_str());
+        Ok(self.rows(query).await?.pop())
+    }
+
+    /// These entries, as far as they are there, oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn entries(&mut self, ids: &[i64]) -> Result<Vec<OutboxRow>, StoreError> {
+        let ids = serde_json::to_string(ids).unwrap_or_default();
+        self.rows(sqlx::query(select_rows!("WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id")).bind(ids)).await
+    }
+
+    /// Marks that a run has recorded what has become of its mail so far, and tells what that is now: it may have gone on
+    /// since the run looked.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn settle(&mut self, run_id: &RunId) -> Result<Option<OutboxRow>, StoreError> {
+        let mark = "UPDATE outbox SET settled = 1 WHERE run_id = ?1 AND kind = 'mail'";
+        let done = sqlx::query(mark).bind(run_id.as_str()).execute(&mut self.connection).await;
+        done.map_err(|error| self.error(error))?;
+        self.mail_about(run_id).await
+    }
+
+    /// The finished message of an entry.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn message(&mut self, id: i64) -> Result<Vec<u8>, StoreError> {
+        sqlx::query_scalar("SELECT message FROM outbox WHERE id = ?1")
+            .bind(id)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| self.error(error))
+    }
+
+    /// Marks an entry as being delivered by these settings (their fingerprint, and whose limits they count for).
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn begin_try(&mut self, id: i64, sender: &str, account: &str) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sender = ?2, account = ?3 WHERE id = ?1",
+            )
+            .bind(id)
+            .bind(sender)
+            .bind(account),
+        )
+        .await
+    }
+
+    /// Marks that from now on nobody knows whether the server has it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn mark_in_doubt(&mut self, id: i64) -> Result<(), StoreError> {
+        self.execute(sqlx::query("UPDATE outbox SET in_doubt = 1 WHERE id = ?1").bind(id)).await
+    }
+
+    /// Records what a try has come to; true if the run has recorded something before, so that what became of its mail
+    /// has to be told to its events too.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn end_try(&mut self, tried: &Tried) -> Result<bool, StoreError> {
+        end_try(self, tried).await.map_err(|error| self.error(error))
+    }
+
+    /// Notes for entries that wait what they wait for, without a try of their own; `as_tried` if a try of another one
+    /// stands for theirs.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn put_off(
+        &mut self,
+        ids: &[i64],
+        state: OutboxState,
+        as_tried: Option<&str>,
+        error: &str,
+        reply: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "UPDATE outbox SET state = ?2, attempts = attempts + (?3 IS NOT NULL), sender = coalesce(?3, sender),
+                    last_error = ?4, last_reply = ?5
+                WHERE id IN (SELECT value FROM json_each(?1)) AND (state, last_error, ?3) IS NOT (?2, ?4, NULL)",
+            )
+            .bind(serde_json::to_string(ids).unwrap_or_default())
+            .bind(state.name())
+            .bind(as_tried)
+            .bind(error)
+            .bind(reply),
+        )
+        .await
+    }
+
+    /// Has everything that failed tried again, as if it were new.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn requeue_failed(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "UPDATE outbox SET state = 'queued', queued_at = ?1, next_at = NULL, ended_at = NULL, attempts = 0
+                WHERE state = 'failed'",
+            )
+            .bind(micros(now)),
+        )
+        .await
+    }
+
+    /// Runs whose mail waits in their folder to be put into the outbox.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn kept_mails(&mut self) -> Result<Vec<(RunId, PathBuf)>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT run_id, run_dir FROM runs WHERE mail_state = 'kept' ORDER BY started")
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(|error| self.error(error))?;
+        Ok(rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, dir.into()))).collect())
+    }
+
+    /// Forgets what ended long ago and every hold that is over as long.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn forget_delivered(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (sent, failed) = (now - TimeDelta::days(SENT_DAYS), now - TimeDelta::days(FAILED_DAYS));
+        self.execute(
+            sqlx::query(
+                "DELETE FROM outbox WHERE settled
+                    AND (state = 'sent' AND ended_at < ?1 OR state = 'failed' AND ended_at < ?2)",
+            )
+            .bind(micros(sent))
+            .bind(micros(failed)),
+        )
+        .await?;
+        self.execute(sqlx::query("DELETE FROM holds WHERE until < ?1").bind(micros(sent))).await
+    }
+
+    /// Has everything that was committed survive a loss of power.
+    ///
+    /// # Errors
+    /// When the system can't promise it.
+    pub fn make_durable(&self) -> Result<(), StoreError> {
+        self.sync_log()
+    }
+
+    async fn rows(
+        &mut self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+        rows.iter().map(|row| self.outbox_row(row)).collect()
+    }
+
+    pub(super) async fn execute(
+        &mut self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<(), StoreError> {
+        query.execute(&mut self.connection).await.map(drop).map_err(|error| self.error(error))
+    }
+
+    fn outbox_row(&self, row: &SqliteRow) -> Result<OutboxRow, StoreError> {
+        let get = Columns { store: self, row };
+        let (kind, state): (String, String) = (get.value("kind")?, get.value("state")?);
+        let known = |all: Option<OutboxKind>| all.ok_or_else(|| get.bad("kind", &kind));
+        Ok(OutboxRow {
+            id: get.value("id")?,
+            kind: known(OutboxKind::ALL.into_iter().find(|one| one.name() == kind))?,
+            slot: get.value("slot")?,
+            run_id: get.value::<Option<String>>("run_id")?.and_then(|id| RunId::parse(&id)),
+            project_dir: get.value::<String>("project_dir")?.into(),
+            profile: get.value("profile")?,
+            run_dir: get.value::<Option<String>>("run_dir")?.map(PathBuf::from),
+            subject: get.value("subject")?,
+            from: get.value("from_address")?,
+            recipients: get.json("recipients")?.unwrap_or_default(),
+            refused: get.json("refused")?.unwrap_or_default(),
+            conversation: get.value("conversation")?,
+            state: OutboxState::ALL
+                .into_iter()
+                .find(|one| one.name() == state)
+                .ok_or_else(|| get.bad("state", &state))?,
+            in_doubt: get.value("in_doubt")?,
+            settled: get.value("settled")?,
+            attempts: get.value("attempts")?,
+            queued_at: get.time("queued_at")?.ok_or_else(|| get.bad("queued_at", "NULL"))?,
+            next_at: get.time("next_at")?,
+            ended_at: get.time("ended_at")?,
+            last_error: get.value("last_error")?,
+            last_reply: get.value("last_reply")?,
+            sender: get.value("sender")?,
+        })
+    }
+}
+
+async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sqlx::Error> {
+    let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut ids = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.kind == OutboxKind::Ping {
+            let outdated = "DELETE FROM outbox
+                WHERE run_id = ?1 AND kind = 'ping' AND slot = 'start' AND ?2 <> 'start' AND state IN ('queued', 'held')";
+            let query = sqlx::query(outdated).bind(entry.run_id.as_str()).bind(&entry.slot);
+            query.execute(&mut *transaction).await?;
+        }
+        let made = sqlx::query_scalar(
+            "INSERT INTO outbox (kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients,
+                message, conversation, queued_at, settled)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+            WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = ?3 AND kind = ?1 AND slot IS ?2)
+            RETURNING id",
+        )
+        .bind(entry.kind.name())
+        .bind(&entry.slot)
+        .bind(entry.run_id.as_str())
+        .bind(entry.project_dir.to_string_lossy())
+        .bind(&entry.profile)
+        .bind(entry.run_dir.to_string_lossy())
+        .bind(&entry.subject)
+        .bind(&entry.from)
+        .bind(serde_json::to_string(&entry.recipients).unwrap_or_default())
+        .bind(&entry.message)
+        .bind(&entry.conversation)
+        .bind(micros(entry.queued_at))
+        .bind(entry.settled)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        ids.push(match made {
+            Some(id) => id,
+            None => {
+                sqlx::query_scalar("SELECT id FROM outbox WHERE run_id = ?1 AND kind = ?2 AND slot IS ?3")
+                    .bind(entry.run_id.as_str())
+                    .bind(entry.kind.name())
+                    .bind(&entry.slot)
+                    .fetch_one(&mut *transaction)
+                    .await?
+            }
+        });
+    }
+    transaction.commit().await?;
+    Ok(ids)
+}
+
+async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> {
+    let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+    let ended = tried.state.is_final().then(|| micros(tried.time));
+    let (settled, run_id): (bool, Option<String>) = sqlx::query_as(
+        "UPDATE outbox SET state = ?2, in_doubt = ?3, recipients = ?4, refused = ?5, next_at = ?6, ended_at = ?7,
+            last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message)
+        WHERE id = ?1 RETURNING settled AND kind = 'mail', run_id",
+    )
+    .bind(tried.id)
+    .bind(tried.state.name())
+    .bind(tried.in_doubt)
+    .bind(serde_json::to_string(&tried.recipients).unwrap_or_default())
+    .bind(serde_json::to_string(&tried.refused).unwrap_or_default())
+    .bind(tried.next_at.map(micros))
+    .bind(ended)
+    .bind(&tried.error)
+    .bind(&tried.reply)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if let (true, Some(mail)) = (settled, &tried.mail) {
+        sqlx::query("UPDATE runs SET mail_state = ?2, mail_detail = ?3 WHERE run_id = ?1")
+            .bind(run_id)
+            .bind(mail.name())
+            .bind(serde_json::to_string(mail).unwrap_or_default())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    if let Some((conversation, message_id)) = &tried.begins {
+        sqlx::query("INSERT OR IGNORE INTO conversations (conversation, message_id, since) VALUES (?1, ?2, ?3)")
+            .bind(conversation)
+            .bind(message_id)
+            .bind(micros(tried.time))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(settled && tried.mail.is_some())
+}

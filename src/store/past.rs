@@ -1,0 +1,228 @@
+//! A project's runs of the past, as the mail about the present one tells of them: from the database or, where there is
+//! none to be had, from the run folders.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::batch::micros;
+use super::{Store, StoreError};
+use crate::event::replay;
+use crate::model::{MailState, Outcome, PAST_WORDS, PastRun, PastScript, RunId, RunStatus, end_of};
+
+/// A run as the query hands it over; times in microseconds.
+#[derive(Deserialize)]
+struct Row {
+    run_id: RunId,
+    started: i64,
+    finished: Option<i64>,
+    duration_us: u64,
+    status: RunStatus,
+    mail: Option<MailState>,
+    scripts: Vec<ScriptRow>,
+}
+
+#[derive(Deserialize)]
+struct ScriptRow {
+    script: String,
+    name: String,
+    outcome: Option<Outcome>,
+    duration_us: u64,
+    last_words: Option<String>,
+}
+
+impl Row {
+    fn into_run(self) -> Option<PastRun> {
+        let script = |ScriptRow { script, name, outcome, duration_us, last_words }| PastScript {
+            script,
+            name,
+            outcome,
+            duration_us,
+            last_words: last_words.map(|text| end_of(&text).to_owned()),
+        };
+        Some(PastRun {
+            run_id: self.run_id,
+            started: DateTime::from_timestamp_micros(self.started)?,
+            finished: self.finished.and_then(DateTime::from_timestamp_micros),
+            duration_us: self.duration_us,
+            status: self.status,
+            mail: self.mail,
+            scripts: self.scripts.into_iter().map(script).collect(),
+        })
+    }
+}
+
+/// One text comes back, since each row is a message from the connection's thread. Last words are cut by characters here,
+/// and by bytes afterwards.
+const PAST: &str = "
+SELECT json_group_array(json(run)) FROM (
+    SELECT json_object('run_id', r.run_id, 'started', r.started, 'finished', r.finished, 'duration_us', r.duration_us,
+        'status', r.status, 'mail', json(r.mail_detail),
+        'scripts', (
+            SELECT json_group_array(json_object('script', s.script, 'name', s.name, 'outcome', json(s.outcome),
+                'duration_us', s.duration_us,
+                'last_words', iif(s.outcome_kind NOT IN ('success', 'skipped'),
+                    substr(rtrim(coalesce(s.traceback, s.last_lines), char(9, 10, 13, 32)), -?5), NULL)))
+            FROM (SELECT * FROM scripts WHERE run_id = r.run_id ORDER BY idx) AS s)) AS run
+    FROM runs r
+    WHERE r.project_id = (SELECT id FROM projects WHERE path = ?1) AND r.profile IS ?2 AND r.started < ?3
+        AND r.status <> 'running' AND r.mail_state IS NOT 'off'
+    ORDER BY r.started DESC LIMIT ?4)";
+
+impl Store {
+    /// The runs of a project with this profile that began before an instant and are over, newest first, at most `limit`.
+    /// Those of which nobody was to hear, since they were run without mail, are left out.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn past_runs(
+        &mut self,
+        project_dir: &Path,
+        profile: Option<&str>,
+        before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<PastRun>, StoreError> {
+        let json: String = sqlx::query_scalar(PAST)
+            .bind(project_dir.to_string_lossy())
+            .bind(profile)
+            .bind(micros(before))
+            .bind(limit)
+            .bind(PAST_WORDS as i64)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        let rows: Vec<Row> = serde_json::from_str(&json)
+            .map_err(|error| StoreError::BadValue { path: self.path.clone(), what: error.to_string() })?;
+        Ok(rows.into_iter().filter_map(Row::into_run).collect())
+    }
+}
+
+/// The same from a project's run folders, for when the database is of no use. Folders that can't be read are passed over.
+#[must_use]
+pub fn past_runs_in_folders(
+    project_dir: &Path,
+    profile: Option<&str>,
+    before: DateTime<Utc>,
+    limit: u32,
+) -> Vec<PastRun> {
+    let folders = std::fs::read_dir(project_dir.join("logs").join("runs")).into_iter().flatten().flatten();
+    let changed = |folder: std::fs::DirEntry| {
+        let events = folder.path().join("events.jsonl");
+        Some((std::fs::metadata(&events).ok()?.modified().unwrap_or(SystemTime::UNIX_EPOCH), events))
+    };
+    let mut newest: Vec<(SystemTime, PathBuf)> = folders.filter_map(changed).collect();
+    newest.sort_by(|one, other| other.cmp(one));
+    let told = newest.into_iter().filter_map(|(_, events)| replay(&events).ok());
+    let wanted = told.filter(|report| {
+        report.profile.as_deref() == profile
+            && report.started < before
+            && report.status != RunStatus::Running
+            && report.mail != Some(MailState::Off)
+    });
+    let mut runs: Vec<PastRun> = wanted.take(limit as usize).map(|report| PastRun::from(&report)).collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.started));
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventKind, RunEvent};
+    use crate::model::{Outcome, PAST_RUNS};
+    use crate::store::samples::{at, began, ended, eventful, finished, id, of, plain, started, write_folder};
+    use crate::store::{Durability, Store};
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    fn with_profile(mut events: Vec<RunEvent>) -> Vec<RunEvent> {
+        if let EventKind::RunStarted { profile, .. } = &mut events[0].kind {
+            *profile = Some("dev".into());
+        }
+        events
+    }
+
+    fn with_mail(mut events: Vec<RunEvent>, mail: MailState) -> Vec<RunEvent> {
+        let time = events.last().unwrap().time;
+        events.push(RunEvent { time, kind: EventKind::Mail { mail } });
+        events
+    }
+
+    #[test]
+    fn the_database_and_the_folders_tell_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (daily, other) = (dir.path().join("daily"), dir.path().join("other"));
+        let running = vec![started(&id('5'), &daily, at(400), &["load.py"]), began(0, 1, at(400))];
+        let long = "é".repeat(PAST_WORDS) + "\nValueError: 42\n \n";
+        let mut wordy = eventful(&id('6'), &daily, 450);
+        wordy.iter_mut().for_each(|event| {
+            if let EventKind::ScriptFinished { traceback: Some(traceback), .. } = &mut event.kind {
+                traceback.clone_from(&long);
+            }
+        });
+        let runs = [
+            ('0', &daily, eventful(&id('0'), &daily, 0)),
+            ('1', &daily, with_mail(plain(&id('1'), &daily, 100), MailState::NotDue)),
+            ('2', &daily, with_profile(plain(&id('2'), &daily, 200))),
+            ('3', &daily, with_mail(plain(&id('3'), &daily, 300), MailState::Off)),
+            ('4', &other, plain(&id('4'), &other, 350)),
+            ('5', &daily, running),
+            ('6', &daily, wordy),
+            ('7', &daily, plain(&id('7'), &daily, 500)),
+        ];
+        run(async {
+            let mut store = Store::open(&dir.path().join("state")).await.unwrap();
+            for (digit, project, events) in runs {
+                store.record(&of(&id(digit), events.clone()), Durability::Process).await.unwrap();
+                write_folder(project, &id(digit), &events, "");
+            }
+            let past = store.past_runs(&daily, None, at(500), PAST_RUNS).await.unwrap();
+            let ids: Vec<&str> = past.iter().map(|run| &run.run_id.as_str()[..1]).collect();
+            assert_eq!(
+                ids,
+                ["6", "1", "0"],
+                "newest first, without what runs, has another profile, or was not to be told"
+            );
+            let oldest = &past[2];
+            assert_eq!((oldest.started, oldest.finished, oldest.duration_us), (at(0), Some(at(8)), 8_000_000));
+            assert!(oldest.is_told() && oldest.status == RunStatus::Failure && !past[1].is_told());
+            assert_eq!(oldest.scripts[1].outcome, Some(Outcome::ExitCode { code: 3 }));
+            assert!(oldest.scripts[1].last_words.as_ref().unwrap().ends_with("ValueError: 42"));
+            assert_eq!((&oldest.scripts[0].last_words, oldest.scripts.len()), (&None, 3));
+            assert!(past[0].scripts[1].last_words.as_ref().unwrap().ends_with("é\nValueError: 42"));
+
+            assert_eq!(past_runs_in_folders(&daily, None, at(500), PAST_RUNS), past);
+            assert_eq!(store.past_runs(&daily, None, at(500), 1).await.unwrap(), past[..1]);
+            assert_eq!(store.past_runs(&daily, Some("dev"), at(500), 9).await.unwrap().len(), 1);
+            assert_eq!(store.past_runs(dir.path(), None, at(500), 9).await.unwrap(), []);
+            assert_eq!(past_runs_in_folders(dir.path(), None, at(500), 9), []);
+        });
+    }
+
+    #[test]
+    fn a_long_past_is_found_without_looking_at_all_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let daily = dir.path().join("daily");
+        run(async {
+            let mut store = Store::open(&dir.path().join("state")).await.unwrap();
+            for n in 0..30 {
+                let id = RunId::random();
+                let mut events = vec![started(&id, &daily, at(n * 60), &["load.py"]), began(0, 1, at(n * 60))];
+                events.extend([
+                    ended(0, 1, at(n * 60), Outcome::Success { code: 0 }),
+                    finished(at(n * 60 + 8), RunStatus::Success),
+                ]);
+                store.record(&of(&id, events), Durability::Process).await.unwrap();
+            }
+            assert_eq!(store.past_runs(&daily, None, at(9000), 20).await.unwrap().len(), 20);
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {PAST}")));
+            let rows = rows.bind("").bind("").bind(0).bind(1).bind(1).fetch_all(&mut store.connection).await.unwrap();
+            let steps: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
+            assert!(steps.iter().any(|step| step.contains("INDEX runs_of_project")), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("SCAN r") || step.contains("TEMP B-TREE")), "{steps:?}");
+        });
+    }
+}
