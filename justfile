@@ -36,3 +36,7 @@ fuzz CASES="200000":
 # What the runner costs; parts: many, one, output, large
 bench *PARTS:
     cargo bench --bench overhead -- {{PARTS}}
+
+# What it costs to send a thousand mails, beside Python's smtplib
+bench-mail:
+    cargo bench --bench mail

@@ -279,10 +279,11 @@ pub(super) struct DoctorArgs {
 /// What `runner mail` can do.
 #[derive(Debug, Subcommand)]
 pub(super) enum MailCommand {
-    /// Show what waits to be sent, why, and what has failed
-    Status(MailStatusArgs),
-    /// Send now what waits, whatever kept it from being sent
-    Flush(MailFlushArgs),
+    /// Send a short test mail, and show each step of it
+    ///
+    /// Takes the settings of a project's .env and of the environment, connects, signs in, and sends a few lines. What is said to
+    /// the server is shown, but for passwords and tokens. Nothing is queued: it goes out now, or says why not and what to do.
+    Test(MailTestArgs),
     /// Sign a mailbox in, once, so that mails go out in its name (OAuth)
     ///
     /// For mailboxes that sign in without a password of their own in .env: LOGIN_MAIL names the mailbox, MAIL_CLIENT_ID the
@@ -290,6 +291,45 @@ pub(super) enum MailCommand {
     /// The token is kept for the account of the operating system that runs this command: a task that runs as another account
     /// needs a sign-in of its own.
     Login(MailLoginArgs),
+    /// Show what waits to be sent, why, and what has failed
+    Status(MailStatusArgs),
+    /// Send now what waits, whatever kept it from being sent
+    Flush(MailFlushArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner mail test                               with the settings of this folder's project
+  runner mail test reports --to me@example.com   another project's, to another mailbox
+
+Exit codes: 0 the server has taken the mail; 1 it has not; 2 a project file or a variable is wrong.")]
+pub(super) struct MailTestArgs {
+    /// The project whose .env has the settings [default: this folder]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) project: Option<PathBuf>,
+
+    /// Read exec_config.NAME.json over exec_config.json
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+
+    /// Who gets it [default: the login]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) to: Option<lettre::Address>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 signed in; 1 not signed in; 2 a project file or a variable is wrong, or the application may not do it;
+4 the token can't be kept; 130 given up.")]
+pub(super) struct MailLoginArgs {
+    /// The project whose .env has the settings [default: this folder]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(super) project: Option<PathBuf>,
+
+    /// Read exec_config.NAME.json over exec_config.json
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -306,20 +346,6 @@ pub(super) struct MailFlushArgs {
     /// Also what has failed for good
     #[arg(long)]
     pub(super) failed: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Exit codes: 0 signed in; 1 not signed in; 2 a project file or a variable is wrong, or the application may not do it;
-4 the token can't be kept; 130 given up.")]
-pub(super) struct MailLoginArgs {
-    /// The project whose .env has the settings [default: this folder]
-    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
-    pub(super) project: Option<PathBuf>,
-
-    /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
-    pub(super) profile: Option<String>,
 }
 
 /// The whole command line, for completions, manual pages and the reference.

@@ -61,6 +61,7 @@ pub(super) fn explain_deadline(stage: Stage, settings: &MailSettings, took: Dura
     let hint = match (stage, settings.tls) {
         (Stage::Connect, MailTls::StartTls) if settings.port == 465 => "; port 465 needs MAIL_TLS=tls",
         (Stage::Lookup, _) => "; check the network and MAIL_HOST",
+        (Stage::Token, _) => "; check that the network lets this machine out to MAIL_AUTHORITY",
         (Stage::Connect, _) => {
             "; check MAIL_HOST and MAIL_PORT, and that the network lets this machine out to that port"
         }
@@ -112,7 +113,10 @@ pub(super) fn explain_no_token(settings: &MailSettings) -> DeliveryError {
 }
 
 /// The server accepted none of the recipients.
-pub(super) fn explain_refused(refused: &[Refused]) -> DeliveryError {
+pub(super) fn explain_refused(refused: &[Refused], settings: &MailSettings) -> DeliveryError {
+    if let Some(one) = refused.first().filter(|_| refused.iter().all(|one| is_about_sender(&one.reply))) {
+        return explain_reply(one.reply.clone(), Stage::Recipients, settings);
+    }
     let who = refused.iter().map(|one| one.recipient.as_str()).collect::<Vec<_>>().join(", ");
     let sentence = format!("the server refused every recipient ({}); check `recipients`", one_line(&who, REPLY));
     // If one may be taken later, that decides what is done next.
@@ -157,7 +161,7 @@ pub(super) fn explain_reply(reply: String, stage: Stage, settings: &MailSettings
         let why = "basic authentication is switched off; Microsoft switches it off for everybody, by default at the end of December 2026";
         let hint = format!("trying again won't help: {USE_OAUTH}");
         (DeliveryFailure::BasicAuthenticationOff, format!("{what} ({why}); {hint}"))
-    } else if says("SendAsDenied") || says("5.7.60") || says("5.2.252") {
+    } else if is_about_sender(&reply) {
         let hint = "set MAIL_FROM to the login, or have the right to send as that address granted";
         (DeliveryFailure::SenderRefused, format!("{login} may not send mail in the name of {from}; {hint}"))
     } else if says("QuotaExceeded") || says("5.2.122") {
@@ -177,6 +181,11 @@ pub(super) fn explain_reply(reply: String, stage: Stage, settings: &MailSettings
         (DeliveryFailure::Permanent, format!("the server refused the mail while {stage}"))
     };
     DeliveryError { failure, stage, sentence, reply: Some(reply) }
+}
+
+/// Whether the login may not send in the sender's name. Postfix says so to each recipient.
+fn is_about_sender(reply: &str) -> bool {
+    ["SendAsDenied", "5.7.60", "5.2.252", "not owned by user"].iter().any(|words| reply.contains(words))
 }
 
 fn server(settings: &MailSettings) -> String {
@@ -327,10 +336,12 @@ mod tests {
     fn of_refused_recipients_one_who_may_be_taken_later_decides() {
         let refused = |replies: &[&str]| {
             let one = |reply: &&str| Refused { recipient: "ann@example.com".into(), reply: (*reply).to_owned() };
-            explain_refused(&replies.iter().map(one).collect::<Vec<_>>()).next_step()
+            explain_refused(&replies.iter().map(one).collect::<Vec<_>>(), &settings()).next_step()
         };
         assert_eq!(refused(&["550 5.1.10 Not found", "450 4.2.0 Busy"]), NextStep::Retry);
         assert_eq!(refused(&["550 5.1.10 Not found", "550 5.7.1 No relaying"]), NextStep::Fail);
+        let not_yours = "553 5.7.1 <other@example.com>: Sender address rejected: not owned by user runs@example.com";
+        assert_eq!(refused(&[not_yours, not_yours]), NextStep::Hold);
         assert_eq!(refused(&["the server takes no addresses with other than ASCII letters"]), NextStep::Fail);
     }
 

@@ -14,6 +14,7 @@ mod sign_in;
 mod smtp;
 mod strategy;
 mod transport;
+mod trial;
 mod web;
 
 pub use attached::{AttachedOutput, attached_output};
@@ -29,4 +30,5 @@ pub(crate) use smtp::NoTokens;
 pub use smtp::{SmtpCourier, SmtpTransport, Transcript};
 pub use strategy::{is_due, mentioned};
 pub use transport::{Accepted, DeliveryError, DeliveryFailure, Refused, Stage, Transport};
+pub use trial::trial;
 pub use web::{WebRequest, WebSlot, call, ping_body, start_body, webhook_body};

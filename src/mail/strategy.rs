@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::RenderContext;
-use crate::model::{EmailStrategy, Outcome, PastRun, RunReport, RunStatus, ScriptReport, streak};
+use crate::model::{EmailStrategy, Outcome, PastRun, RunReport, RunStatus, ScriptReport};
 
 /// While nothing changes about a failure, its reader is reminded of it this often.
 const REMINDER: TimeDelta = TimeDelta::hours(24);
@@ -59,7 +59,7 @@ enum Change {
 /// differs where a mail was never made, as when a runner died or the strategy was another.
 fn changed(script: &ScriptReport, past: &[PastRun]) -> Option<Change> {
     let was_failing =
-        |past: &[PastRun]| streak(past, &script.script, &script.name).is_some_and(|streak| streak.failing);
+        |past: &[PastRun]| past.iter().find_map(|run| run.has_failed(&script.script, &script.name)).unwrap_or(false);
     let told = past.iter().position(PastRun::is_told).map_or(&[][..], |at| &past[at..]);
     match (has_failed(script), was_failing(past), was_failing(told)) {
         (true, before, told) if !(before && told) => Some(Change::Failed),

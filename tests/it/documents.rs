@@ -11,6 +11,7 @@ const DOCUMENTS: [&str; 11] = [
     "CHANGELOG.md",
     "docs/cli.md",
     "docs/json.md",
+    "docs/mail.md",
     "docs/policies.md",
     "docs/run-folder.md",
     "docs/scripts.md",
@@ -88,6 +89,15 @@ fn the_readme_names_every_key_verb_and_code() {
         for key in schema["$defs"][name]["properties"].as_object().unwrap().keys() {
             assert!(policies.contains(&format!("`{key}`")), "docs/policies.md doesn't name the key {key} of {name}");
         }
+    }
+    let mail = read("docs/mail.md");
+    for name in ["Mail", "Pings", "Webhook"] {
+        for key in schema["$defs"][name]["properties"].as_object().unwrap().keys() {
+            assert!(mail.contains(&format!("`{key}`")), "docs/mail.md doesn't name the key {key} of {name}");
+        }
+    }
+    for placeholder in project_runner::model::WEBHOOK_PLACEHOLDERS {
+        assert!(mail.contains(&format!("`{{{placeholder}}}`")), "docs/mail.md doesn't name {placeholder}");
     }
     for key in schema["properties"].as_object().unwrap().keys().chain(of_output.keys()) {
         assert!(readme.contains(&format!("`{key}`")), "the README doesn't name the key {key}");

@@ -24,6 +24,11 @@ struct Example {
 impl Example {
     /// `python` stands in for the interpreter of the project's file.
     fn run(name: &str, python: Option<&str>) -> Self {
+        Self::run_with(name, python, &[])
+    }
+
+    /// With these variables.
+    fn run_with(name: &str, python: Option<&str>, variables: &[(&str, &str)]) -> Self {
         let test = Test::new();
         copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("example_projects").join(name), &test.path(name));
         let project = test.existing(name);
@@ -31,7 +36,7 @@ impl Example {
         if let Some(python) = python.filter(|python| *python != "python3") {
             command.env("RUNNER_SET_PYTHON_COMMAND", python);
         }
-        let run = Finished::of(command.output().unwrap());
+        let run = Finished::of(command.envs(variables.iter().copied()).output().unwrap());
         Self { test, project, run }
     }
 
@@ -79,7 +84,7 @@ fn no_example_is_forgotten() {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert_eq!(names, ["cmd", "every_key", "failing", "hello_python", "reports", "shell"]);
+    assert_eq!(names, ["cmd", "every_key", "failing", "hello_python", "reports", "shell", "watched"]);
 }
 
 #[test]
@@ -174,6 +179,19 @@ fn failing() {
         assert!(part.contains("12,50 €"), "{part}");
         assert!(!part.contains("succeeds.py"), "a mail of failures names failures only: {part}");
     }
+}
+
+#[test]
+fn watched() {
+    let Some(python) = python() else { return };
+    // Nobody is told with `--mail-dir`; without an address there would be a warning.
+    let variables = [("WATCHDOG", "https://watchdog.invalid/1"), ("TEAMS_WEBHOOK", "https://chat.invalid/2")];
+    let example = Example::run_with("watched", Some(python), &variables).expect_all_succeeded(1);
+    assert!(example.project.output_text(0).contains(" bytes of 1048576"));
+    assert!(!example.test.path("mails").exists(), "a success is worth no mail");
+
+    let checked = example.test.runner(["check", "watched", "--explain"]).expect(0);
+    assert!(checked.stderr.contains("the variable WATCHDOG is not set"), "{}", checked.stderr);
 }
 
 #[test]

@@ -43,6 +43,16 @@ fn the_examples_are_what_the_schema_describes() {
     }
 }
 
+/// A command's help, and that of its verbs.
+fn describe(command: &mut clap::Command, title: &str, page: &mut String) {
+    let help = command.render_long_help().to_string();
+    let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+    write!(page, "\n## {title}\n\n```text\n{}\n```\n", lines.join("\n")).unwrap();
+    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+        describe(verb, &format!("{title} {}", verb.get_name()), page);
+    }
+}
+
 #[test]
 fn the_reference_of_the_command_line() {
     let mut command = project_runner::cli::command().term_width(100);
@@ -50,15 +60,7 @@ fn the_reference_of_the_command_line() {
     let mut page = String::from(
         "# The command line\n\nThis page is made from the program: what `runner help` and `runner help VERB` print, and the variables.\n",
     );
-    let mut section = |title: &str, help: &str| {
-        let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
-        write!(page, "\n## {title}\n\n```text\n{}\n```\n", lines.join("\n")).unwrap();
-    };
-    section("runner", &command.render_long_help().to_string());
-    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
-        let title = format!("runner {}", verb.get_name());
-        section(&title, &verb.render_long_help().to_string());
-    }
+    describe(&mut command, "runner", &mut page);
     page.push_str("\n## Variables\n\nThe runner reads or sets these.\n\n| variable | |\n| --- | --- |\n");
     for variable in project_runner::config::env_vars::ALL {
         writeln!(page, "| `{}` | {} |", variable.name, variable.meaning).unwrap();

@@ -1,12 +1,15 @@
 //! A mail server for the tests: real SMTP over real TLS on a free loopback port, with the manners of Exchange Online
-//! (`AUTH` only under TLS, `250 2.0.0 OK <ID@…>`) and a fault on request at every step.
+//! (`AUTH` only under TLS, `250 2.0.0 OK <ID@…>`) and a fault on request at every step, for so many times as wanted.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -28,12 +31,14 @@ pub(crate) enum Step {
     Rcpt,
     Data,
     Message,
+    /// The server has the mail, and has not said so yet.
+    Stored,
 }
 
 /// What goes wrong there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The server answers this.
+    /// The server answers this, and closes the connection after a 421.
     Reply(&'static str),
     /// It hangs up.
     Drop,
@@ -41,6 +46,10 @@ pub(crate) enum Fault {
     Stall,
     /// Its answer never ends.
     Endless,
+    /// Its answer comes letter by letter, and never ends either.
+    Trickle,
+    /// It answers as it should, after two seconds.
+    Late,
 }
 
 /// When TLS begins.
@@ -58,6 +67,14 @@ pub(crate) struct Options {
     pub(crate) tls: Tls,
     pub(crate) mechanisms: &'static str,
     pub(crate) fault: Option<(Step, Fault)>,
+    /// How often it happens; `None`: always.
+    pub(crate) times: Option<u32>,
+    /// The tokens that XOAUTH2 accepts.
+    pub(crate) tokens: &'static [&'static str],
+    /// Whether a token is refused by a challenge first, as Google and Dovecot do it.
+    pub(crate) challenge: bool,
+    /// After so many mails over one connection, what MAIL is answered with.
+    pub(crate) enough: Option<(usize, &'static str)>,
     /// Recipients that are refused, and how.
     pub(crate) refused: Vec<(&'static str, &'static str)>,
     /// The name in the certificate.
@@ -66,7 +83,17 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tls: Tls::Upgraded, mechanisms: "LOGIN XOAUTH2", fault: None, refused: Vec::new(), name: "127.0.0.1" }
+        Self {
+            tls: Tls::Upgraded,
+            mechanisms: "LOGIN XOAUTH2",
+            fault: None,
+            times: None,
+            tokens: &[],
+            challenge: false,
+            enough: None,
+            refused: Vec::new(),
+            name: "127.0.0.1",
+        }
     }
 }
 
@@ -84,7 +111,12 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     /// Each line the client said, with `TLS ` before it where it was protected.
     said: Mutex<Vec<String>>,
+    /// Every connection there has been.
     open: Mutex<Vec<TcpStream>>,
+    /// How often the fault has happened.
+    faults: Mutex<u32>,
+    /// How many conversations are over.
+    ended: Mutex<usize>,
     closing: Mutex<bool>,
 }
 
@@ -116,13 +148,16 @@ impl SmtpServer {
                     let closer = stream.try_clone();
                     let session = Session {
                         stream: Stream::Plain(stream),
+                        ahead: Vec::new(),
                         shared: &shared,
                         options: &options,
                         login: None,
                         from: None,
                         to: Vec::new(),
+                        taken: 0,
                     };
                     let _ = session.serve(config);
+                    *shared.ended.lock().unwrap() += 1;
                     if let Ok(stream) = closer {
                         let _ = stream.shutdown(Shutdown::Both);
                     }
@@ -139,6 +174,23 @@ impl SmtpServer {
     pub(crate) fn said(&self) -> Vec<String> {
         self.shared.said.lock().unwrap().clone()
     }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.open.lock().unwrap().len()
+    }
+
+    /// How many of them the client, or a fault, has ended.
+    pub(crate) fn ended(&self) -> usize {
+        *self.shared.ended.lock().unwrap()
+    }
+
+    /// Closes all connections, as a server does that starts anew.
+    pub(crate) fn hang_up(&self) {
+        for stream in self.shared.open.lock().unwrap().iter() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Drop for SmtpServer {
@@ -148,20 +200,29 @@ impl Drop for SmtpServer {
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
-        for stream in self.shared.open.lock().unwrap().iter() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.hang_up();
     }
 }
 
-fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
+/// A certificate authority's certificate, and the certificate and key that it gave a server of this name.
+pub(crate) fn issue(name: &str) -> (String, rcgen::Certificate, KeyPair) {
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "authority of a test");
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let authority_key = KeyPair::generate().unwrap();
     let ca = authority.self_signed(&authority_key).unwrap().pem();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let mut of_server = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    of_server.use_authority_key_identifier_extension = true;
+    let certificate = of_server.signed_by(&key, &issuer).unwrap();
+    (ca, certificate, key)
+}
+
+pub(crate) fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
+    let (ca, certificate, key) = issue(name);
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -182,14 +243,12 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    fn read_byte(&mut self) -> io::Result<u8> {
-        let mut byte = [0];
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read_exact(&mut byte)?,
-            Self::Tls(stream) => stream.read_exact(&mut byte)?,
-            Self::Gone => return Err(io::ErrorKind::NotConnected.into()),
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
-        Ok(byte[0])
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -203,11 +262,15 @@ impl Stream {
 
 struct Session<'a> {
     stream: Stream,
+    /// What has been read and not looked at, from its end to its beginning.
+    ahead: Vec<u8>,
     shared: &'a Shared,
     options: &'a Options,
     login: Option<String>,
     from: Option<String>,
     to: Vec<String>,
+    /// Mails of this connection.
+    taken: usize,
 }
 
 impl Session<'_> {
@@ -223,18 +286,21 @@ impl Session<'_> {
             match upper.split([' ', ':']).next().unwrap_or_default() {
                 "EHLO" => self.ehlo(safe)?,
                 "STARTTLS" if self.options.tls == Tls::Upgraded && !safe => {
-                    self.answer(Step::StartTls, "220 2.0.0 SMTP server ready")?;
-                    self.handshake(&config)?;
+                    if self.answer(Step::StartTls, "220 2.0.0 SMTP server ready")? {
+                        self.handshake(&config)?;
+                    }
                 }
                 "QUIT" => return self.say("221 2.0.0 Service closing transmission channel"),
                 "AUTH" if safe => self.auth(&line)?,
                 "MAIL" if self.login.is_none() => {
                     self.say("530 5.7.57 Client not authenticated to send mail. [TEST]")?;
                 }
-                "MAIL" => {
-                    self.from = Some(path(&line));
+                "MAIL" if self.from.is_some() => self.say("503 5.5.1 Nested MAIL command")?,
+                "MAIL" => self.mail(&line)?,
+                "RSET" => {
+                    self.from = None;
                     self.to.clear();
-                    self.answer(Step::Mail, "250 2.1.0 Sender OK")?;
+                    self.say("250 2.0.0 Resetting")?;
                 }
                 "RCPT" => self.rcpt(&line)?,
                 "DATA" if self.to.is_empty() => self.say("503 5.5.2 Need rcpt command")?,
@@ -242,6 +308,17 @@ impl Session<'_> {
                 _ => self.say("500 5.3.3 Unrecognized command")?,
             }
         }
+    }
+
+    fn mail(&mut self, line: &str) -> io::Result<()> {
+        if let Some((_, reply)) = self.options.enough.filter(|(enough, _)| self.taken >= *enough) {
+            return self.reply(reply);
+        }
+        if self.answer(Step::Mail, "250 2.1.0 Sender OK")? {
+            self.from = Some(path(line));
+            self.to.clear();
+        }
+        Ok(())
     }
 
     fn handshake(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
@@ -253,7 +330,9 @@ impl Session<'_> {
     }
 
     fn ehlo(&mut self, safe: bool) -> io::Result<()> {
-        self.fault(Step::Ehlo)?;
+        if self.fault(Step::Ehlo)? {
+            return Ok(());
+        }
         self.say("250-test.example.test Hello [127.0.0.1]")?;
         self.say("250-SIZE 157286400")?;
         if !safe && self.options.tls == Tls::Upgraded {
@@ -267,7 +346,9 @@ impl Session<'_> {
     }
 
     fn auth(&mut self, line: &str) -> io::Result<()> {
-        self.fault(Step::Auth)?;
+        if self.fault(Step::Auth)? {
+            return Ok(());
+        }
         let mut words = line.split(' ').skip(1);
         let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
         let (login, password) = match mechanism.as_str() {
@@ -285,14 +366,33 @@ impl Session<'_> {
                 let mut parts = all.split('\0').skip(1);
                 (parts.next().unwrap_or_default().to_owned(), parts.next().unwrap_or_default().to_owned())
             }
-            _ => return self.say("535 5.7.3 Authentication unsuccessful [TEST]"),
+            _ => return self.xoauth2(&text(words.next().unwrap_or_default())),
         };
         if (login.as_str(), password.as_str()) == (LOGIN, PASSWORD) {
-            self.login = Some(login);
-            self.answer(Step::Password, "235 2.7.0 Authentication successful")
+            self.welcome(login)
         } else {
             self.say("535 5.7.3 Authentication unsuccessful [TEST]")
         }
+    }
+
+    fn xoauth2(&mut self, response: &str) -> io::Result<()> {
+        let token = response.strip_prefix(&format!("user={LOGIN}\u{1}auth=Bearer "));
+        let token = token.and_then(|token| token.strip_suffix("\u{1}\u{1}"));
+        if token.is_some_and(|token| self.options.tokens.contains(&token)) {
+            return self.welcome(LOGIN.to_owned());
+        }
+        if self.options.challenge {
+            self.say(&format!("334 {}", BASE64.encode(r#"{"status":"401","schemes":"bearer"}"#)))?;
+            self.line()?;
+        }
+        self.say("535 5.7.3 Authentication unsuccessful [TEST]")
+    }
+
+    fn welcome(&mut self, login: String) -> io::Result<()> {
+        if self.answer(Step::Password, "235 2.7.0 Authentication successful")? {
+            self.login = Some(login);
+        }
+        Ok(())
     }
 
     fn rcpt(&mut self, line: &str) -> io::Result<()> {
@@ -300,52 +400,85 @@ impl Session<'_> {
         if let Some((_, reply)) = self.options.refused.iter().find(|(refused, _)| *refused == recipient) {
             return self.say(reply);
         }
-        self.to.push(recipient);
-        self.answer(Step::Rcpt, "250 2.1.5 Recipient OK")
+        if self.answer(Step::Rcpt, "250 2.1.5 Recipient OK")? {
+            self.to.push(recipient);
+        }
+        Ok(())
     }
 
     fn data(&mut self) -> io::Result<()> {
-        self.answer(Step::Data, "354 Start mail input; end with <CRLF>.<CRLF>")?;
+        if !self.answer(Step::Data, "354 Start mail input; end with <CRLF>.<CRLF>")? {
+            return Ok(());
+        }
         let mut data = Vec::new();
         while !data.ends_with(b"\r\n.\r\n") {
-            data.push(self.stream.read_byte()?);
+            data.push(self.read_byte()?);
         }
-        self.fault(Step::Message)?;
+        let (from, to) = (self.from.take().unwrap_or_default(), std::mem::take(&mut self.to));
+        if self.fault(Step::Message)? {
+            return Ok(());
+        }
         data.truncate(data.len() - 3);
-        let received = Received {
-            from: self.from.take().unwrap_or_default(),
-            to: std::mem::take(&mut self.to),
-            data: unstuffed(&data),
-            login: self.login.clone(),
-        };
+        let received = Received { from, to, data: unstuffed(&data), login: self.login.clone() };
         self.shared.received.lock().unwrap().push(received);
+        self.taken += 1;
+        self.fault(Step::Stored)?;
         self.say("250 2.0.0 OK <AM0PR01MB1234@test.example.test> [Hostname=AM0PR01MB1234]")
     }
 
-    /// The fault of this step, if it has one, else `reply`.
-    fn answer(&mut self, step: Step, reply: &str) -> io::Result<()> {
-        self.fault(step)?;
-        self.say(reply)
+    /// The fault of this step, if it has one, else `reply`, which is told.
+    fn answer(&mut self, step: Step, reply: &str) -> io::Result<bool> {
+        if self.fault(step)? {
+            return Ok(false);
+        }
+        self.say(reply)?;
+        Ok(true)
     }
 
-    fn fault(&mut self, step: Step) -> io::Result<()> {
-        let Some((_, fault)) = self.options.fault.filter(|(at, _)| *at == step) else { return Ok(()) };
+    /// Whether the step has been answered by a fault. One that ends the conversation is an error.
+    fn fault(&mut self, step: Step) -> io::Result<bool> {
+        let Some((_, fault)) = self.options.fault.filter(|(at, _)| *at == step) else { return Ok(false) };
+        {
+            let mut faults = self.shared.faults.lock().unwrap();
+            if self.options.times.is_some_and(|times| *faults >= times) {
+                return Ok(false);
+            }
+            *faults += 1;
+        }
         match fault {
-            Fault::Reply(reply) => self.say(reply)?,
+            Fault::Reply(reply) => return self.reply(reply).map(|()| true),
             Fault::Drop => {}
+            Fault::Late => {
+                std::thread::sleep(Duration::from_secs(2));
+                return Ok(false);
+            }
             // Until the client, or the end of the test, closes the connection.
-            Fault::Stall => while self.stream.read_byte().is_ok() {},
+            Fault::Stall => while self.read_byte().is_ok() {},
             Fault::Endless => {
                 let line = format!("250-{}", "and so on ".repeat(40));
                 while self.say(&line).is_ok() {}
             }
-        }
-        if matches!(fault, Fault::Reply(_)) {
-            while !self.line()?.eq_ignore_ascii_case("QUIT") {
-                self.say("503 5.5.1 That is over")?;
+            Fault::Trickle => {
+                while self.stream.write(b"2").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
             }
         }
         Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
+    fn reply(&mut self, reply: &str) -> io::Result<()> {
+        self.say(reply)?;
+        if reply.starts_with("421") { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    fn read_byte(&mut self) -> io::Result<u8> {
+        if self.ahead.is_empty() {
+            let mut buffer = [0; 8192];
+            let count = self.stream.read(&mut buffer)?;
+            self.ahead.extend(buffer[..count].iter().rev());
+        }
+        self.ahead.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn say(&mut self, line: &str) -> io::Result<()> {
@@ -355,7 +488,7 @@ impl Session<'_> {
     fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
-            line.push(self.stream.read_byte()?);
+            line.push(self.read_byte()?);
         }
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let protected = if self.stream.is_tls() { "TLS " } else { "" };
@@ -384,16 +517,5 @@ fn unstuffed(data: &[u8]) -> Vec<u8> {
 }
 
 fn text(base64: &str) -> String {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0);
-    for value in base64.bytes().filter_map(|byte| ALPHABET.iter().position(|letter| *letter == byte)) {
-        bits = bits << 6 | u32::try_from(value).unwrap();
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
-        }
-    }
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8(BASE64.decode(base64).unwrap_or_default()).unwrap_or_default()
 }

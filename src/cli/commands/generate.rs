@@ -33,23 +33,19 @@ pub(in crate::cli) fn man(dir: Option<&Path>, output: &Output) -> ExitCode {
             Err(error) => cannot(output, "the manual page", &error),
         };
     };
-    let written = std::fs::create_dir_all(dir).and_then(|()| {
-        write_page(dir, &command, "runner")?;
-        command
-            .get_subcommands()
-            .filter(|verb| verb.get_name() != "help")
-            .try_for_each(|verb| write_page(dir, verb, &format!("runner-{}", verb.get_name())))
-    });
-    match written {
+    match std::fs::create_dir_all(dir).and_then(|()| write_pages(dir, &command, "runner")) {
         Ok(()) => ExitCode::Success,
         Err(error) => cannot(output, &format!("manual pages in {}", dir.display()), &error),
     }
 }
 
-fn write_page(dir: &Path, command: &Command, name: &str) -> std::io::Result<()> {
+/// The page of a command, and those of its verbs.
+fn write_pages(dir: &Path, command: &Command, name: &str) -> std::io::Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).title(name.to_owned()).render(&mut page)?;
-    std::fs::File::create(dir.join(format!("{name}.1")))?.write_all(&page)
+    std::fs::File::create(dir.join(format!("{name}.1")))?.write_all(&page)?;
+    let mut verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+    verbs.try_for_each(|verb| write_pages(dir, verb, &format!("{name}-{}", verb.get_name())))
 }
 
 /// A reader that has gone away has seen enough.

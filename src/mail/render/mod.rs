@@ -2,9 +2,13 @@
 //! the run's events at any time. Knows nothing of senders, servers or files.
 
 mod clean;
+mod digest;
+mod facts;
+mod history;
 mod page;
 mod verdict;
 mod view;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;

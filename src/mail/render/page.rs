@@ -2,16 +2,24 @@
 
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::clean::{hard_spaces, lines, one_line, tail};
-use super::verdict::{Tone, Verdict, verdict};
+use super::digest::Digest;
+use super::facts::facts;
+use super::history::{Cell, Strip, script_cells, strip, symbols, usual_us};
+use super::verdict::{Tone, Verdict, name_and_end, of_digest, of_run, pace_remark};
 use super::view::RenderContext;
+use super::words::{Item, Kind, Phrases, Word, phrases};
 use crate::mail::strategy::mentioned;
-use crate::model::{AttachedFile, EmailStrategy, Outcome, RunReport, ScriptReport, format_duration, format_size};
+use crate::model::{AttachedFile, EmailStrategy, Outcome, PastRun, RunReport, RunStatus, ScriptReport, format_size};
 
 /// Characters of a script's name that its row shows.
 const NAME: usize = 80;
 /// Characters of a message that is shown.
-const MESSAGE: usize = 300;
+pub(super) const MESSAGE: usize = 300;
+/// Characters of a traceback's last line that its script's row shows.
+const ERROR: usize = 160;
 /// Columns up to which marks under a line are kept.
 const UNDERLINE: usize = 64;
 /// Width of a whole bar of a duration, in pixels.
@@ -22,6 +30,10 @@ const BAR: u64 = 64;
 pub(super) struct Limits {
     /// Scripts that get a row.
     pub(super) rows: usize,
+    /// Rows that show how the script did before.
+    pub(super) strips: usize,
+    /// Runs of a digest.
+    pub(super) runs: usize,
     /// Failures whose output is shown.
     pub(super) failures: usize,
     /// Lines of each one's output.
@@ -33,20 +45,34 @@ pub(super) struct Limits {
 }
 
 pub(super) struct Page {
+    pub(super) words: &'static dyn Phrases,
     pub(super) project: String,
-    pub(super) headline: String,
-    pub(super) wanted: String,
+    pub(super) verdict: Verdict,
     pub(super) symbol: &'static str,
     pub(super) color: &'static str,
+    pub(super) strip: Option<Strip>,
+    /// The runs of a digest.
+    pub(super) runs: Option<Runs>,
     pub(super) rows: Vec<Row>,
     pub(super) more_rows: Option<String>,
     pub(super) failures: Vec<Failure>,
     pub(super) more_failures: Option<String>,
-    pub(super) warnings: Vec<String>,
-    pub(super) leaked: Vec<String>,
-    /// Files that scripts attached to the run.
-    pub(super) files: Vec<String>,
+    /// Warnings, processes, files.
+    pub(super) notes: Vec<Notes>,
     pub(super) facts: Vec<Fact>,
+}
+
+pub(super) struct Runs {
+    pub(super) heading: String,
+    pub(super) rows: Vec<Row>,
+    pub(super) more: Option<String>,
+    /// What stands over the scripts of the latest.
+    pub(super) latest: &'static str,
+}
+
+pub(super) struct Notes {
+    pub(super) heading: &'static str,
+    pub(super) lines: Vec<String>,
 }
 
 pub(super) struct Row {
@@ -58,10 +84,14 @@ pub(super) struct Row {
     pub(super) duration: String,
     /// Pixels of the bar, filled and empty; none for a script that was never tried.
     pub(super) bar: Option<(u64, u64)>,
-    /// How it ended, if that isn't said by the status; attempts.
+    /// How it ended, if that isn't said by the status; attempts; how long it usually takes.
     pub(super) note: String,
+    /// What its traceback ends with.
+    pub(super) error: String,
     /// An unusual duration, which is to be noticed.
     pub(super) remark: String,
+    /// How it ended before.
+    pub(super) before: Vec<Cell>,
 }
 
 impl Row {
@@ -77,12 +107,19 @@ impl Row {
 
     /// The row in plain text, in columns of these widths.
     pub(super) fn line(&self, status_width: usize, name_width: usize, duration_width: usize) -> String {
-        let Self { symbol, status, name, duration, note, remark, .. } = self;
-        let dot = if note.is_empty() || remark.is_empty() { "" } else { " · " };
-        format!("{symbol} {status:status_width$}  {name:name_width$}  {duration:>duration_width$}  {note}{dot}{remark}")
-            .trim_end()
-            .to_owned()
+        let Self { symbol, status, name, duration, note, remark, before, .. } = self;
+        let before = symbols(before);
+        let told = [note, remark, &before].into_iter().filter(|text| !text.is_empty()).map(String::as_str);
+        let told = told.collect::<Vec<_>>().join(" · ");
+        let (status, name) = (padded(status, status_width), padded(name, name_width));
+        let free = " ".repeat(duration_width.saturating_sub(duration.width()));
+        format!("{symbol} {status}  {name}  {free}{duration}  {told}").trim_end().to_owned()
     }
+}
+
+/// `text`, and spaces up to a width; East Asian characters are two columns wide.
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 pub(super) struct Failure {
@@ -103,8 +140,8 @@ impl Failure {
     }
 
     /// The line under the heading, as long as it.
-    pub(super) fn rule(&self) -> String {
-        "-".repeat((self.name.chars().count() + self.end.chars().count() + 2).min(72))
+    pub(super) fn rule(&self, colon: &str) -> String {
+        "-".repeat((self.name.width() + self.end.width() + colon.width()).min(72))
     }
 }
 
@@ -116,36 +153,42 @@ pub(super) struct Fact {
 impl Fact {
     /// The fact in plain text, its label in a column of this width.
     pub(super) fn line(&self, label_width: usize) -> String {
-        format!("{:label_width$}  {}", self.label, self.value)
+        format!("{}  {}", padded(self.label, label_width), self.value)
     }
 }
 
 pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &RenderContext, limits: Limits) -> Page {
+    let words = phrases(context.language);
     let scripts = mentioned(strategy, report, context);
-    let Verdict { tone, headline, wanted } = verdict(report, &scripts);
-    let (symbol, color) = look(tone);
+    let latest = PastRun::from(report);
+    let digest = (strategy == EmailStrategy::Digest).then(|| Digest::of(&latest, report, context, words));
+    let verdict = match &digest {
+        Some(digest) => of_digest(digest, report, &scripts, words),
+        None => of_run(report, &scripts, context, words),
+    };
+    let Look { symbol, color, .. } = look(verdict.tone);
     let longest = scripts.iter().map(|script| script.duration_us).max().unwrap_or(0);
-    let rows = scripts.iter().take(limits.rows).map(|script| row(script, longest)).collect();
+    let mut strips = limits.strips;
+    let rows = scripts.iter().take(limits.rows).map(|script| row(script, longest, report, context, words, &mut strips));
     let failed: Vec<&ScriptReport> = report.failures().collect();
-    let failures = failed.iter().take(limits.failures).map(|script| failure(script, report, limits)).collect();
+    let mut failures: Vec<Failure> = failed.iter().map(|script| failure(script, report, limits, words)).collect();
+    failures.extend(digest.iter().flat_map(|digest| past_failures(digest, context, limits, words)));
+    let more_failures = failures.len().saturating_sub(limits.failures);
+    failures.truncate(limits.failures);
     Page {
+        words,
         project: project_name(report),
-        headline,
-        wanted,
         symbol,
         color,
-        rows,
-        more_rows: more_rows(&scripts[limits.rows.min(scripts.len())..]),
+        strip: strip(&latest, context, words),
+        runs: digest.as_ref().and_then(|digest| runs(digest, context, limits, words)),
+        rows: rows.collect(),
+        more_rows: more_rows(&scripts[limits.rows.min(scripts.len())..], words),
         failures,
-        more_failures: match failed.len().saturating_sub(limits.failures) {
-            0 => None,
-            1 => Some("The output of one more failed script is in the run's folder.".to_owned()),
-            more => Some(format!("The output of {more} more failed scripts is in the run's folder.")),
-        },
-        warnings: notes(report.warnings.iter().map(|text| one_line(text, MESSAGE)).collect(), limits.notes, "warnings"),
-        leaked: notes(leaked(&scripts), limits.notes, "processes"),
-        files: notes(files(report), limits.notes, "files"),
-        facts: facts(report, context),
+        more_failures: (more_failures > 0).then(|| words.more_failures(more_failures)),
+        notes: notes(report, &scripts, limits, words),
+        facts: facts(report, context, words),
+        verdict,
     }
 }
 
@@ -158,60 +201,113 @@ pub(super) fn project_name(report: &RunReport) -> String {
     }
 }
 
-/// Colours that stand out on white by 4.5 to 1 at least (WCAG 2.2, 1.4.3).
-fn look(tone: Tone) -> (&'static str, &'static str) {
-    match tone {
-        Tone::Good => ("✓", "#1a7f37"),
-        Tone::Bad => ("✗", "#b3261e"),
-        Tone::Broken => ("!", "#8a5300"),
-        Tone::Quiet => ("–", "#5f6368"),
-    }
+/// How something is shown: by a symbol, a word and a colour.
+pub(super) struct Look {
+    pub(super) symbol: &'static str,
+    pub(super) status: Word,
+    pub(super) color: &'static str,
 }
 
-fn status(outcome: Option<&Outcome>) -> (Tone, &'static str) {
+/// Colours that stand out on white, and white on them, by 4.5 to 1 at least (WCAG 2.2, 1.4.3).
+fn look(tone: Tone) -> Look {
+    let (symbol, color, status) = match tone {
+        Tone::Good => ("✓", "#1a7f37", Word::Succeeded),
+        Tone::Bad => ("✗", "#b3261e", Word::Failed),
+        Tone::Broken => ("!", "#8a5300", Word::Interrupted),
+        Tone::Quiet => ("–", "#5f6368", Word::NotRun),
+    };
+    Look { symbol, status, color }
+}
+
+pub(super) fn look_of_run(status: RunStatus) -> Look {
+    look(match status {
+        RunStatus::Success => Tone::Good,
+        RunStatus::Failure => Tone::Bad,
+        RunStatus::Interrupted | RunStatus::Running => Tone::Broken,
+    })
+}
+
+fn tone_of(outcome: Option<&Outcome>) -> Tone {
     match outcome {
-        Some(Outcome::Success { .. }) => (Tone::Good, "succeeded"),
-        Some(Outcome::Timeout { .. }) => (Tone::Bad, "timed out"),
-        Some(Outcome::CouldNotStart { .. }) => (Tone::Bad, "not started"),
-        Some(Outcome::Skipped { .. }) => (Tone::Quiet, "not run"),
-        Some(Outcome::Interrupted { .. }) => (Tone::Broken, "interrupted"),
-        Some(_) => (Tone::Bad, "failed"),
-        None => (Tone::Broken, "unfinished"),
+        Some(Outcome::Success { .. }) => Tone::Good,
+        Some(Outcome::Skipped { .. }) => Tone::Quiet,
+        None | Some(Outcome::Interrupted { .. }) => Tone::Broken,
+        Some(_) => Tone::Bad,
     }
 }
 
-fn row(script: &ScriptReport, longest: u64) -> Row {
-    let (tone, status) = status(script.outcome.as_ref());
-    let (symbol, color) = look(tone);
+pub(super) fn look_of_script(outcome: Option<&Outcome>) -> Look {
+    let look = look(tone_of(outcome));
+    match outcome {
+        Some(Outcome::Timeout { .. }) => Look { status: Word::TimedOut, ..look },
+        Some(Outcome::CouldNotStart { .. }) => Look { status: Word::NotStarted, ..look },
+        None => Look { status: Word::Unfinished, ..look },
+        Some(_) => look,
+    }
+}
+
+fn row(
+    script: &ScriptReport,
+    longest: u64,
+    report: &RunReport,
+    context: &RenderContext,
+    words: &dyn Phrases,
+    strips: &mut usize,
+) -> Row {
+    let Look { symbol, status, color } = look_of_script(script.outcome.as_ref());
     let tried = script.attempts > 0;
     let mut notes = Vec::new();
     match &script.outcome {
         None | Some(Outcome::Success { code: 0 }) => {}
-        Some(Outcome::Skipped { reason }) => notes.push(one_line(&reason.to_string(), MESSAGE)),
-        Some(outcome) => notes.push(one_line(&outcome.to_string(), MESSAGE)),
+        Some(Outcome::Skipped { reason }) => notes.push(one_line(&words.skip_reason(reason), MESSAGE)),
+        Some(outcome) => notes.push(one_line(&words.outcome(outcome), MESSAGE)),
     }
-    notes.extend(attempts(script));
+    notes.extend(attempts(script, words));
+    let remark = pace_remark(script, words);
+    if let (None, true, Some(usual)) = (&remark, tried, usual_us(script, &context.past)) {
+        notes.push(words.usually(&words.duration(Duration::from_micros(usual))));
+    }
+    // What always went well needs no strip to say so.
+    let mut before = script_cells(script, report, context, words);
+    if *strips == 0 || before.iter().all(|cell| cell.symbol == symbol) && script.success() {
+        before.clear();
+    }
+    *strips -= usize::from(!before.is_empty());
     Row {
         symbol,
-        status,
+        status: words.word(status),
         color,
         name: one_line(&script.name, NAME),
-        duration: if tried { format_duration(script.duration()) } else { String::new() },
+        duration: if tried { words.duration(script.duration()) } else { String::new() },
         bar: tried.then(|| bar(script.duration_us, longest)),
         note: notes.join(" · "),
-        remark: script.pace_remark().unwrap_or_default(),
+        error: script
+            .traceback
+            .as_deref()
+            .map(|text| one_line(lines(text).last().map_or("", String::as_str), ERROR))
+            .unwrap_or_default(),
+        remark: remark.unwrap_or_default(),
+        before,
     }
 }
 
 /// `at attempt 3; before: exit code 1, timeout after 60 s`; nothing of a script that was tried once.
-fn attempts(script: &ScriptReport) -> Option<String> {
-    let last = match script.attempts {
-        0 | 1 => return None,
-        last if script.success() => format!("at attempt {last}"),
-        last => format!("{last} attempts"),
-    };
-    let before = script.earlier_ends().map(|ends| format!("; before: {}", one_line(&ends, MESSAGE)));
-    Some(last + &before.unwrap_or_default())
+fn attempts(script: &ScriptReport, words: &dyn Phrases) -> Option<String> {
+    if script.attempts < 2 {
+        return None;
+    }
+    let mut ends: Vec<(String, usize)> = Vec::new();
+    for attempt in &script.earlier {
+        let end = words.outcome(&attempt.outcome);
+        match ends.last_mut() {
+            Some((last, count)) if *last == end => *count += 1,
+            _ => ends.push((end, 1)),
+        }
+    }
+    let told = |(end, count): (String, usize)| if count == 1 { end } else { words.times(&end, count) };
+    let before = ends.into_iter().map(told).collect::<Vec<_>>().join(words.comma());
+    let before = one_line(&before, MESSAGE);
+    Some(words.attempts(script.attempts, script.success(), Some(before.as_str()).filter(|before| !before.is_empty())))
 }
 
 /// Pixels that are filled and empty. The smallest duration still shows.
@@ -221,47 +317,99 @@ fn bar(duration_us: u64, longest_us: u64) -> (u64, u64) {
     (filled, BAR - filled)
 }
 
-fn more_rows(left_out: &[&ScriptReport]) -> Option<String> {
-    if left_out.is_empty() {
-        return None;
-    }
-    Some(format!("… and {} more: {}", left_out.len(), counts(left_out.iter().copied())))
+fn more_rows(left_out: &[&ScriptReport], words: &dyn Phrases) -> Option<String> {
+    let counts = || script_counts(left_out.iter().copied(), words);
+    (!left_out.is_empty()).then(|| words.more_rows(left_out.len(), &counts()))
 }
 
 /// `3 succeeded, 1 failed`: a script that was cut off is counted as that, not as a failure.
-fn counts<'a>(scripts: impl Iterator<Item = &'a ScriptReport>) -> String {
-    const WORDS: [(Tone, &str); 4] =
-        [(Tone::Good, "succeeded"), (Tone::Bad, "failed"), (Tone::Broken, "interrupted"), (Tone::Quiet, "not run")];
-    let tones: Vec<Tone> = scripts.map(|script| status(script.outcome.as_ref()).0).collect();
+pub(super) fn script_counts<'a>(scripts: impl Iterator<Item = &'a ScriptReport>, words: &dyn Phrases) -> String {
+    const KINDS: [(Tone, Kind); 4] = [
+        (Tone::Good, Kind::Succeeded),
+        (Tone::Bad, Kind::Failed),
+        (Tone::Broken, Kind::Interrupted),
+        (Tone::Quiet, Kind::NotRun),
+    ];
+    let tones: Vec<Tone> = scripts.map(|script| tone_of(script.outcome.as_ref())).collect();
     let of = |tone| tones.iter().filter(|other| **other == tone).count();
-    let counted = WORDS.into_iter().map(|(tone, word)| (of(tone), word)).filter(|(count, _)| *count > 0);
-    counted.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    let counted = KINDS.into_iter().map(|(tone, kind)| (of(tone), kind)).filter(|(count, _)| *count > 0);
+    counted.map(|(count, kind)| words.count(kind, count)).collect::<Vec<_>>().join(words.comma())
 }
 
-fn failure(script: &ScriptReport, report: &RunReport, limits: Limits) -> Failure {
+/// The runs of a digest, if there are several, each with what failed in it.
+fn runs(digest: &Digest<'_>, context: &RenderContext, limits: Limits, words: &dyn Phrases) -> Option<Runs> {
+    if digest.runs.len() < 2 {
+        return None;
+    }
+    let longest = digest.runs.iter().map(|run| run.duration_us).max().unwrap_or(0);
+    let row = |run: &&PastRun| {
+        let Look { symbol, status, color } = look_of_run(run.status);
+        let mut ends: Vec<String> =
+            run.failures().map(|script| name_and_end(&script.name, script.outcome.as_ref(), words)).collect();
+        let more = ends.len().saturating_sub(3);
+        ends.truncate(3);
+        Row {
+            symbol,
+            status: words.word(status),
+            color,
+            name: words.moment((context.local_time)(run.started)),
+            duration: words.duration(Duration::from_micros(run.duration_us)),
+            bar: Some(bar(run.duration_us, longest)),
+            note: words.list(&ends, more),
+            error: String::new(),
+            remark: String::new(),
+            before: Vec::new(),
+        }
+    };
+    let more = digest.runs.len().saturating_sub(limits.runs);
+    Some(Runs {
+        heading: words.runs_since(digest.since.as_deref()),
+        rows: digest.runs.iter().take(limits.runs).map(row).collect(),
+        more: (more > 0).then(|| words.more(Item::Runs, more)),
+        latest: words.word(Word::LatestRun),
+    })
+}
+
+fn failure(script: &ScriptReport, report: &RunReport, limits: Limits, words: &dyn Phrases) -> Failure {
     let mut all = lines(script.last_words().unwrap_or_default());
     all.retain(|line| !is_long_underline(line));
     let (before, shown) = tail(&all, limits.lines, limits.bytes);
     let output = script.output.file.as_ref().map(|file| {
         let path = report.run_dir.join(file).display().to_string();
-        format!("{} ({})", one_line(&path, MESSAGE), format_size(script.output.bytes))
+        format!("{}{}", one_line(&path, MESSAGE), words.aside(&format_size(script.output.bytes)))
     });
     Failure {
         name: one_line(&script.name, NAME),
-        end: script.outcome.as_ref().map_or_else(String::new, |outcome| one_line(&outcome.to_string(), MESSAGE)),
-        before: match before {
-            0 => None,
-            1 => Some("(one line before this is left out)".to_owned()),
-            before => Some(format!("({before} lines before this are left out)")),
-        },
+        end: script.outcome.as_ref().map_or_else(String::new, |outcome| one_line(&words.outcome(outcome), MESSAGE)),
+        before: (before > 0).then(|| words.lines_before(before)),
         lines: shown,
-        silence: match &script.outcome {
-            Some(Outcome::CouldNotStart { .. }) => "It never ran.",
-            _ if script.output.bytes == 0 => "It printed nothing.",
-            _ => "It printed no error.",
-        },
+        silence: words.word(match &script.outcome {
+            Some(Outcome::CouldNotStart { .. }) => Word::NeverRan,
+            _ if script.output.bytes == 0 => Word::PrintedNothing,
+            _ => Word::PrintedNoError,
+        }),
         output,
     }
+}
+
+/// What scripts left to read that failed in earlier runs of a digest, but not in the latest.
+fn past_failures(digest: &Digest<'_>, context: &RenderContext, limits: Limits, words: &dyn Phrases) -> Vec<Failure> {
+    let earlier = digest.troubled.iter().filter(|script| script.last.0.run_id != digest.runs[0].run_id);
+    let told = |script: &super::digest::Troubled<'_>| {
+        let (run, last) = script.last;
+        let mut all = lines(last.last_words.as_deref().unwrap_or_default());
+        all.retain(|line| !is_long_underline(line));
+        let moment = words.moment((context.local_time)(run.started));
+        Failure {
+            name: one_line(&script.name, NAME),
+            end: format!("{}{}{}", one_line(&words.outcome(script.end), MESSAGE), words.comma(), moment),
+            before: None,
+            lines: tail(&all, limits.lines, limits.bytes).1,
+            silence: words.word(Word::PrintedNoError),
+            output: None,
+        }
+    };
+    earlier.map(told).collect()
 }
 
 /// Python's marks under a line of code (PEP 657), where they are so long that a mail would wrap them into nonsense.
@@ -269,12 +417,28 @@ fn is_long_underline(line: &str) -> bool {
     line.len() > UNDERLINE && line.bytes().all(|byte| matches!(byte, b' ' | b'~' | b'^'))
 }
 
-fn leaked(scripts: &[&ScriptReport]) -> Vec<String> {
+fn notes(report: &RunReport, scripts: &[&ScriptReport], limits: Limits, words: &dyn Phrases) -> Vec<Notes> {
+    let warnings = report.warnings.iter().map(|text| one_line(text, MESSAGE)).collect();
+    let file = |file: &AttachedFile| one_line(&file.name, 160) + &words.aside(&format_size(file.bytes));
+    let all = [
+        (Word::Warnings, Item::Warnings, warnings),
+        (Word::LeftProcesses, Item::Processes, leaked(scripts, words)),
+        (Word::Files, Item::Files, report.files.iter().map(file).collect::<Vec<_>>()),
+    ];
+    let cut = |(heading, item, mut lines): (_, _, Vec<String>)| {
+        let more = lines.len().saturating_sub(limits.notes);
+        lines.truncate(limits.notes);
+        lines.extend((more > 0).then(|| words.more(item, more)));
+        Notes { heading: words.word(heading), lines }
+    };
+    all.into_iter().filter(|(.., lines)| !lines.is_empty()).map(cut).collect()
+}
+
+fn leaked(scripts: &[&ScriptReport], words: &dyn Phrases) -> Vec<String> {
     let of = |script: &ScriptReport| {
         let name = one_line(&script.name, NAME);
         let told = |process: &crate::model::Leaked| {
-            let command = one_line(&process.command, 160);
-            format!("{name} left process {} behind, which {}: {command}", process.pid, process.fate())
+            words.left_process(&name, process.pid, process.left, &one_line(&process.command, 160))
         };
         script.leaked.iter().map(told).collect::<Vec<_>>()
     };
@@ -282,46 +446,4 @@ fn leaked(scripts: &[&ScriptReport]) -> Vec<String> {
     let mut leaving: Vec<&ScriptReport> = scripts.iter().copied().filter(|script| !script.leaked.is_empty()).collect();
     leaving.sort_by_key(|script| script.index);
     leaving.into_iter().flat_map(of).collect()
-}
-
-fn files(report: &RunReport) -> Vec<String> {
-    let told = |file: &AttachedFile| format!("{} ({})", one_line(&file.name, 160), format_size(file.bytes));
-    report.files.iter().map(told).collect()
-}
-
-fn notes(mut all: Vec<String>, max: usize, what: &str) -> Vec<String> {
-    let more = all.len().saturating_sub(max);
-    if more > 0 {
-        all.truncate(max);
-        all.push(format!("… and {more} more {what}"));
-    }
-    all
-}
-
-fn facts(report: &RunReport, context: &RenderContext) -> Vec<Fact> {
-    let when = |time| (context.local_time)(time).format("%Y-%m-%d %H:%M:%S %:z").to_string();
-    let mut facts = vec![
-        ("Scripts", if report.scripts.is_empty() { "none".to_owned() } else { counts(report.scripts.iter()) }),
-        ("Planned for", report.planned.map(when).unwrap_or_default()),
-        ("Started", when(report.started)),
-        ("Ended", report.finished.map_or_else(|| "not yet".to_owned(), when)),
-        ("Duration", format_duration(Duration::from_micros(report.duration_us))),
-        ("Host", report.host.clone()),
-        ("Project", report.project_dir.display().to_string()),
-    ];
-    facts.extend([
-        ("Profile", report.profile.clone().unwrap_or_default()),
-        ("Log", report.log_file.display().to_string()),
-        ("Run folder", report.run_dir.display().to_string()),
-        (
-            "Run",
-            match &report.parent {
-                Some(parent) => format!("{}, {parent}", report.run_id),
-                None => report.run_id.to_string(),
-            },
-        ),
-        ("Runner", report.version.clone()),
-    ]);
-    let known = facts.into_iter().filter(|(_, value)| !value.is_empty());
-    known.map(|(label, value)| Fact { label, value: one_line(&value, MESSAGE) }).collect()
 }

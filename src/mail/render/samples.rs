@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 
+use super::{RenderContext, Rendered, render};
+use crate::model::EmailStrategy::{All, Changes, Digest};
 use crate::model::{
-    AttachedFile, EarlierAttempt, Following, Leaked, Outcome, OutputSummary, Pace, Parent, RunId, RunReport, RunStatus,
-    ScriptReport, SkipReason, Usage, Usual,
+    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Outcome, OutputSummary, Pace,
+    Parent, PastRun, PastScript, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage, Usual,
 };
 
 pub(crate) fn success() -> Outcome {
@@ -121,8 +123,90 @@ fn unmet() -> RunReport {
     report
 }
 
-/// Runs of the kinds that a reader meets.
-pub(crate) fn to_look_at() -> Vec<(&'static str, RunReport)> {
+/// The past of a project, newest first, a run each so many hours; a letter a script: `s`uccess, `f`ailure, skipped (`-`).
+/// The runs were told if their number, from 0, is in `told`.
+pub(crate) fn past(report: &RunReport, hours: i64, runs: &[&str], told: &[usize]) -> Vec<PastRun> {
+    let script = |(report, letter): (&ScriptReport, char), n: usize| {
+        PastScript {
+        script: report.script.clone(),
+        name: report.name.clone(),
+        outcome: Some(match letter {
+            's' => success(),
+            'f' => exit(1),
+            _ => skipped(),
+        }),
+        duration_us: report.duration_us * (10 + n as u64 % 3) / 11,
+        last_words: (letter == 'f').then(|| {
+            "Traceback (most recent call last):\n  File \"load.py\", line 12, in <module>\nTimeoutError: no answer from db1 after 30 s".into()
+        }),
+    }
+    };
+    let run = |(n, letters): (usize, &&str)| {
+        let scripts: Vec<PastScript> = report.scripts.iter().zip(letters.chars()).map(|pair| script(pair, n)).collect();
+        let started = report.started - TimeDelta::hours(hours * (n as i64 + 1));
+        let duration_us = scripts.iter().map(|script| script.duration_us).sum();
+        PastRun {
+            run_id: RunId::random(),
+            started,
+            finished: Some(started + TimeDelta::microseconds(duration_us as i64)),
+            duration_us,
+            status: if letters.contains('f') { RunStatus::Failure } else { RunStatus::Success },
+            mail: Some(if told.contains(&n) { MailState::Sent { reply: "250 OK".into() } } else { MailState::NotDue }),
+            scripts,
+        }
+    };
+    runs.iter().enumerate().map(run).collect()
+}
+
+/// A run as a reader meets it.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) report: RunReport,
+    pub(crate) strategy: EmailStrategy,
+    pub(crate) context: RenderContext,
+}
+
+impl Sample {
+    pub(crate) fn render(&self, language: Language) -> Rendered {
+        render(&self.report, self.strategy, &RenderContext { language, ..self.context.clone() })
+    }
+}
+
+/// Runs of the kinds that a reader meets, with their past.
+pub(crate) fn to_look_at() -> Vec<Sample> {
+    let paris = |time: DateTime<Utc>| time.with_timezone(&FixedOffset::east_opt(3600).unwrap());
+    let sample = |name, report: RunReport, strategy, past| {
+        let next_planned = Some(report.started + TimeDelta::days(1));
+        let context = RenderContext { past, local_time: paris, next_planned, ..RenderContext::default() };
+        Sample { name, report, strategy, context }
+    };
+    let of = |name: &str| without_past().into_iter().find(|(other, _)| *other == name).unwrap().1;
+    let (green, red) = (of("success"), of("failure"));
+    let well = ["sss"; 20];
+    let first = sample("first_failure", red.clone(), Changes, past(&red, 24, &well[..12], &[]));
+    let still = sample(
+        "still_failing",
+        red.clone(),
+        Changes,
+        past(&red, 24, &["sfs", "sfs", "sfs", "sss", "sss", "sss", "sss"], &[2]),
+    );
+    let recovered = sample(
+        "recovered",
+        green.clone(),
+        Changes,
+        past(&green, 24, &["sfs", "sfs", "sfs", "sss", "fss", "sss", "s-s"], &[2, 4]),
+    );
+    let day = past(&red, 6, &["sfs", "sss", "fss", "sss", "sss", "sss", "sss", "sss"], &[4]);
+    let digest = sample("digest", red.clone(), Digest, day);
+    let quiet = sample("quiet_digest", green.clone(), Digest, past(&green, 1, &well, &[14]));
+    let reports = without_past().into_iter().map(|(name, report)| {
+        let past = if name == "success" { past(&report, 24, &well, &[0]) } else { Vec::new() };
+        sample(name, report, All, past)
+    });
+    [first, still, recovered, digest, quiet].into_iter().chain(reports).collect()
+}
+
+fn without_past() -> Vec<(&'static str, RunReport)> {
     let timeout = || Outcome::Timeout { seconds: 60.0, killed: true };
     let mut green = report("Nightly import", vec![success(), success(), success()]);
     for (script, name) in green.scripts.iter_mut().zip(["extract_orders.py", "load_customers.py", "send_invoices.py"]) {

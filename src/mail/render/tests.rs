@@ -3,12 +3,12 @@ use proptest::prelude::*;
 use super::samples::{exit, report, skipped, success};
 use super::*;
 use crate::model::{
-    AttachedFile, EarlierAttempt, EmailStrategy, Following, Leaked, Outcome, Pace, Parent, RunId, RunReport, RunStatus,
-    Usual,
+    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, Outcome, Pace, Parent, RunId, RunReport,
+    RunStatus, Usual,
 };
 
 fn context() -> RenderContext {
-    RenderContext { local_time: |time| time.fixed_offset(), ..RenderContext::default() }
+    RenderContext { local_time: |time| time.fixed_offset(), constant_subject: false, ..RenderContext::default() }
 }
 
 fn all(report: &RunReport) -> Rendered {
@@ -22,31 +22,33 @@ fn interrupted() -> Outcome {
 #[test]
 fn the_subject_is_the_verdict() {
     let cases: [(Vec<Outcome>, &str); 11] = [
-        (vec![success(), success(), success()], "P: all 3 scripts succeeded"),
-        (vec![success(), exit(1), success()], "P: 1 of 3 scripts failed"),
-        (vec![exit(1), skipped(), skipped()], "P: 1 of 3 scripts failed, 2 not run"),
-        (vec![exit(1), exit(2)], "P: all 2 scripts failed"),
-        (vec![success()], "P: script_0.py succeeded"),
-        (vec![exit(1)], "P: script_0.py failed"),
-        (vec![success(), success(), interrupted(), skipped(), skipped()], "P: interrupted after 2 of 5 scripts"),
-        (vec![exit(1), interrupted(), skipped()], "P: interrupted after 1 of 3 scripts, 1 failed"),
-        (vec![interrupted()], "P: interrupted after 0 of 1 script"),
-        (vec![], "P: there was no script to run"),
-        (vec![success(), skipped()], "P: 1 of 2 scripts succeeded, the others were not run"),
+        (vec![success(), success(), success()], "✓ all 3 scripts succeeded"),
+        (vec![success(), exit(1), success()], "✗ 1 of 3 scripts failed"),
+        (vec![exit(1), skipped(), skipped()], "✗ 1 of 3 scripts failed, 2 not run"),
+        (vec![exit(1), exit(2)], "✗ all 2 scripts failed"),
+        (vec![success()], "✓ script_0.py succeeded"),
+        (vec![exit(1)], "✗ script_0.py failed"),
+        (vec![success(), success(), interrupted(), skipped(), skipped()], "! interrupted after 2 of 5 scripts"),
+        (vec![exit(1), interrupted(), skipped()], "! interrupted after 1 of 3 scripts, 1 failed"),
+        (vec![interrupted()], "! interrupted after 0 of 1 script"),
+        (vec![], "✓ there was no script to run"),
+        (vec![success(), skipped()], "✓ 1 of 2 scripts succeeded, the other was not run"),
     ];
-    for (outcomes, subject) in cases {
+    for (outcomes, verdict) in cases {
         let rendered = all(&report("P", outcomes));
-        assert_eq!(rendered.subject, subject);
-        assert!(rendered.text.starts_with(&format!("{subject}. ")), "{}", rendered.text);
-        assert!(rendered.html.contains(&format!("{subject}. ")), "{}", rendered.html);
+        let (symbol, headline) = verdict.split_once(' ').unwrap();
+        assert_eq!(rendered.subject, format!("{symbol} P: {headline}"));
+        let (first_line, verdict) = (rendered.text.lines().next().unwrap().to_lowercase(), verdict.to_owned() + ". ");
+        assert!(first_line.starts_with(&verdict), "{first_line}");
+        assert!(rendered.html.to_lowercase().contains(&verdict), "{}", rendered.html);
     }
 }
 
 const PLAIN_TEXT: &str = "\
-P2: 1 of 3 scripts failed, 1 not run. Please look at script_1.py (exit code 3). One script was not run because of it.
+✗ 1 of 3 scripts failed, 1 not run. Please look at script_1.py (exit code 3). One script was not run because of it.
 
 ✗ failed     script_1.py  2.4 s  exit code 3 · 3 attempts; before: exit code 1 (twice)
-✓ succeeded  script_0.py  1.2 s
+✓ succeeded  script_0.py  1.2 s  usually 1.1 s
 – not run    script_2.py         a.py failed before it
 
 script_1.py: exit code 3
@@ -66,11 +68,11 @@ Processes that outlived their script
 - script_1.py left process 77 behind, which was ended: sleep 100
 
 Scripts     1 succeeded, 1 failed, 1 not run
-Started     2024-11-27 08:51:58 +00:00
-Ended       2024-11-27 08:52:02 +00:00
+Started     Wed 27 Nov 2024, 08:51:58 (UTC+00:00)
+Ended       Wed 27 Nov 2024, 08:52:02 (UTC+00:00)
 Duration    3.6 s
 Host        LAPTOP-BS85JNP7
-Project     DIR
+Project     P2 (DIR)
 Log         DIR/logs/p.log
 Run folder  RUNDIR
 Run         39be3d37aed64
@@ -108,8 +110,8 @@ fn what_was_unusual_about_a_success_is_said_at_once() {
         report.scripts[index + 1].duration_us = took * 1_000_000;
         report.scripts[index + 1].usual = Some(Usual { usual_us: 180_000_000, pace, slow_after_us });
     }
-    let first_line = "P: all 4 scripts succeeded. Worth a look: script_1.py took 12 min, usually 3 min; \
-                      script_2.py took 11 min 40 s, more than the 10 min of slow_after; and 1 more.";
+    let first_line = "✓ All 4 scripts succeeded. Worth a look: script_1.py took 12 min, usually 3 min; \
+                      script_2.py took 11 min 40 s, more than the 10 min of slow_after and 1 more.";
     let rendered = all(&report);
     assert!(rendered.text.starts_with(first_line), "{}", rendered.text);
     let row = "script_0.py        1.2 s  at attempt 3; before: exit code 1, timeout after 60 s\n";
@@ -136,19 +138,19 @@ fn a_run_tells_what_it_follows_and_what_it_left() {
         "script_1.py left process 9 behind, which goes on: tail -f log",
         "charts/week.png (20.0 KiB)",
         "39be3d37aed64, retry of 0123456789abc",
-        "2024-11-27 08:51:58 +00:00",
+        "Wed 27 Nov 2024, 08:51:58 (UTC+00:00)",
     ];
     for sentence in expected {
         assert!(text.contains(sentence) && html.contains(sentence), "{sentence}: {text}");
     }
-    assert!(text.contains("\nFiles of this run\n- charts") && text.contains("\nPlanned for  2024-11-27"), "{text}");
+    assert!(text.contains("\nFiles of this run\n- charts") && text.contains("\nPlanned for  Wed 27 Nov"), "{text}");
 }
 
 #[test]
 fn a_run_whose_runner_died_says_so() {
     let died = Outcome::Interrupted { by: "the runner died".into() };
     let text = all(&report("P", vec![success(), died, skipped()])).text;
-    let first_line = "P: interrupted after 1 of 3 scripts. Please check how far script_1.py got (interrupted: the runner \
+    let first_line = "! Interrupted after 1 of 3 scripts. Please check how far script_1.py got (interrupted: the runner \
                       died), then go on with `runner resume 39be3d37aed64`.";
     assert!(text.starts_with(first_line), "{text}");
 }
@@ -172,7 +174,7 @@ fn nothing_of_a_script_is_taken_for_html() {
     report.scripts[0].traceback = Some("  <script>alert(1)</script>\n\ta && b".into());
     report.warnings.push("<img src=x>".into());
     let rendered = all(&report);
-    assert_eq!(rendered.subject, "<i>P</i> & co: 1 of 2 scripts failed");
+    assert_eq!(rendered.subject, "✗ <i>P</i> & co: 1 of 2 scripts failed");
     for tag in ["<i>", "<b>&\"", "<script", "<img"] {
         assert!(!rendered.html.contains(tag), "{tag}");
     }
@@ -321,14 +323,16 @@ proptest! {
     }
 }
 
-/// Writes pages to look at into the folder named by `MAIL_SAMPLES`; without it, does nothing.
+/// Writes pages to look at, in every language, into the folder named by `MAIL_SAMPLES`; without it, does nothing.
 #[test]
 fn samples_to_look_at() {
     let Some(folder) = std::env::var_os("MAIL_SAMPLES").map(std::path::PathBuf::from) else { return };
     std::fs::create_dir_all(&folder).unwrap();
-    for (name, report) in samples::to_look_at() {
-        let rendered = render(&report, EmailStrategy::All, &RenderContext::default());
-        std::fs::write(folder.join(format!("{name}.html")), &rendered.html).unwrap();
-        std::fs::write(folder.join(format!("{name}.txt")), &rendered.text).unwrap();
+    for sample in samples::to_look_at() {
+        for (code, language) in Language::NAMES {
+            let rendered = sample.render(language);
+            std::fs::write(folder.join(format!("{}.{code}.html", sample.name)), &rendered.html).unwrap();
+            std::fs::write(folder.join(format!("{}.{code}.txt", sample.name)), &rendered.text).unwrap();
+        }
     }
 }

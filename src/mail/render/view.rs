@@ -2,8 +2,11 @@
 
 use askama::Template;
 use chrono::{DateTime, FixedOffset, Local, NaiveTime, Utc};
+use unicode_width::UnicodeWidthStr;
 
-use super::page::{Limits, Page, page};
+use super::clean::one_line;
+use super::page::{Limits, Page, Row, page};
+use super::words::Word;
 use crate::model::{EmailStrategy, Language, MailOptions, PastRun, Project, RunReport};
 
 /// Gmail hides what comes after about 102 kB of HTML.
@@ -11,11 +14,11 @@ const HTML_LIMIT: usize = 98_000;
 
 /// What is shown, and what is shown instead when that would be too much.
 const LIMITS: [Limits; 5] = [
-    Limits { rows: 100, failures: 20, lines: 60, bytes: 6000, notes: 20 },
-    Limits { rows: 100, failures: 20, lines: 40, bytes: 2500, notes: 20 },
-    Limits { rows: 100, failures: 20, lines: 15, bytes: 900, notes: 10 },
-    Limits { rows: 50, failures: 10, lines: 15, bytes: 900, notes: 10 },
-    Limits { rows: 15, failures: 3, lines: 10, bytes: 500, notes: 5 },
+    Limits { rows: 100, strips: 12, runs: 48, failures: 20, lines: 60, bytes: 6000, notes: 20 },
+    Limits { rows: 100, strips: 8, runs: 48, failures: 20, lines: 40, bytes: 2500, notes: 20 },
+    Limits { rows: 100, strips: 4, runs: 24, failures: 20, lines: 15, bytes: 900, notes: 10 },
+    Limits { rows: 50, strips: 0, runs: 24, failures: 10, lines: 15, bytes: 900, notes: 10 },
+    Limits { rows: 15, strips: 0, runs: 10, failures: 3, lines: 10, bytes: 500, notes: 5 },
 ];
 
 /// What a report doesn't know by itself.
@@ -74,7 +77,7 @@ impl RenderContext {
 pub struct Rendered {
     /// One line without control characters.
     pub subject: String,
-    /// Reads well by itself.
+    /// Reads well by itself. Its first line says how it went, what is new about that and what is wanted.
     pub text: String,
     /// Less than 100 kB, and nothing that Outlook's Word engine can't show.
     pub html: String,
@@ -84,16 +87,37 @@ pub struct Rendered {
 #[template(path = "mail.html")]
 struct Html<'a> {
     page: &'a Page,
+    /// The first line.
+    line: &'a str,
+    fonts: &'static str,
 }
 
 #[derive(Template)]
 #[template(path = "mail.txt")]
 struct Text<'a> {
     page: &'a Page,
-    status_width: usize,
-    name_width: usize,
-    duration_width: usize,
+    line: &'a str,
+    run_widths: Widths,
+    widths: Widths,
     label_width: usize,
+}
+
+/// Of the columns of rows in plain text.
+struct Widths {
+    status: usize,
+    name: usize,
+    duration: usize,
+}
+
+impl Widths {
+    fn of(rows: &[Row]) -> Self {
+        let widest = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).width()).max().unwrap_or(0);
+        Self {
+            status: widest(|row| row.status),
+            name: widest(|row| &row.name).min(48),
+            duration: widest(|row| &row.duration),
+        }
+    }
 }
 
 /// The summary of a run, with the scripts that the strategy mentions (with [`EmailStrategy::None`], which sends nothing,
@@ -113,22 +137,32 @@ pub fn render(report: &RunReport, strategy: EmailStrategy, context: &RenderConte
 
 fn render_within(report: &RunReport, strategy: EmailStrategy, context: &RenderContext, limits: Limits) -> Rendered {
     let page = page(report, strategy, context, limits);
-    let subject = format!("{}: {}", page.project, page.headline);
-    let first_line = format!("{subject}. {}", page.wanted);
+    let line = format!("{} {}", page.symbol, page.verdict.line(page.words));
     // Writing into a string doesn't fail; should it, the reader still gets the verdict.
-    let html = Html { page: &page }.render().unwrap_or_else(|_| String::new());
-    let text = text(&page).render().unwrap_or(first_line);
-    Rendered { subject, text, html }
+    let html = Html { page: &page, line: &line, fonts: page.words.fonts() }.render().unwrap_or_else(|_| String::new());
+    let no_runs = &[][..];
+    let text = Text {
+        run_widths: Widths::of(page.runs.as_ref().map_or(no_runs, |runs| &runs.rows)),
+        widths: Widths::of(&page.rows),
+        label_width: page.facts.iter().map(|fact| fact.label.width()).max().unwrap_or(0),
+        page: &page,
+        line: &line,
+    };
+    let text = text.render().unwrap_or_else(|_| line.clone());
+    Rendered { subject: subject(&page, strategy, context), text, html }
 }
 
-fn text(page: &Page) -> Text<'_> {
-    let widest =
-        |of: fn(&super::page::Row) -> &str| page.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-    Text {
-        page,
-        status_width: widest(|row| row.status),
-        name_width: widest(|row| &row.name).min(48),
-        duration_width: widest(|row| &row.duration),
-        label_width: page.facts.iter().map(|fact| fact.label.len()).max().unwrap_or(0),
+/// A subject that stays the same says what kind of mail it is, and the mail's first line, which lists show beside it, the
+/// rest. Otherwise it begins with the symbol, which is seen even where only its beginning is.
+fn subject(page: &Page, strategy: EmailStrategy, context: &RenderContext) -> String {
+    let Page { words, project, symbol, verdict, .. } = page;
+    let prefix = context.subject_prefix.as_deref().map(|prefix| one_line(prefix, 40)).filter(|text| !text.is_empty());
+    let prefix = prefix.map(|prefix| prefix + " ").unwrap_or_default();
+    let colon = words.colon();
+    if context.constant_subject {
+        let kind = if strategy == EmailStrategy::Digest { Word::Digest } else { Word::RunReport };
+        format!("{prefix}{project}{colon}{}", words.word(kind))
+    } else {
+        format!("{prefix}{symbol} {project}{colon}{}", verdict.headline)
     }
 }

@@ -68,9 +68,9 @@ impl Session {
     /// Whether an error over a connection that was in use already tells of this connection alone: the server has closed
     /// it, or wants another one for further messages.
     fn is_over(&mut self, error: &DeliveryError) -> bool {
-        let reply = error.reply.as_deref();
-        let enough = self.sent > 0 && reply.is_some_and(|reply| reply.starts_with("421") || reply.starts_with("432"));
-        if enough {
+        let wants_another = |reply: &String| reply.starts_with("421") || reply.starts_with("432");
+        let enough = error.reply.as_ref().is_some_and(wants_another);
+        if enough && self.sent > 0 {
             self.limit = Some(self.sent);
         }
         error.stage != Stage::Message && (enough || error.failure == DeliveryFailure::ConnectionLost)
@@ -268,7 +268,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        if refused.len() == envelope.to().len() { Err(explain_refused(&refused)) } else { Ok(refused) }
+        if refused.len() == envelope.to().len() { Err(explain_refused(&refused, &job.settings)) } else { Ok(refused) }
     }
 
     /// One command that has no secrets in it.

@@ -6,7 +6,7 @@ use crate::mail::Rendered;
 use crate::mail::render::{lines, one_line, tail};
 use crate::model::{RunId, RunReport, RunStatus, ScriptReport, Webhook, format_duration};
 
-/// Bytes of a ping's body: what healthchecks keeps of one by default, less a little for its mark.
+/// Bytes of a ping's body: what healthchecks keep of one (before version 2.1, 100 kB since), less a little for the mark.
 const PING: usize = 9_900;
 /// Characters of a summary: chats take from 2,000 characters (Discord) to 40,000 (Slack).
 const SUMMARY: usize = 1_700;

@@ -19,8 +19,8 @@ use crate::model::{format_duration, parse_duration};
 const LONGEST: Duration = Duration::from_secs(20);
 /// How soon a deadline that was brought forward is noticed.
 const LOOK: Duration = Duration::from_millis(50);
-/// Bytes of an answer that are read, and characters that are kept.
-const ANSWER: (u64, usize) = (2048, 200);
+/// Bytes of a refusal's words that are read, characters that are kept, and how long they are waited for.
+const ANSWER: (u64, usize, Duration) = (2048, 200, Duration::from_secs(2));
 
 /// Calls the address before the deadline. An answer of the 200s says that it was heard.
 ///
@@ -71,14 +71,14 @@ fn exchange(request: &WebRequest, limit: Duration) -> Result<Accepted, DeliveryE
     // Some watchdogs are told by being looked at, and know no other way.
     if request.slot != WebSlot::Webhook && answer.as_ref().is_ok_and(none) {
         let url = request.url.expose_secret();
-        answer = agent.get(url).config().https_only(is_encrypted(url)).build().call();
+        answer = agent.get(url).config().https_only(is_encrypted(url)).timeout_recv_body(Some(ANSWER.2)).build().call();
     }
     judge(answer.map_err(|error| explain(&error, request, limit))?, request)
 }
 
 fn post(agent: &Agent, request: &WebRequest) -> Result<Response<Body>, Error> {
     let url = request.url.expose_secret();
-    let post = agent.post(url).config().https_only(is_encrypted(url));
+    let post = agent.post(url).config().https_only(is_encrypted(url)).timeout_recv_body(Some(ANSWER.2));
     // What follows a redirect is asked for without the body: a page that wants one to sign in would look like success.
     let (post, media_type) = match request.slot {
         WebSlot::Webhook => (post.max_redirects(0), "application/json"),
@@ -94,15 +94,16 @@ fn is_encrypted(url: &str) -> bool {
 
 fn judge(mut answer: Response<Body>, request: &WebRequest) -> Result<Accepted, DeliveryError> {
     let status = answer.status();
+    if status.is_success() {
+        let reply = status.to_string();
+        return Ok(Accepted { reply, refused: Vec::new(), message_id: None });
+    }
     let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
     let mut bytes = Vec::new();
-    // Whether all of it comes changes nothing: the answer is in the status.
+    // Only to be told: what the answer is stands in the status.
     let _ = answer.body_mut().as_reader().take(ANSWER.0).read_to_end(&mut bytes);
     let said = hide(&String::from_utf8_lossy(&bytes), request.url.expose_secret());
     let reply = one_line(&format!("{} {said}", status.as_str()), ANSWER.1);
-    if status.is_success() {
-        return Ok(Accepted { reply, refused: Vec::new(), message_id: None });
-    }
     let shown = &request.shown;
     let (failure, sentence) = match status.as_u16() {
         408 | 429 => {

@@ -3,6 +3,7 @@
 mod flush;
 mod login;
 mod status;
+mod test;
 mod verbs;
 
 pub(in crate::cli) use verbs::mail;

@@ -1,7 +1,7 @@
 //! Which verb is meant.
 
 use super::super::StateDir;
-use super::{flush, login, status};
+use super::{flush, login, status, test};
 use crate::cli::ExitCode;
 use crate::cli::args::MailCommand;
 use crate::cli::output::Output;
@@ -10,6 +10,7 @@ pub(in crate::cli) fn mail(command: &MailCommand, state: &StateDir, output: &Out
     match command {
         MailCommand::Status(args) => status::status(args, state, output),
         MailCommand::Flush(args) => flush::flush(args, state, output),
+        MailCommand::Test(args) => test::test(args, state, output),
         MailCommand::Login(args) => login::login(args, state, output),
     }
 }
