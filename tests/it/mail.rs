@@ -512,6 +512,6 @@ fn another_server_with_exchange_s_manners_takes_it_too() {
         .try_into()
         .unwrap();
     let mail = MessageParser::default().parse(&mail).unwrap();
-    assert_eq!(mail.subject(), Some("P2: 1 of 2 scripts failed"));
+    assert_eq!(mail.subject(), Some("P2: run report"));
     assert!(mail.body_text(0).unwrap().contains("ValueError: größer"));
 }

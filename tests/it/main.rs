@@ -25,6 +25,7 @@ mod library;
 mod mail;
 mod message;
 mod overlap;
+mod preview;
 mod python;
 mod recovery;
 mod retries;

@@ -1,6 +1,7 @@
 //! `runner mail …`: one verb, one file.
 
 mod flush;
+mod preview;
 mod status;
 mod verbs;
 

@@ -1,7 +1,7 @@
 //! Which verb is meant.
 
 use super::super::StateDir;
-use super::{flush, status};
+use super::{flush, preview, status};
 use crate::cli::ExitCode;
 use crate::cli::args::MailCommand;
 use crate::cli::output::Output;
@@ -10,5 +10,6 @@ pub(in crate::cli) fn mail(command: &MailCommand, state: &StateDir, output: &Out
     match command {
         MailCommand::Status(args) => status::status(args, state, output),
         MailCommand::Flush(args) => flush::flush(args, state, output),
+        MailCommand::Preview(args) => preview::preview(args, state, output),
     }
 }
