@@ -61,7 +61,7 @@ fn a_preview_in_every_language_is_a_file_for_each() {
     assert_eq!(shown.stdout.lines().count(), 4, "{}", shown.stdout);
     for (code, subject, verdict) in [
         ("en", "p: run report", "✗ p: 1 of 2 scripts failed. "),
-        ("fr", "p\u{a0}: compte rendu", "✗ p\u{a0}: 1 script sur 2 a échoué. "),
+        ("fr", "p : compte rendu", "✗ p\u{a0}: 1 script sur 2 a échoué. "),
         ("ja", "p：実行結果", "✗ p：2件中1件のスクリプトが失敗しました。"),
         ("ko", "p: 실행 결과", "✗ p: 스크립트 2개 중 1개가 실패했습니다. "),
     ] {

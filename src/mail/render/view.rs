@@ -90,6 +90,7 @@ struct Html<'a> {
     /// What lists of mails show of it.
     preview: &'a str,
     fonts: &'static str,
+    wrap: &'static str,
 }
 
 #[derive(Template)]
@@ -142,8 +143,9 @@ fn render_within(report: &RunReport, strategy: EmailStrategy, context: &RenderCo
     let line = format!("{symbol} {}", verdict.line(&format!("{project}{}{}", words.colon(), verdict.headline), *words));
     let preview = format!("{symbol} {}", verdict.line(&verdict.beginning, *words));
     // Writing into a string doesn't fail; should it, the reader still gets the verdict.
-    let html =
-        Html { page: &page, preview: &preview, fonts: page.words.fonts() }.render().unwrap_or_else(|_| String::new());
+    let html = Html { page: &page, preview: &preview, fonts: page.words.fonts(), wrap: page.words.wrap() }
+        .render()
+        .unwrap_or_else(|_| String::new());
     let no_runs = &[][..];
     let text = Text {
         run_widths: Widths::of(page.runs.as_ref().map_or(no_runs, |runs| &runs.rows)),
