@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
