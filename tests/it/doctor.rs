@@ -246,7 +246,7 @@ fn secrets_that_everybody_may_read_are_warned_of_once() {
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     };
     let warning = format!(
-        "{}: every account of this machine may read the file, and PASSWORD_MAIL is in it; chmod 600 {0}\n",
+        "{}:2:1: every account of this machine may read the file, and PASSWORD_MAIL is in it; chmod 600 {0}\n",
         file.display()
     );
     open("LOGIN_MAIL=a@example.com\nPASSWORD_MAIL=hunter2\n", 0o644);
