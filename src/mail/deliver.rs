@@ -9,8 +9,8 @@ use super::eml_folder::write_whole;
 use super::message::host_label;
 use super::render::one_line;
 use super::{
-    Addressing, Attachment, EmlFolder, FinishedMessage, MailSettings, RenderContext, Rendered, SmtpTransport, Transport,
-    finish, is_due, render,
+    Addressing, Attachment, EmlFolder, FinishedMessage, MailSettings, RenderContext, Rendered, SmtpTransport,
+    Transport, finish, is_due, render,
 };
 use crate::model::{EmailStrategy, MailOptions, MailState, RunReport};
 

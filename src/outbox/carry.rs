@@ -7,7 +7,8 @@ use lettre::address::Envelope;
 
 use super::post::Couriers;
 use crate::mail::{
-    self, Accepted, Courier, Deadline, DeliveryError, DeliveryFailure, MailSettings, Outgoing, Stage, WebRequest, WebSlot,
+    self, Accepted, Courier, Deadline, DeliveryError, DeliveryFailure, MailSettings, Outgoing, Stage, WebRequest,
+    WebSlot,
 };
 use crate::model::Project;
 use crate::store::{NewEntry, OutboxKind};

@@ -137,8 +137,7 @@ pub(super) fn failed(
             if !is_senders {
                 tried.next_at = Some(now + backoff(row.attempts + 1, random));
             }
-            (is_senders || in_a_row + 1 >= IN_A_ROW)
-                .then(|| hold_for(HoldKind::Retry, FIRST_PAUSE, LONGEST_PAUSE))
+            (is_senders || in_a_row + 1 >= IN_A_ROW).then(|| hold_for(HoldKind::Retry, FIRST_PAUSE, LONGEST_PAUSE))
         }
     };
     if !tried.state.is_final() && is_expired(row, now) {
@@ -196,7 +195,8 @@ fn with_jitter(pause: TimeDelta, random: f64) -> TimeDelta {
 }
 
 fn merged(earlier: &[RefusedRecipient], now: Vec<&Refused>) -> Vec<RefusedRecipient> {
-    let new = now.into_iter().map(|one| RefusedRecipient { recipient: one.recipient.clone(), reply: one.reply.clone() });
+    let new =
+        now.into_iter().map(|one| RefusedRecipient { recipient: one.recipient.clone(), reply: one.reply.clone() });
     earlier.iter().cloned().chain(new).collect()
 }
 

@@ -136,5 +136,7 @@ fn hex(digest: &[u8], bytes: usize) -> String {
 /// By the library that TLS has already.
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    TLS13_AES_128_GCM_SHA256.tls13().map_or_else(Vec::new, |suite| suite.common.hash_provider.hash(bytes).as_ref().to_vec())
+    TLS13_AES_128_GCM_SHA256
+        .tls13()
+        .map_or_else(Vec::new, |suite| suite.common.hash_provider.hash(bytes).as_ref().to_vec())
 }

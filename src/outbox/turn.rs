@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
 use super::carry::Carrier;
 use super::decide;
 use super::drain::Drain;
 use super::sender::Sender;
 use crate::store::{Hold, OutboxRow, StoreError, Tried};
+use chrono::{TimeDelta, Utc};
 
 /// How long one message may take when nothing else sets a limit: a large one over a slow line takes minutes.
 const ONE_MESSAGE: Duration = Duration::from_secs(300);

@@ -164,12 +164,7 @@ pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir:
 }
 
 /// What web addresses are told of a run's end. `rendered` is what the mail says, if there is one.
-fn calls(
-    project: &Project,
-    report: &RunReport,
-    context: &RenderContext,
-    rendered: Option<Rendered>,
-) -> Vec<NewEntry> {
+fn calls(project: &Project, report: &RunReport, context: &RenderContext, rendered: Option<Rendered>) -> Vec<NewEntry> {
     let options = &project.mail;
     let end = WebSlot::of_end(report);
     let ping = end.address(options).is_some();
@@ -213,9 +208,8 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
 fn past(project: &Project, before: DateTime<Utc>, history: Option<&HistoryWriter>) -> Vec<PastRun> {
     let (root, profile) = (project.root.clone(), project.profile.clone());
     let answer = history.map(|history| {
-        let read = async move |store: &mut store::Store| {
-            store.past_runs(&root, profile.as_deref(), before, PAST_RUNS).await
-        };
+        let read =
+            async move |store: &mut store::Store| store.past_runs(&root, profile.as_deref(), before, PAST_RUNS).await;
         history.ask(When::Now, read).recv()
     });
     match answer {

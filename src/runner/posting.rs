@@ -122,7 +122,8 @@ impl Work {
     fn without_outbox(&self, entries: &[NewEntry], why: &str) -> Posted {
         let mut posted = Posted::only(MailState::NotDue);
         for entry in entries {
-            let sent = outbox::send_now(entry, &self.project, self.settings.as_deref(), &*self.couriers, &self.deadline);
+            let sent =
+                outbox::send_now(entry, &self.project, self.settings.as_deref(), &*self.couriers, &self.deadline);
             match (entry.kind, sent) {
                 (OutboxKind::Mail, Ok(reply)) => posted.mail = MailState::Sent { reply },
                 (OutboxKind::Mail, Err(error)) if error.next_step() == NextStep::Fail => {

@@ -268,7 +268,8 @@ impl Store {
     /// When the database can't be read.
     pub async fn entries(&mut self, ids: &[i64]) -> Result<Vec<OutboxRow>, StoreError> {
         let ids = serde_json::to_string(ids).unwrap_or_default();
-        self.rows(sqlx::query(select_rows!("WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id")).bind(ids)).await
+        self.rows(sqlx::query(select_rows!("WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id")).bind(ids))
+            .await
     }
 
     /// Marks that a run has recorded what has become of its mail so far, and tells what that is now: it may have gone on

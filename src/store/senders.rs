@@ -65,10 +65,7 @@ impl Store {
             let sender: String = get.value("sender")?;
             let hold = Hold {
                 sender: sender.clone(),
-                kind: HoldKind::ALL
-                    .into_iter()
-                    .find(|one| one.name() == kind)
-                    .ok_or_else(|| get.bad("kind", &kind))?,
+                kind: HoldKind::ALL.into_iter().find(|one| one.name() == kind).ok_or_else(|| get.bad("kind", &kind))?,
                 since: get.time("since")?.unwrap_or_default(),
                 until: get.time("until")?.unwrap_or_default(),
                 error: get.value("error")?,
@@ -110,11 +107,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn sent_since(
-        &mut self,
-        account: &str,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<DateTime<Utc>>, StoreError> {
+    pub async fn sent_since(&mut self, account: &str, since: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, StoreError> {
         let rows = sqlx::query(
             "SELECT ended_at FROM outbox WHERE account = ?1 AND state = 'sent' AND ended_at > ?2 ORDER BY ended_at",
         )

@@ -130,7 +130,8 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
             "DATA" => {
                 say("354 go on")?;
                 let data = message(&mut reader).ok()?;
-                let run_id = data.lines().find_map(|line| line.strip_prefix("X-Run-Id: ")).unwrap_or_default().to_owned();
+                let run_id =
+                    data.lines().find_map(|line| line.strip_prefix("X-Run-Id: ")).unwrap_or_default().to_owned();
                 let taken = Taken { run_id, to: to.clone(), connection, data };
                 let manner = manner_at(office, At::Message);
                 if matches!(manner, None | Some(Manner::TakesAndHangsUp)) {

@@ -72,10 +72,7 @@ pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> 
 }
 
 /// What still waits, and what of that which waited before has failed.
-async fn remaining(
-    store: &mut Store,
-    before: &HashSet<i64>,
-) -> Result<(Vec<OutboxRow>, Vec<OutboxRow>), StoreError> {
+async fn remaining(store: &mut Store, before: &HashSet<i64>) -> Result<(Vec<OutboxRow>, Vec<OutboxRow>), StoreError> {
     let rows = store.undelivered_or_failed().await?;
     let (failed, waiting): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.state == OutboxState::Failed);
     Ok((waiting, failed.into_iter().filter(|row| before.contains(&row.id)).collect()))
