@@ -3,6 +3,7 @@ import sys
 
 # This file has the module's name, and stands first on the path.
 sys.path.pop(0)
+import base64
 import smtplib
 import ssl
 import time
@@ -14,10 +15,10 @@ begin = time.perf_counter()
 server = smtplib.SMTP("127.0.0.1", int(port), timeout=60)
 server.starttls(context=ssl.create_default_context(cafile=ca))
 server.ehlo()
-server.user, server.password = login, password
 # smtplib's own login() takes ASCII passwords only.
-challenges = iter([login, password])
-server.auth("LOGIN", lambda challenge=None: next(challenges), initial_response_ok=False)
+for command in ("AUTH LOGIN", *(base64.b64encode(text.encode()).decode() for text in (login, password))):
+    code, reply = server.docmd(command)
+assert code == 235, reply
 for _ in range(int(count)):
     server.sendmail(login, [recipient], message)
 took = time.perf_counter() - begin

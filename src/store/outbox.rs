@@ -195,20 +195,17 @@ macro_rules! select_rows {
     };
 }
 
+const IS_SOMETHING: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('queued', 'sending', 'held'))
+    OR EXISTS (SELECT 1 FROM outbox WHERE NOT told)
+    OR EXISTS (SELECT 1 FROM runs WHERE mail_state = 'kept')";
+
 impl Store {
     /// Whether something is in the outbox that is not delivered, or waits in a run's folder to be put there.
     ///
     /// # Errors
     /// When the database can't be read.
     pub async fn is_something_to_deliver(&mut self) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('queued', 'sending', 'held'))
-                OR EXISTS (SELECT 1 FROM outbox WHERE NOT told)
-                OR EXISTS (SELECT 1 FROM runs WHERE mail_state = 'kept')",
-        )
-        .fetch_one(&mut self.connection)
-        .await
-        .map_err(|error| self.error(error))
+        sqlx::query_scalar(IS_SOMETHING).fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
     }
 
     /// What is not delivered, oldest first.
@@ -465,6 +462,12 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     .bind(tried.mail.is_some())
     .fetch_one(&mut *transaction)
     .await?;
+    if !tried.state.is_final() {
+        // The run has ended meanwhile: its start is no news any more.
+        let outdated = "DELETE FROM outbox WHERE id = ?1 AND kind = 'ping' AND slot = 'start'
+            AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.run_id = ?2 AND o.kind = 'ping' AND o.slot <> 'start')";
+        sqlx::query(outdated).bind(tried.id).bind(&run_id).execute(&mut *transaction).await?;
+    }
     if let (true, Some(mail)) = (settled, &tried.mail) {
         sqlx::query("UPDATE runs SET mail_state = ?2, mail_detail = ?3 WHERE run_id = ?1")
             .bind(run_id)
@@ -484,3 +487,7 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     transaction.commit().await?;
     Ok(settled && tried.mail.is_some())
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Finished, Project, Test, wait_for};
 use crate::post_office::{At, Manner, PostOffice};
+use crate::web_server::{Answer, WebServer};
 
 /// A test with a project that mails each run.
 fn mailing() -> (Test, Project, PostOffice) {
@@ -255,7 +256,7 @@ fn a_mail_waits_for_its_project_to_be_mended() {
 #[test]
 fn the_rate_is_kept_to_and_delays_no_run_beyond_its_deadline() {
     let (test, project, office) = mailing();
-    let _project = project.set("mail", serde_json::json!({"deadline": "1s"}));
+    let _project = project.set("mail", json!({"deadline": "1s"}));
     let run = || {
         let mut command = test.command(["run", "p"]);
         Finished::of(office.of(&mut command).env("MAIL_RATE", "1").output().unwrap()).expect(0)
@@ -285,4 +286,48 @@ fn without_mail_the_outbox_is_left_alone() {
     runner(&test, &office, &["run", "p", "--mail-dir", "mails"]).expect(0);
     assert!(office.taken().is_empty());
     assert_eq!(status(&test).len(), 1);
+}
+
+#[test]
+fn watchdogs_and_chats_are_told_by_way_of_the_outbox_too() {
+    let test = Test::new();
+    let web = WebServer::start(&[Answer::Reply(200, "", "OK")]);
+    let pings = json!({"start": web.url("/${HC_UUID}/start"), "success": web.url("/ok"), "failure": web.url("/fail")});
+    let webhook = json!({"url": web.url("/chat"), "when": "failure_only"});
+    let project =
+        test.project("p").set("mail", json!({"pings": pings, "webhook": webhook})).file(".env", "HC_UUID=1-2-3\n");
+    let project = project.script("a.txt", "print a");
+    test.runner(["run", "p"]).expect(0);
+    let paths = || web.requests().into_iter().map(|request| request.path).collect::<Vec<_>>();
+    assert_eq!(paths(), ["/1-2-3/start", "/ok"]);
+    let _project = project.script("b.txt", "exit 3");
+    let run = test.runner(["run", "p"]).expect(1);
+    assert_eq!(run.stderr.matches("warning").count(), 0, "{}", run.stderr);
+    let mut now = paths().split_off(2);
+    now.sort();
+    assert_eq!(now, ["/1-2-3/start", "/chat", "/fail"]);
+    assert!(status(&test).is_empty());
+    test.runner(["run", "p", "--no-mail"]).expect(1);
+    test.runner(["run", "p", "--mail-dir", "mails"]).expect(1);
+    assert_eq!(paths().len(), 5, "nothing is sent");
+}
+
+#[test]
+fn a_call_that_was_not_heard_is_made_again_and_a_start_no_longer_after_the_end() {
+    let test = Test::new();
+    let web = WebServer::start(&[Answer::Drop]);
+    let pings = json!({"start": web.url("/secret/start"), "success": web.url("/secret/ok")});
+    let project = test.project("p").script("a.txt", "print a").set("mail", json!({"pings": pings, "deadline": "5s"}));
+    let run = test.runner(["run", "p"]).expect(0);
+    assert!(run.stderr.contains("127.0.0.1") && !run.stderr.contains("secret"), "{}", run.stderr);
+    let waiting = status(&test);
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    assert_eq!((&waiting[0]["kind"], &waiting[0]["slot"]), (&json!("ping"), &json!("success")));
+    drop(web);
+
+    let web = WebServer::start(&[Answer::Reply(200, "", "OK")]);
+    let _project = project.set("mail", json!({"pings": {"success": web.url("/secret/ok")}}));
+    test.runner(["mail", "flush"]).expect(0);
+    let [told] = web.requests().try_into().unwrap();
+    assert_eq!(told.path, "/secret/ok");
 }

@@ -145,9 +145,10 @@ impl SmtpServer {
                 of_acceptor.open.lock().unwrap().push(stream.try_clone().unwrap());
                 let (shared, options, config) = (Arc::clone(&of_acceptor), Arc::clone(&options), Arc::clone(&config));
                 std::thread::spawn(move || {
-                    let closer = stream.try_clone();
                     let session = Session {
-                        stream: Stream::Plain(stream),
+                        tcp: &stream,
+                        stream: Box::new(&stream),
+                        protected: false,
                         ahead: Vec::new(),
                         shared: &shared,
                         options: &options,
@@ -158,9 +159,7 @@ impl SmtpServer {
                     };
                     let _ = session.serve(config);
                     *shared.ended.lock().unwrap() += 1;
-                    if let Ok(stream) = closer {
-                        let _ = stream.shutdown(Shutdown::Both);
-                    }
+                    let _ = stream.shutdown(Shutdown::Both);
                 });
             }
         });
@@ -232,36 +231,14 @@ pub(crate) fn certificates(name: &str) -> (String, Arc<ServerConfig>) {
     (ca, Arc::new(config))
 }
 
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
-    Gone,
-}
+trait Stream: Read + Write {}
 
-impl Stream {
-    fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.write_all(bytes),
-            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
+impl<T: Read + Write> Stream for T {}
 
 struct Session<'a> {
-    stream: Stream,
+    tcp: &'a TcpStream,
+    stream: Box<dyn Stream + 'a>,
+    protected: bool,
     /// What has been read and not looked at, from its end to its beginning.
     ahead: Vec<u8>,
     shared: &'a Shared,
@@ -282,7 +259,7 @@ impl Session<'_> {
         loop {
             let line = self.line()?;
             let upper = line.to_ascii_uppercase();
-            let safe = self.stream.is_tls() || self.options.tls == Tls::Never;
+            let safe = self.protected || self.options.tls == Tls::Never;
             match upper.split([' ', ':']).next().unwrap_or_default() {
                 "EHLO" => self.ehlo(safe)?,
                 "STARTTLS" if self.options.tls == Tls::Upgraded && !safe => {
@@ -323,9 +300,9 @@ impl Session<'_> {
 
     fn handshake(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
         self.fault(Step::Handshake)?;
-        let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else { return Ok(()) };
         let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        self.stream = Stream::Tls(Box::new(StreamOwned::new(connection, stream)));
+        self.stream = Box::new(StreamOwned::new(connection, self.tcp));
+        self.protected = true;
         Ok(())
     }
 
@@ -459,7 +436,7 @@ impl Session<'_> {
                 while self.say(&line).is_ok() {}
             }
             Fault::Trickle => {
-                while self.stream.write(b"2").is_ok() {
+                while self.write(b"2").is_ok() {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
@@ -482,7 +459,12 @@ impl Session<'_> {
     }
 
     fn say(&mut self, line: &str) -> io::Result<()> {
-        self.stream.write(format!("{line}\r\n").as_bytes())
+        self.write(format!("{line}\r\n").as_bytes())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -491,7 +473,7 @@ impl Session<'_> {
             line.push(self.read_byte()?);
         }
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        let protected = if self.stream.is_tls() { "TLS " } else { "" };
+        let protected = if self.protected { "TLS " } else { "" };
         self.shared.said.lock().unwrap().push(format!("{protected}{line}"));
         Ok(line)
     }

@@ -12,10 +12,13 @@ fn mail_test(server: &SmtpServer, args: &[&str], more: &[(&str, &str)]) -> Finis
     let ca = test.path("ca.pem");
     std::fs::write(&ca, &server.ca).unwrap();
     let project = test.project("reports").script("a.py", "").set("email_strategy", "all");
-    let _project =
-        project.file(".env", format!("LOGIN_MAIL={LOGIN}\nPASSWORD_MAIL='{PASSWORD}'\nMAIL_HOST=127.0.0.1\n"));
+    let _project = project.file(".env", format!("LOGIN_MAIL={LOGIN}\nMAIL_HOST=127.0.0.1\n"));
     let port = server.port.to_string();
-    let mut variables = BTreeMap::from([("MAIL_PORT", port.as_str()), ("MAIL_CA_FILE", ca.to_str().unwrap())]);
+    let mut variables = BTreeMap::from([
+        ("PASSWORD_MAIL", PASSWORD),
+        ("MAIL_PORT", port.as_str()),
+        ("MAIL_CA_FILE", ca.to_str().unwrap()),
+    ]);
     variables.extend(more.iter().copied());
     let mut command = test.command(["mail", "test", "reports"]);
     Finished::of(command.args(args).envs(variables).output().unwrap())
