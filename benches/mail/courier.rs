@@ -10,7 +10,7 @@ use project_runner::mail::{
 };
 use secrecy::SecretString;
 
-use super::lanes::{RECIPIENT, Result};
+use super::lanes::{RECIPIENT, Result, report};
 use super::smtp_server::{LOGIN, PASSWORD};
 
 /// Sends the letter so many times, and prints seconds and peak memory in KiB.
@@ -34,11 +34,7 @@ pub(super) fn send(port: &str, ca: &str, letter: &str, count: &str) -> Result<()
     for _ in 0..count {
         courier.send(&letter, &Deadline::after(Duration::from_secs(60)), &mut || ())?;
     }
-    let took = begin.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
-    println!("{took} {}", peak.trim().trim_end_matches(" kB"));
-    Ok(())
+    report(begin.elapsed())
 }
 
 /// Nobody asks for one where a password signs in.

@@ -1,5 +1,5 @@
-//! What it costs to mail: a thousand letters over one connection, by the courier and by Python's smtplib, to the same server in
-//! the same run: `cargo bench --bench mail`.
+//! What it costs to mail: a thousand letters over one connection, by the courier, out of the outbox, and by Python's smtplib, to
+//! the same server in the same run: `cargo bench --bench mail`.
 //!
 //! Each sends from a process of its own, in turns, so that a busy machine disturbs both alike, and tells how long it took from the
 //! first byte to the last answer, and the peak of its memory. A missed target is printed and is no error.
@@ -9,6 +9,8 @@
 mod courier;
 #[cfg(target_os = "linux")]
 mod lanes;
+#[cfg(target_os = "linux")]
+mod outbox;
 // The tests' server, of which this program uses a part.
 #[cfg(target_os = "linux")]
 #[allow(dead_code, unreachable_pub, clippy::unwrap_used)]
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.as_slice() {
+        [drain, state] if drain == lanes::DRAIN => outbox::drain(state.as_ref()),
         [send, port, ca, letter, count] if send == lanes::SEND => courier::send(port, ca, letter, count),
         // `cargo test --benches` starts this program too, without the flag that `cargo bench` adds.
         flags if !flags.iter().any(|flag| flag == "--bench") => {
