@@ -38,7 +38,7 @@ variables! {
     MAIL_CLIENT_ID = "MAIL_CLIENT_ID": "The application that signs in by OAuth: by itself with MAIL_CLIENT_SECRET, else for the mailbox that `runner mail login` signed in.";
     MAIL_TENANT_ID = "MAIL_TENANT_ID": "The application's directory, by its id or domain, or `consumers` for Outlook.com; needed with MAIL_CLIENT_SECRET, `common` unless set without.";
     #[secret] MAIL_CLIENT_SECRET = "MAIL_CLIENT_SECRET": "The application's secret; scripts don't get it.";
-    MAIL_AUTHORITY = "MAIL_AUTHORITY": "Who issues the tokens for OAuth; https://login.microsoftonline.com unless set; plain http is for a loopback host only.";
+    MAIL_AUTHORITY = "MAIL_AUTHORITY": "Who issues the tokens for OAuth; `https://login.microsoftonline.com` unless set; plain http is for a loopback host only.";
     MAIL_RATE = "MAIL_RATE": "Mails a minute at most; 30 for Microsoft's servers unless set, else any number, as with 0 or `none`.";
     NO_COLOR = "NO_COLOR": "When set and not empty, nothing is coloured.";
     PATH = "PATH": "Where an interpreter without a folder in its name is looked for.";

@@ -1,6 +1,5 @@
 //! Signing in by OAuth: tokens are issued, kept, renewed, and explained when there are none.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use project_runner::mail::{DeliveryError, DeliveryFailure, MailSettings, MailTls
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, Project, Test, finish, wait_for};
+use crate::harness::{Finished, Project, Test, wait_for};
 use crate::smtp_server::{self, SmtpServer};
 use crate::token_server::{Answer, SECRET, TokenServer};
 
@@ -396,6 +395,8 @@ fn a_sign_in_that_fails_says_why() {
 #[cfg(unix)]
 #[test]
 fn a_sign_in_can_be_given_up_at_any_time() {
+    use std::io::{BufRead, BufReader};
+
     use rustix::process::{Pid, Signal, kill_process};
     let (server, test) = (TokenServer::start(), Test::new());
     project(&test, &server);
@@ -407,7 +408,7 @@ fn a_sign_in_can_be_given_up_at_any_time() {
     assert!(line.contains("ABCD-1234"), "{line}");
     wait_for("a request that isn't answered", || (!server.grants().is_empty()).then_some(()));
     kill_process(Pid::from_child(&login), Signal::INT).unwrap();
-    let told = finish(login).expect(130);
+    let told = crate::harness::finish(login).expect(130);
     assert!(told.stderr.contains("given up (Ctrl-C); nobody was signed in"), "{}", told.stderr);
     assert!(!test.path("state/tokens").exists());
 }
