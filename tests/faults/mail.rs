@@ -43,7 +43,8 @@ fn one_scene(faults: &Faults, dice: &mut Dice, kills: usize) {
     for name in ["p", "q"] {
         test.project(name).set("email_strategy", "all").script("a.txt", "print a");
     }
-    let usual = took(&test, &office);
+    // The first one makes the state folder, too.
+    let usual = took(&test, &office).min(took(&test, &office));
     for _ in 0..kills {
         match dice.below(6) {
             0 => office.misbehave(At::Greeting, Manner::HangsUp, 2),
