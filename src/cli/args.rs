@@ -295,6 +295,11 @@ pub(super) enum MailCommand {
     Status(MailStatusArgs),
     /// Send now what waits, whatever kept it from being sent
     Flush(MailFlushArgs),
+    /// Write the mail about a past run to a file, and send nothing
+    ///
+    /// The mail that the project as it is set up now would send about that run, whatever its strategy, told with what was known of
+    /// its runs before.
+    Preview(MailPreviewArgs),
 }
 
 #[derive(Debug, Args)]
@@ -346,6 +351,34 @@ pub(super) struct MailFlushArgs {
     /// Also what has failed for good
     #[arg(long)]
     pub(super) failed: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  runner mail preview 39be3                    write the mail about the run whose id begins so, here
+  runner mail preview 39be3 --open             and show it in the mail program
+  runner mail preview 39be3 --language all     in every language
+  runner mail preview 39be3 --html -           print its HTML page")]
+pub(super) struct MailPreviewArgs {
+    /// The run's id, or its beginning
+    pub(super) run: String,
+
+    /// In this language [default: the project's]
+    #[arg(long, value_name = "LANGUAGE", value_parser = ["en", "fr", "ja", "ko", "all"])]
+    pub(super) language: Option<String>,
+
+    /// Write the .eml file into this folder
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(super) dir: PathBuf,
+
+    /// Write only the HTML page, to this file; `-` prints it
+    #[arg(long, value_name = "FILE", conflicts_with = "dir", value_hint = ValueHint::FilePath)]
+    pub(super) html: Option<PathBuf>,
+
+    /// Open what was written with the program for such files
+    #[arg(long)]
+    pub(super) open: bool,
 }
 
 /// The whole command line, for completions, manual pages and the reference.

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::rc::Rc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::env_vars::looks_secret;
 use super::parse::{decode, read_bytes};
@@ -21,24 +21,25 @@ pub(super) struct Dotenv {
     pub(super) values: BTreeMap<String, SecretString>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// The first variable whose name tells of a secret, and its line.
+    secret: Option<(String, usize)>,
 }
 
 /// Reads a file. Lines that are wrong are problems; the others are read all the same.
 pub(super) fn read(file: &Path) -> Dotenv {
     let text = read_bytes(file).and_then(|bytes| decode(file, &bytes).map(str::to_owned));
-    let mut dotenv = match text {
+    match text {
         Ok(text) => parse(file, text),
         Err(problem) => Dotenv { problems: vec![*problem], ..Dotenv::default() },
-    };
-    let is_secret = |(name, value): (&String, &SecretString)| looks_secret(name) && !value.expose_secret().is_empty();
-    if let Some((name, _)) = dotenv.values.iter().find(|entry| is_secret(*entry))
-        && everyone_may_read(file)
-    {
-        let message = format!("every account of this machine may read the file, and {name} is in it");
-        let hint = format!("chmod 600 {}", file.display());
-        dotenv.warnings.push(Problem::of_file(ProblemKind::Exposed, file, message).hint(hint));
     }
-    dotenv
+}
+
+/// What is to be said of a file with secrets in it that everybody may read.
+pub(super) fn exposed(file: &Path, dotenv: &Dotenv) -> Option<Problem> {
+    let (name, line) = dotenv.secret.as_ref().filter(|_| everyone_may_read(file))?;
+    let message = format!("every account of this machine may read the file, and {name} is in it");
+    let hint = format!("chmod 600 {}", file.display());
+    Some(Problem::of_file(ProblemKind::Exposed, file, message).at_line(*line).hint(hint))
 }
 
 /// Whether every account of the machine may read a file, by its own permissions.
@@ -84,6 +85,9 @@ fn parse(file: &Path, mut text: String) -> Dotenv {
                             .at_line(after.lines)
                             .hint("to keep a `$` as it is, put the value in single quotes"),
                     );
+                }
+                if dotenv.secret.is_none() && looks_secret(&name) && !value.is_empty() {
+                    dotenv.secret = Some((name.clone(), after.lines));
                 }
                 names.insert(name.clone());
                 dotenv.values.insert(name, SecretString::from(value));

@@ -142,6 +142,7 @@ fn read_dotenv(root: &Path, parents: &[PathBuf], layers: &mut Layers) -> BTreeMa
     let mut values = BTreeMap::new();
     for file in dotenv_files_of(root, parents) {
         let read = dotenv::read(&file);
+        layers.warnings.extend(dotenv::exposed(&file, &read));
         values.extend(read.values);
         layers.warnings.extend(read.warnings);
         for problem in read.problems {

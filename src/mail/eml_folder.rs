@@ -25,12 +25,20 @@ impl EmlFolder {
     pub fn file_for(&self, message: &FinishedMessage) -> PathBuf {
         self.folder.join(&message.file_name)
     }
+
+    /// Writes a message to its file, in the place of what may be there.
+    ///
+    /// # Errors
+    /// When the folder can't be made, or the file not be written.
+    pub fn write(&self, message: &FinishedMessage) -> io::Result<()> {
+        write_whole(&self.file_for(message), &message.bytes)
+    }
 }
 
 impl Transport for EmlFolder {
     fn send(&self, message: &FinishedMessage, _deadline: Duration) -> Result<Accepted, DeliveryError> {
         let file = self.file_for(message);
-        match write_whole(&file, &message.bytes) {
+        match self.write(message) {
             Ok(()) => {
                 Ok(Accepted { reply: format!("written to {}", file.display()), refused: Vec::new(), message_id: None })
             }

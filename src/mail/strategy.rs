@@ -176,7 +176,8 @@ mod tests {
     fn changes_are_told_once() {
         let (y, n) = (true, false);
         const DAY: i64 = 24 * 60;
-        let cases: [(&[(i64, &str)], &[bool]); 10] = [
+        type Runs<'a> = &'a [(i64, &'a str)];
+        let cases: [(Runs<'_>, &[bool]); 10] = [
             (&[(0, "ss"), (60, "sf"), (120, "sf"), (180, "ss"), (240, "ss")], &[n, y, n, y, n]),
             // A further script, then each of them works again.
             (&[(0, "sf"), (60, "ff"), (120, "fs"), (180, "fs"), (240, "ss")], &[y, y, y, n, y]),

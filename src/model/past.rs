@@ -8,6 +8,9 @@ use super::{MailState, Outcome, RunId, RunReport, RunStatus, ScriptReport};
 /// So many past runs are looked at, at most: a day of a run each minute, which is as long as a digest or a reminder waits.
 pub const PAST_RUNS: u32 = 1500;
 
+/// Of the runs of more than a day ago so many are enough. What goes on for longer is said to do so at least since then.
+pub const PAST_RUNS_ENOUGH: u32 = 100;
+
 /// Bytes of a failure's last words that are kept of a past run: its end says what went wrong.
 pub const PAST_WORDS: usize = 600;
 
@@ -140,7 +143,8 @@ pub struct Streak {
 pub fn streak(past: &[PastRun], script: &str, name: &str) -> Option<Streak> {
     let mut ends = past.iter().filter_map(|run| Some((run, run.has_failed(script, name)?)));
     let (latest, failing) = ends.next()?;
-    let mut streak = Streak { failing, runs: 1, since: latest.started, is_whole: past.len() < PAST_RUNS as usize };
+    let mut streak =
+        Streak { failing, runs: 1, since: latest.started, is_whole: past.len() < PAST_RUNS_ENOUGH as usize };
     for (run, failed) in ends {
         if failed != failing {
             return Some(Streak { is_whole: true, ..streak });
@@ -194,7 +198,7 @@ mod tests {
         assert_eq!(of("1.py"), Some((true, 3, at(-4))));
         assert_eq!(of("2.py"), None);
         assert!(streak(&past, "0.py", "another name").is_none(), "another name is another script");
-        let long = runs(&["f"; PAST_RUNS as usize]);
+        let long = runs(&["f"; PAST_RUNS_ENOUGH as usize]);
         assert!(!streak(&long, "0.py", "0.py").unwrap().is_whole);
         assert!(streak(&long[1..], "0.py", "0.py").unwrap().is_whole);
     }

@@ -12,7 +12,8 @@ use super::post::Couriers;
 use super::sender::{Sender, Senders};
 use super::settle;
 use crate::mail::Deadline;
-use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState, Store, StoreError, Tried};
+use crate::model::MailState;
+use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState, PutOff, Store, StoreError, Tried};
 
 /// At most so much time passes between what a server took and when that would survive a loss of power.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub(super) struct Drain<'a> {
     pub(super) couriers: &'a dyn Couriers,
     pub(super) deadline: &'a Deadline,
     pub(super) force: Force,
-    /// Entries that had their turn.
+    /// Entries that were tried, or for which another one was.
     pub(super) handled: HashSet<i64>,
     /// When what is recorded was last made to survive a loss of power.
     pub(super) durable_at: Instant,
@@ -44,6 +45,10 @@ impl Drain<'_> {
     /// Delivers what can be delivered before the deadline, also what others put in meanwhile.
     pub(super) fn run(&mut self) -> Result<(), StoreError> {
         self.runtime.block_on(kept::take_in(self.store))?;
+        // Whoever delivered them died before it could say so.
+        for row in self.runtime.block_on(self.store.untold())? {
+            self.tell(&row, settle::mail_state(&row))?;
+        }
         let result = self.rounds();
         if self.handled.is_empty() {
             return result;
@@ -54,16 +59,15 @@ impl Drain<'_> {
     }
 
     fn rounds(&mut self) -> Result<(), StoreError> {
-        while !self.is_over() {
+        let mut before = None;
+        // Until nothing more was tried.
+        while !self.is_over() && before.replace(self.handled.len()) != Some(self.handled.len()) {
             let now = Utc::now();
             let mut rows = self.runtime.block_on(self.store.undelivered())?;
             rows.retain(|row| {
                 let due = self.force == Force::Yes || decide::is_due(row, now);
                 due && !self.handled.contains(&row.id)
             });
-            if rows.is_empty() {
-                break;
-            }
             for (sender, rows) in self.by_sender(rows)? {
                 self.turn_of(&sender, &rows)?;
                 if self.is_over() {
@@ -93,7 +97,11 @@ impl Drain<'_> {
                         rows.push(row);
                     }
                 }
-                Err(why) => self.put_off(&[row], OutboxState::Held, None, &why, None)?,
+                Err(why) => {
+                    let why =
+                        PutOff { state: OutboxState::Held, sender: None, as_tried: false, error: &why, reply: None };
+                    self.put_off(&[row], &why)?;
+                }
             }
         }
         Ok(groups)
@@ -106,15 +114,16 @@ impl Drain<'_> {
         if let (Turn::Wait, Force::No, Some(hold)) =
             (decide::turn(hold.as_ref(), has_new, Utc::now()), self.force, hold.as_ref())
         {
-            return self.put_off(rows, waiting(hold), None, &hold.error, hold.reply.as_deref());
+            return self.put_off(rows, &waiting(hold));
         }
         let mut carrier = sender.carrier(self.couriers);
         let mut in_a_row = 0;
         for (place, row) in rows.iter().enumerate() {
             if !self.wait_for_rate(sender)? {
                 let rest = rows.get(place..).unwrap_or_default();
-                let why = "MAIL_RATE lets no more messages of this account out for now; it is sent later";
-                return if self.is_over() { Ok(()) } else { self.put_off(rest, OutboxState::Queued, None, why, None) };
+                let error = "MAIL_RATE lets no more messages of this account out for now; it is sent later";
+                let why = PutOff { state: OutboxState::Queued, sender: None, as_tried: false, error, reply: None };
+                return if self.is_over() { Ok(()) } else { self.put_off(rest, &why) };
             }
             self.handled.insert(row.id);
             let attempt = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)?;
@@ -124,8 +133,9 @@ impl Drain<'_> {
                     self.runtime.block_on(self.store.set_hold(&new))?;
                     if attempt.concerns_all {
                         let rest = rows.get(place + 1..).unwrap_or_default();
-                        let as_tried = Some(sender.fingerprint.as_str()).filter(|_| new.kind == HoldKind::Retry);
-                        self.put_off(rest, waiting(&new), as_tried, &new.error, new.reply.as_deref())?;
+                        self.handled.extend(rest.iter().map(|row| row.id));
+                        let as_tried = new.kind == HoldKind::Retry;
+                        self.put_off(rest, &PutOff { as_tried, ..waiting(&new) })?;
                     }
                     break;
                 }
@@ -136,27 +146,26 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// Notes for entries what they wait for; those that have waited for too long have failed. `as_tried`: a try of another
-    /// message by the sender with this fingerprint stands for theirs.
-    fn put_off(
-        &mut self,
-        rows: &[OutboxRow],
-        state: OutboxState,
-        as_tried: Option<&str>,
-        error: &str,
-        reply: Option<&str>,
-    ) -> Result<(), StoreError> {
+    /// Notes for entries what they wait for; those that have waited for too long have failed.
+    fn put_off(&mut self, rows: &[OutboxRow], why: &PutOff<'_>) -> Result<(), StoreError> {
         let now = Utc::now();
-        self.handled.extend(rows.iter().map(|row| row.id));
         let (expired, waiting): (Vec<_>, Vec<_>) = rows.iter().partition(|row| decide::is_expired(row, now));
         let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
         if !ids.is_empty() {
-            self.runtime.block_on(self.store.put_off(&ids, state, as_tried, error, reply))?;
+            self.runtime.block_on(self.store.put_off(&ids, why))?;
         }
         for row in expired {
-            self.end(row, decide::expired(row, error, now))?;
+            self.end(row, decide::expired(row, why.error, now))?;
         }
         Ok(())
+    }
+
+    /// Has the events of a run that is over tell what has become of its mail.
+    fn tell(&mut self, row: &OutboxRow, mail: MailState) -> Result<(), StoreError> {
+        if let Some(run_dir) = &row.run_dir {
+            settle::tell_events(run_dir, mail);
+        }
+        self.runtime.block_on(self.store.mark_told(row.id))
     }
 
     /// Records what has become of an entry, and tells its run if that is over.
@@ -164,9 +173,9 @@ impl Drain<'_> {
         if tried.state.is_final() && row.kind == OutboxKind::Mail {
             tried.mail = Some(settle::told(tried.state, tried.error.as_deref(), tried.reply.as_deref()));
         }
-        let is_told = self.runtime.block_on(self.store.end_try(&tried))?;
-        if let (true, Some(mail), Some(run_dir)) = (is_told, tried.mail, &row.run_dir) {
-            settle::tell_events(run_dir, mail);
+        let has_to_be_told = self.runtime.block_on(self.store.end_try(&tried))?;
+        if let (true, Some(mail)) = (has_to_be_told, tried.mail) {
+            self.tell(row, mail)?;
         }
         if self.durable_at.elapsed() > DURABLE_WITHIN {
             self.store.make_durable()?;
@@ -176,7 +185,9 @@ impl Drain<'_> {
     }
 }
 
-/// What entries are called that wait for a hold to end.
-fn waiting(hold: &Hold) -> OutboxState {
-    if hold.kind == HoldKind::Hold { OutboxState::Held } else { OutboxState::Queued }
+/// How entries wait for a hold to end.
+fn waiting(hold: &Hold) -> PutOff<'_> {
+    let state = if hold.kind == HoldKind::Hold { OutboxState::Held } else { OutboxState::Queued };
+    let Hold { sender, error, reply, .. } = hold;
+    PutOff { state, sender: Some(sender), as_tried: false, error, reply: reply.as_deref() }
 }

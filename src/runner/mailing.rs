@@ -244,10 +244,6 @@ pub(super) fn write(report: &RunReport, folder: PathBuf, message: &FinishedMessa
 
 /// Marks that a run has recorded what has become of its mail so far; returns what has become of it since.
 pub(super) fn settle(history: Option<&HistoryWriter>, run_id: &RunId, recorded: &MailState) -> Option<MailState> {
-    use MailState::{Failed, Held, Queued, Sent};
-    if !matches!(recorded, Queued { .. } | Held { .. } | Sent { .. } | Failed { .. }) {
-        return None;
-    }
     let run_id = run_id.clone();
     let settled = history?.ask(When::Recorded, async move |store| {
         let row = store.settle(&run_id).await?;

@@ -22,13 +22,15 @@ const NOTICE: Duration = Duration::from_millis(500);
 /// What came of it.
 pub(super) struct Posted {
     pub(super) mail: MailState,
+    /// Whether the outbox has it, so that it has to be [settled](mailing::settle).
+    pub(super) is_queued: bool,
     /// What calls did not succeed.
     pub(super) warnings: Vec<String>,
 }
 
 impl Posted {
     fn only(mail: MailState) -> Self {
-        Self { mail, warnings: Vec::new() }
+        Self { mail, is_queued: false, warnings: Vec::new() }
     }
 }
 
@@ -58,6 +60,7 @@ impl Mailing {
             }
         }
         let queued = queue(history, &entries);
+        let is_queued = queued.is_ok() && written.is_none();
         let deadline = Deadline::after(project.mail.deadline);
         let work = Work {
             couriers: Arc::clone(&self.couriers),
@@ -72,7 +75,7 @@ impl Mailing {
         if let Some(state) = written {
             posted.mail = state;
         }
-        posted
+        Posted { is_queued, ..posted }
     }
 }
 
@@ -89,10 +92,17 @@ async fn in_time(deadline: Deadline, cancel: &Cancel, work: impl FnOnce() -> Pos
         deadline.bring_forward(LAST_MAIL);
         cancel.killed().await;
     };
+    // Who delivers keeps to the deadline, unless the disk or the database keeps it.
+    let late = async {
+        while deadline.instant().elapsed() < NOTICE {
+            tokio::time::sleep(deadline.left() + NOTICE).await;
+        }
+    };
     tokio::select! {
         biased;
         posted = &mut receiver => posted.unwrap_or_else(|_| waits("the thread that sent it broke off")),
         () = killed => waits("interrupted while it was being sent"),
+        () = late => waits("there was no more time to send it"),
     }
 }
 

@@ -238,7 +238,8 @@ impl Run<'_> {
         let posted = self.mailing.post(prepared, self.project, report, history, cancel).await;
         let warning = mailing::warning(&posted.mail, report);
         recorder.record(EventKind::Mail { mail: posted.mail.clone() });
-        match mailing::settle(history, &self.run_id, &posted.mail) {
+        let later = posted.is_queued.then(|| mailing::settle(history, &self.run_id, &posted.mail)).flatten();
+        match later {
             Some(mail) => recorder.record(EventKind::Mail { mail }),
             None => warning.into_iter().for_each(|why| recorder.warn(why)),
         }

@@ -91,37 +91,6 @@ pub struct RefusedRecipient {
     pub reply: String,
 }
 
-/// An entry that is to be put into the outbox. Of a run there is one of each kind and slot.
-#[derive(Debug, Clone)]
-pub struct NewEntry {
-    /// What it is.
-    pub kind: OutboxKind,
-    /// Which of a project's web addresses it goes to.
-    pub slot: Option<String>,
-    /// The run it tells of.
-    pub run_id: RunId,
-    /// The project, by whose settings it is delivered.
-    pub project_dir: PathBuf,
-    /// The profile, likewise.
-    pub profile: Option<String>,
-    /// The run's folder.
-    pub run_dir: PathBuf,
-    /// What people know it by.
-    pub subject: String,
-    /// Who a mail is from, as SMTP is told.
-    pub from: Option<String>,
-    /// Who is to get it, likewise.
-    pub recipients: Vec<String>,
-    /// The finished message.
-    pub message: Vec<u8>,
-    /// The conversation that a mail belongs to.
-    pub conversation: Option<String>,
-    /// When it was made.
-    pub queued_at: DateTime<Utc>,
-    /// Whether the run has recorded already that it is queued; see [`OutboxRow::settled`].
-    pub settled: bool,
-}
-
 /// An entry, without its message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxRow {
@@ -198,6 +167,21 @@ pub struct Tried {
     pub begins: Option<(String, String)>,
 }
 
+/// Why entries are not tried now.
+#[derive(Debug, Clone, Copy)]
+pub struct PutOff<'a> {
+    /// How they wait.
+    pub state: OutboxState,
+    /// By which settings they would have been tried: their fingerprint.
+    pub sender: Option<&'a str>,
+    /// Whether a try of another one stands for theirs.
+    pub as_tried: bool,
+    /// What they wait for.
+    pub error: &'a str,
+    /// What the server said.
+    pub reply: Option<&'a str>,
+}
+
 /// All columns but the message, which may be large.
 macro_rules! select_rows {
     ($rest:literal) => {
@@ -211,30 +195,17 @@ macro_rules! select_rows {
     };
 }
 
-impl Store {
-    /// Puts entries into the outbox, so that they survive a loss of power; returns their numbers. One that is there
-    /// already stays as it is. The end of a run makes news of its start worthless: that is taken out.
-    ///
-    /// # Errors
-    /// When the database can't be written; then none of them is in.
-    pub async fn enqueue(&mut self, entries: &[NewEntry]) -> Result<Vec<i64>, StoreError> {
-        let ids = enqueue(self, entries).await.map_err(|error| self.error(error))?;
-        self.sync_log()?;
-        Ok(ids)
-    }
+const IS_SOMETHING: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('queued', 'sending', 'held'))
+    OR EXISTS (SELECT 1 FROM outbox WHERE NOT told)
+    OR EXISTS (SELECT 1 FROM runs WHERE mail_state = 'kept')";
 
+impl Store {
     /// Whether something is in the outbox that is not delivered, or waits in a run's folder to be put there.
     ///
     /// # Errors
     /// When the database can't be read.
     pub async fn is_something_to_deliver(&mut self) -> Result<bool, StoreError> {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM outbox WHERE state IN ('queued', 'sending', 'held'))
-                OR EXISTS (SELECT 1 FROM runs WHERE mail_state = 'kept')",
-        )
-        .fetch_one(&mut self.connection)
-        .await
-        .map_err(|error| self.error(error))
+        sqlx::query_scalar(IS_SOMETHING).fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
     }
 
     /// What is not delivered, oldest first.
@@ -321,7 +292,7 @@ impl Store {
     }
 
     /// Records what a try has come to; true if the run has recorded something before, so that what became of its mail
-    /// has to be told to its events too.
+    /// has to be told to its events too, and [marked](Store::mark_told) as told.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -329,30 +300,40 @@ impl Store {
         end_try(self, tried).await.map_err(|error| self.error(error))
     }
 
-    /// Notes for entries that wait what they wait for, without a try of their own; `as_tried` if a try of another one
-    /// stands for theirs.
+    /// Entries of which a run's events don't tell yet what has become of them.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn untold(&mut self) -> Result<Vec<OutboxRow>, StoreError> {
+        self.rows(sqlx::query(select_rows!("WHERE NOT told ORDER BY id"))).await
+    }
+
+    /// Marks that a run's events tell it.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn put_off(
-        &mut self,
-        ids: &[i64],
-        state: OutboxState,
-        as_tried: Option<&str>,
-        error: &str,
-        reply: Option<&str>,
-    ) -> Result<(), StoreError> {
+    pub async fn mark_told(&mut self, id: i64) -> Result<(), StoreError> {
+        self.execute(sqlx::query("UPDATE outbox SET told = 1 WHERE id = ?1").bind(id)).await
+    }
+
+    /// Notes for entries what they wait for, without a try of their own.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn put_off(&mut self, ids: &[i64], why: &PutOff<'_>) -> Result<(), StoreError> {
         self.execute(
             sqlx::query(
-                "UPDATE outbox SET state = ?2, attempts = attempts + (?3 IS NOT NULL), sender = coalesce(?3, sender),
-                    last_error = ?4, last_reply = ?5
-                WHERE id IN (SELECT value FROM json_each(?1)) AND (state, last_error, ?3) IS NOT (?2, ?4, NULL)",
+                "UPDATE outbox SET state = ?2, sender = coalesce(?3, sender), attempts = attempts + ?4, last_error = ?5,
+                    last_reply = ?6
+                WHERE id IN (SELECT value FROM json_each(?1))
+                    AND (?4 OR (state, last_error, sender) IS NOT (?2, ?5, coalesce(?3, sender)))",
             )
             .bind(serde_json::to_string(ids).unwrap_or_default())
-            .bind(state.name())
-            .bind(as_tried)
-            .bind(error)
-            .bind(reply),
+            .bind(why.state.name())
+            .bind(why.sender)
+            .bind(why.as_tried)
+            .bind(why.error)
+            .bind(why.reply),
         )
         .await
     }
@@ -460,60 +441,13 @@ impl Store {
     }
 }
 
-async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sqlx::Error> {
-    let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut ids = Vec::with_capacity(entries.len());
-    for entry in entries {
-        if entry.kind == OutboxKind::Ping {
-            let outdated = "DELETE FROM outbox
-                WHERE run_id = ?1 AND kind = 'ping' AND slot = 'start' AND ?2 <> 'start' AND state IN ('queued', 'held')";
-            let query = sqlx::query(outdated).bind(entry.run_id.as_str()).bind(&entry.slot);
-            query.execute(&mut *transaction).await?;
-        }
-        let made = sqlx::query_scalar(
-            "INSERT INTO outbox (kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients,
-                message, conversation, queued_at, settled)
-            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
-            WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = ?3 AND kind = ?1 AND slot IS ?2)
-            RETURNING id",
-        )
-        .bind(entry.kind.name())
-        .bind(&entry.slot)
-        .bind(entry.run_id.as_str())
-        .bind(entry.project_dir.to_string_lossy())
-        .bind(&entry.profile)
-        .bind(entry.run_dir.to_string_lossy())
-        .bind(&entry.subject)
-        .bind(&entry.from)
-        .bind(serde_json::to_string(&entry.recipients).unwrap_or_default())
-        .bind(&entry.message)
-        .bind(&entry.conversation)
-        .bind(micros(entry.queued_at))
-        .bind(entry.settled)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        ids.push(match made {
-            Some(id) => id,
-            None => {
-                sqlx::query_scalar("SELECT id FROM outbox WHERE run_id = ?1 AND kind = ?2 AND slot IS ?3")
-                    .bind(entry.run_id.as_str())
-                    .bind(entry.kind.name())
-                    .bind(&entry.slot)
-                    .fetch_one(&mut *transaction)
-                    .await?
-            }
-        });
-    }
-    transaction.commit().await?;
-    Ok(ids)
-}
-
 async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> {
     let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
     let ended = tried.state.is_final().then(|| micros(tried.time));
     let (settled, run_id): (bool, Option<String>) = sqlx::query_as(
         "UPDATE outbox SET state = ?2, in_doubt = ?3, recipients = ?4, refused = ?5, next_at = ?6, ended_at = ?7,
-            last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message)
+            last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message),
+            told = NOT (settled AND kind = 'mail' AND ?10)
         WHERE id = ?1 RETURNING settled AND kind = 'mail', run_id",
     )
     .bind(tried.id)
@@ -525,8 +459,15 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     .bind(ended)
     .bind(&tried.error)
     .bind(&tried.reply)
+    .bind(tried.mail.is_some())
     .fetch_one(&mut *transaction)
     .await?;
+    if !tried.state.is_final() {
+        // The run has ended meanwhile: its start is no news any more.
+        let outdated = "DELETE FROM outbox WHERE id = ?1 AND kind = 'ping' AND slot = 'start'
+            AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.run_id = ?2 AND o.kind = 'ping' AND o.slot <> 'start')";
+        sqlx::query(outdated).bind(tried.id).bind(&run_id).execute(&mut *transaction).await?;
+    }
     if let (true, Some(mail)) = (settled, &tried.mail) {
         sqlx::query("UPDATE runs SET mail_state = ?2, mail_detail = ?3 WHERE run_id = ?1")
             .bind(run_id)
@@ -546,3 +487,7 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     transaction.commit().await?;
     Ok(settled && tried.mail.is_some())
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

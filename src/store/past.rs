@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::batch::micros;
 use super::{Store, StoreError};
 use crate::event::replay;
-use crate::model::{MailState, Outcome, PAST_WORDS, PastRun, PastScript, RunId, RunStatus, end_of};
+use crate::model::{MailState, Outcome, PAST_RUNS_ENOUGH, PAST_WORDS, PastRun, PastScript, RunId, RunStatus, end_of};
 
 /// A run as the query hands it over; times in microseconds.
 #[derive(Deserialize)]
@@ -69,11 +69,20 @@ SELECT json_group_array(json(run)) FROM (
     FROM runs r
     WHERE r.project_id = (SELECT id FROM projects WHERE path = ?1) AND r.profile IS ?2 AND r.started < ?3
         AND r.status <> 'running' AND r.mail_state IS NOT 'off'
+        AND r.started >= min(?6, coalesce(
+            (SELECT started FROM runs
+             WHERE project_id = (SELECT id FROM projects WHERE path = ?1) AND profile IS ?2 AND started < ?3
+                AND status <> 'running' AND mail_state IS NOT 'off'
+             ORDER BY started DESC LIMIT 1 OFFSET ?7), 0))
     ORDER BY r.started DESC LIMIT ?4)";
 
+/// For how long all runs are looked at: a day, and the time until a run that is late.
+const ALL_OF_THEM: TimeDelta = TimeDelta::hours(25);
+
 impl Store {
-    /// The runs of a project with this profile that began before an instant and are over, newest first, at most `limit`.
-    /// Those of which nobody was to hear, since they were run without mail, are left out.
+    /// The runs of a project with this profile that began before an instant and are over, newest first: those of a day, and
+    /// [`PAST_RUNS_ENOUGH`] in any case, but at most `limit`. Those of which nobody was to hear, since they were run
+    /// without mail, are left out.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -90,6 +99,8 @@ impl Store {
             .bind(micros(before))
             .bind(limit)
             .bind(PAST_WORDS as i64)
+            .bind(micros(before - ALL_OF_THEM))
+            .bind(PAST_RUNS_ENOUGH - 1)
             .fetch_one(&mut self.connection)
             .await
             .map_err(|error| self.error(error))?;
@@ -131,7 +142,7 @@ mod tests {
     use super::*;
     use crate::event::{EventKind, RunEvent};
     use crate::model::{Outcome, PAST_RUNS};
-    use crate::store::samples::{at, began, ended, eventful, finished, id, of, plain, started, write_folder};
+    use crate::store::samples::{at, began, eventful, id, of, plain, started, write_folder};
     use crate::store::{Durability, Store};
 
     fn run<T>(future: impl Future<Output = T>) -> T {
@@ -204,22 +215,34 @@ mod tests {
 
     #[test]
     fn a_long_past_is_found_without_looking_at_all_of_it() {
+        const ENOUGH: i64 = PAST_RUNS_ENOUGH as i64;
         let dir = tempfile::tempdir().unwrap();
         let daily = dir.path().join("daily");
         run(async {
             let mut store = Store::open(&dir.path().join("state")).await.unwrap();
-            for n in 0..30 {
+            let mut all = Vec::new();
+            for n in 0..ENOUGH + 20 {
                 let id = RunId::random();
-                let mut events = vec![started(&id, &daily, at(n * 60), &["load.py"]), began(0, 1, at(n * 60))];
-                events.extend([
-                    ended(0, 1, at(n * 60), Outcome::Success { code: 0 }),
-                    finished(at(n * 60 + 8), RunStatus::Success),
-                ]);
-                store.record(&of(&id, events), Durability::Process).await.unwrap();
+                all.extend(of(&id, plain(&id, &daily, n * 600)));
             }
-            assert_eq!(store.past_runs(&daily, None, at(9000), 20).await.unwrap().len(), 20);
-            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {PAST}")));
-            let rows = rows.bind("").bind("").bind(0).bind(1).bind(1).fetch_all(&mut store.connection).await.unwrap();
+            store.record(&all, Durability::Process).await.unwrap();
+            let last = (ENOUGH + 20) * 600;
+            for (before, limit, found) in [
+                (last, 20, 20),
+                // All of them began within a day.
+                (last, PAST_RUNS, ENOUGH + 20),
+                (last + 86_400, PAST_RUNS, ENOUGH),
+                // A day ends between them.
+                (25 * 3600 + 10 * 600, PAST_RUNS, ENOUGH + 10),
+            ] {
+                let past = store.past_runs(&daily, None, at(before), limit).await.unwrap();
+                assert_eq!(past.len() as i64, found, "before {before}, at most {limit}");
+            }
+            let mut rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {PAST}")));
+            for _ in 0..7 {
+                rows = rows.bind(0);
+            }
+            let rows = rows.fetch_all(&mut store.connection).await.unwrap();
             let steps: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
             assert!(steps.iter().any(|step| step.contains("INDEX runs_of_project")), "{steps:?}");
             assert!(!steps.iter().any(|step| step.contains("SCAN r") || step.contains("TEMP B-TREE")), "{steps:?}");

@@ -106,7 +106,7 @@ ALTER TABLE scripts ADD COLUMN retry_pending INTEGER NOT NULL DEFAULT 0;
 /// a project is called, of what goes to the web: its address, which may be a secret, is looked up in the project. `sender` is a
 /// fingerprint of the settings a mail was last tried with, no credential. `in_doubt` is set while the message itself is
 /// handed over, so that a process that dies then leaves word of it. `settled` is set once the run has recorded what became
-/// of it; what happens after that is recorded by whoever brings it about.
+/// of it; what happens after that is recorded by whoever brings it about, and `told` is 0 until that stands in the run's events.
 const V3: &str = "
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -125,6 +125,7 @@ CREATE TABLE outbox (
     state TEXT NOT NULL DEFAULT 'queued',
     in_doubt INTEGER NOT NULL DEFAULT 0,
     settled INTEGER NOT NULL DEFAULT 0,
+    told INTEGER NOT NULL DEFAULT 1,
     attempts INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     next_at INTEGER,
@@ -135,6 +136,7 @@ CREATE TABLE outbox (
     sender TEXT
 ) STRICT;
 CREATE INDEX outbox_open ON outbox (next_at) WHERE state IN ('queued', 'sending', 'held');
+CREATE INDEX outbox_untold ON outbox (id) WHERE NOT told;
 CREATE INDEX outbox_by_run ON outbox (run_id);
 CREATE INDEX outbox_ended ON outbox (account, ended_at) WHERE state = 'sent';
 CREATE INDEX kept_mails ON runs (started) WHERE mail_state = 'kept';

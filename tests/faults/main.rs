@@ -24,7 +24,11 @@ mod guardian;
 #[path = "../it/harness.rs"]
 mod harness;
 mod kills;
+mod mail;
 mod namespace;
+#[allow(dead_code)]
+#[path = "../it/post_office.rs"]
+mod post_office;
 mod race;
 mod read_only;
 mod remains;
@@ -67,6 +71,7 @@ type Part = (&'static str, fn(&Faults));
 const PARTS: &[Part] = &[
     ("database", database::database),
     ("kills", kills::kills),
+    ("mail", mail::mail),
     ("guardian", guardian::guardian),
     ("both", guardian::both),
     ("term", guardian::term),

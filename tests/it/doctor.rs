@@ -232,6 +232,38 @@ fn a_dotenv_file_that_everybody_may_read_is_named() {
     assert!(of(&doctor(&test, &["p"], 0), ".env").is_empty());
 }
 
+/// Access lists aren't looked at on Windows.
+#[cfg(unix)]
+#[test]
+fn secrets_that_everybody_may_read_are_warned_of_once() {
+    let test = Test::new();
+    for name in ["p", "q"] {
+        test.project(name).script("a.txt", "print a");
+    }
+    let file = test.path(".env");
+    let open = |text: &str, mode| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let warning = format!(
+        "{}:2:1: every account of this machine may read the file, and PASSWORD_MAIL is in it; chmod 600 {0}\n",
+        file.display()
+    );
+    open("LOGIN_MAIL=a@example.com\nPASSWORD_MAIL=hunter2\n", 0o644);
+    for args in [["run", "p", "q"], ["check", "p", "q"]] {
+        let told = test.runner(args).expect(0);
+        assert_eq!(told.stderr.matches(&warning).count(), 1, "{}", told.stderr);
+        assert!(!told.stderr.contains("hunter2"), "{}", told.stderr);
+    }
+    // Doctor tells it in its own way.
+    let findings = doctor(&test, &["p"], 0);
+    assert_eq!((of(&findings, ".env").len(), of(&findings, "configuration").len()), (1, 1), "{findings:#?}");
+    open("LOGIN_MAIL=a@example.com\nPASSWORD_MAIL=hunter2\n", 0o600);
+    assert!(!test.runner(["check", "p"]).expect(0).stderr.contains("may read"));
+    open("LOGIN_MAIL=a@example.com\nPASSWORD_MAIL=\n", 0o644);
+    assert!(!test.runner(["check", "p"]).expect(0).stderr.contains("may read"));
+}
+
 /// Windows doesn't read the variable.
 #[cfg(unix)]
 #[test]

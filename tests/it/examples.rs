@@ -14,6 +14,15 @@ struct Mail {
     html: String,
 }
 
+impl Mail {
+    /// A subject that stays the same from run to run, and a text that begins with the verdict.
+    #[track_caller]
+    fn expect_verdict(&self, project: &str, verdict: &str) {
+        assert_eq!(self.subject, format!("{project}: run report"));
+        assert!(self.text.starts_with(verdict), "{}", self.text);
+    }
+}
+
 /// An example in a folder of its own, run with `--mail-dir`.
 struct Example {
     test: Test,
@@ -96,7 +105,7 @@ fn hello_python() {
     assert!(example.project.output_text(1).contains("✓ こんにちは、京都のさくらさん！\n"));
     assert!(example.project.output_text(2).contains(" different letters\n"));
     let mail = example.mail();
-    assert_eq!(mail.subject, "hello_python: all 3 scripts succeeded");
+    mail.expect_verdict("hello_python", "✓ hello_python: all 3 scripts succeeded. ");
     for part in [&mail.text, &mail.html] {
         assert!(part.contains("greet.py") && part.contains("Nothing to do."), "{part}");
     }
@@ -109,7 +118,7 @@ fn reports() {
     let summary = example.file("work/summary.md");
     assert!(summary.contains("| 東京 | 1,443.70 € |") && summary.ends_with("Total: 2,847.20 €\n"), "{summary}");
     assert!(!example.project.root.join("work/summary.tmp").exists());
-    assert_eq!(example.mail().subject, "reports: all 3 scripts succeeded");
+    example.mail().expect_verdict("reports", "✓ reports: all 3 scripts succeeded. ");
 
     // It stops at the first failure.
     let test = &example.test;
@@ -133,7 +142,7 @@ fn shell() {
     assert!(sizes.contains("collect.sh") && sizes.contains("exec_config.json"), "{sizes}");
     assert!(example.file("work/total.txt").starts_with("total: "));
     assert!(example.project.output_text(1).contains("collect.sh: "));
-    assert_eq!(example.mail().subject, "shell: all 2 scripts succeeded");
+    example.mail().expect_verdict("shell", "✓ shell: all 2 scripts succeeded. ");
 }
 
 #[cfg(windows)]
@@ -144,7 +153,7 @@ fn cmd() {
     assert!(sizes.contains("collect.cmd") && sizes.contains("exec_config.json"), "{sizes}");
     assert!(example.file("work/total.txt").starts_with("total: "));
     assert!(example.project.output_text(1).contains("collect.cmd: "));
-    assert_eq!(example.mail().subject, "cmd: all 2 scripts succeeded");
+    example.mail().expect_verdict("cmd", "✓ cmd: all 2 scripts succeeded. ");
 }
 
 #[test]
@@ -170,7 +179,7 @@ fn failing() {
     assert_eq!(example.project.ends()[2]["outcome"], json!({"kind": "exit_code", "code": 3}));
 
     let mail = example.mail();
-    assert_eq!(mail.subject, "failing: 3 of 4 scripts failed");
+    mail.expect_verdict("failing", "✗ failing: 3 of 4 scripts failed. ");
     for part in [&mail.text, &mail.html] {
         for words in ["raises.py", "BadOrder: order 17 has no usable price", "exit code 3", "the upstream file is not"]
         {

@@ -8,7 +8,7 @@ use chrono::DateTime;
 use mail_parser::{MessageParser, MimeHeaders};
 use project_runner::mail::{Delivery, KEPT_MAIL, MailMode, RenderContext, deliver, render};
 use project_runner::model::{
-    EmailStrategy, MailOptions, MailState, Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage,
+    EmailStrategy, MailState, Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage,
 };
 
 /// Long enough for a busy machine.

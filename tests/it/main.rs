@@ -30,6 +30,7 @@ mod message;
 mod outbox;
 mod overlap;
 mod post_office;
+mod preview;
 mod python;
 mod real_server;
 mod recovery;

@@ -151,10 +151,15 @@ fn a_person_signs_in_while_the_issuer_has_them_wait() {
     let pauses = sign_in(&tokens, &settings);
     // As RFC 8628, section 3.5, has it: five seconds more after `slow_down`, and more again after trouble.
     assert_eq!(pauses.iter().map(Duration::as_secs).collect::<Vec<_>>(), [1, 1, 6, 6, 12]);
+    // Not for ever: somebody waits.
+    server.answer(std::iter::repeat_n(Answer::Other(503, "busy"), 5));
+    let code = tokens.begin_sign_in(&settings).unwrap();
+    let error = tokens.finish_sign_in(&settings, &code, &mut |_| {}).unwrap_err();
+    assert_eq!(error.failure, DeliveryFailure::TokenUnavailable, "{error}");
     let asked = server.asked();
     assert_eq!(asked[0].path, "/common/oauth2/v2.0/devicecode");
     assert_eq!(asked[0].get("scope"), "https://outlook.office.com/SMTP.Send offline_access");
-    assert!(asked[1..].iter().all(|asked| asked.get("device_code") == "dev-1"), "{asked:?}");
+    assert!(asked[1..6].iter().all(|asked| asked.get("device_code") == "dev-1"), "{asked:?}");
     assert!(tokens.is_stored(&settings));
     token(&tokens, &settings);
     assert_eq!(server.asked().len(), asked.len());

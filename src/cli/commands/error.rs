@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::mail::MessageError;
 use crate::store::{FindRunError, StoreError};
 
 /// Why a verb could not answer. [`CommandError::hint`] says what to do about it.
@@ -37,6 +38,17 @@ pub(super) enum CommandError {
         /// Its scripts.
         scripts: Vec<String>,
     },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The mail about a run can't be made.
+    #[error("the mail can't be made")]
+    Message(#[from] MessageError),
     /// A kept output, or a run's events, can't be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -57,7 +69,8 @@ impl CommandError {
             Self::FindRun(_) => Some("`runner history` lists the runs".to_owned()),
             Self::UnknownProject { similar: Some(name), .. } => Some(format!("did you mean `{name}`?")),
             Self::UnknownProject { similar: None, .. } => Some("`runner list` shows the known ones".to_owned()),
-            Self::Write(_) | Self::UnknownScript { .. } | Self::Read { .. } => None,
+            Self::Message(_) => Some("correct the addresses in the project file".to_owned()),
+            Self::Write(_) | Self::WriteFile { .. } | Self::UnknownScript { .. } | Self::Read { .. } => None,
         }
     }
 }

@@ -123,9 +123,10 @@ pub(super) fn with_store(
         Err(error) => {
             let text = sentence(&error);
             match error {
-                CommandError::Store(_) | CommandError::FindRun(FindRunError::Store(_)) | CommandError::Write(_) => {
-                    cannot_work(output, &text)
-                }
+                CommandError::Store(_)
+                | CommandError::FindRun(FindRunError::Store(_))
+                | CommandError::Write(_)
+                | CommandError::WriteFile { .. } => cannot_work(output, &text),
                 _ => {
                     output.error(format!("{} {text}", styled(output::BAD, "error:")));
                     ExitCode::Usage

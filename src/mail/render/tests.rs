@@ -38,14 +38,13 @@ fn the_subject_is_the_verdict() {
         let rendered = all(&report("P", outcomes));
         let (symbol, headline) = verdict.split_once(' ').unwrap();
         assert_eq!(rendered.subject, format!("{symbol} P: {headline}"));
-        let (first_line, verdict) = (rendered.text.lines().next().unwrap().to_lowercase(), verdict.to_owned() + ". ");
-        assert!(first_line.starts_with(&verdict), "{first_line}");
-        assert!(rendered.html.to_lowercase().contains(&verdict), "{}", rendered.html);
+        assert!(rendered.text.starts_with(&format!("{symbol} P: {headline}. ")), "{}", rendered.text);
+        assert!(rendered.html.to_lowercase().contains(&format!("{verdict}. ")), "{}", rendered.html);
     }
 }
 
 const PLAIN_TEXT: &str = "\
-✗ 1 of 3 scripts failed, 1 not run. Please look at script_1.py (exit code 3). One script was not run because of it.
+✗ P2: 1 of 3 scripts failed, 1 not run. Please look at script_1.py (exit code 3). One script was not run because of it.
 
 ✗ failed     script_1.py  2.4 s  exit code 3 · 3 attempts; before: exit code 1 (twice)
 ✓ succeeded  script_0.py  1.2 s  usually 1.1 s
@@ -110,7 +109,7 @@ fn what_was_unusual_about_a_success_is_said_at_once() {
         report.scripts[index + 1].duration_us = took * 1_000_000;
         report.scripts[index + 1].usual = Some(Usual { usual_us: 180_000_000, pace, slow_after_us });
     }
-    let first_line = "✓ All 4 scripts succeeded. Worth a look: script_1.py took 12 min, usually 3 min; \
+    let first_line = "✓ P: all 4 scripts succeeded. Worth a look: script_1.py took 12 min, usually 3 min; \
                       script_2.py took 11 min 40 s, more than the 10 min of slow_after and 1 more.";
     let rendered = all(&report);
     assert!(rendered.text.starts_with(first_line), "{}", rendered.text);
@@ -150,7 +149,7 @@ fn a_run_tells_what_it_follows_and_what_it_left() {
 fn a_run_whose_runner_died_says_so() {
     let died = Outcome::Interrupted { by: "the runner died".into() };
     let text = all(&report("P", vec![success(), died, skipped()])).text;
-    let first_line = "! Interrupted after 1 of 3 scripts. Please check how far script_1.py got (interrupted: the runner \
+    let first_line = "! P: interrupted after 1 of 3 scripts. Please check how far script_1.py got (interrupted: the runner \
                       died), then go on with `runner resume 39be3d37aed64`.";
     assert!(text.starts_with(first_line), "{text}");
 }
@@ -234,66 +233,138 @@ fn marks_under_a_line_are_kept_while_they_fit() {
 }
 
 /// What Outlook's Word engine ignores or breaks on (Microsoft, "Word 2007 HTML and CSS rendering capabilities in
-/// Outlook", and the tables of caniemail.com).
+/// Outlook", and the tables of caniemail.com), with what would become of it.
+const NOT_FOR_OUTLOOK: [(&str, &str); 31] = [
+    ("flex", "cells are laid out by tables alone"),
+    ("grid", "the same"),
+    ("position:", "everything stays where it is in the flow"),
+    ("float:", "ignored"),
+    ("margin-", "ignored on most elements, kept on some"),
+    ("max-width", "ignored: the mail would be as wide as the window"),
+    ("min-width", "ignored"),
+    ("border-radius", "ignored"),
+    ("box-shadow", "ignored"),
+    ("text-shadow", "ignored"),
+    ("opacity", "ignored"),
+    ("transform", "ignored"),
+    ("white-space", "ignored: columns are kept by no-break spaces"),
+    ("calc(", "the whole declaration is ignored"),
+    ("var(", "the same"),
+    ("rem;", "an unknown unit"),
+    ("em;", "reckoned from another size than elsewhere"),
+    ("background-image", "ignored"),
+    ("background:", "ignored; `bgcolor` and `background-color` aren't"),
+    ("data:", "not shown"),
+    ("<img", "not loaded before the reader agrees"),
+    ("<svg", "not shown"),
+    ("<script", "removed, by all others too"),
+    ("<style", "removed by some"),
+    ("<link", "removed"),
+    ("@media", "ignored"),
+    ("class=", "says nothing without a style sheet"),
+    ("<p>", "has margins of its own"),
+    ("<ul", "is indented differently everywhere"),
+    ("<li", "the same"),
+    ("<div style=\"padding", "padding is for cells"),
+];
+
 #[test]
 fn outlook_can_show_all_of_it() {
-    let mut report = report("P", vec![success(), exit(1), interrupted(), skipped()]);
-    report.warnings.push("w".into());
-    report.scripts[1].leaked.push(Leaked { pid: 1, command: "x".into(), left: true });
-    report.files.push(AttachedFile { name: "f".into(), bytes: 1 });
-    report.scripts[0].usual = Some(Usual { usual_us: 9_000_000, pace: Pace::Quick, slow_after_us: None });
-    let html = all(&report).html.to_ascii_lowercase();
-    let ignored = [
-        "flex",
-        "grid",
-        "<svg",
-        "<img",
-        "data:",
-        "<script",
-        "<style",
-        "<link",
-        "background-image",
-        "background:",
-        "border-radius",
-        "max-width",
-        "min-width",
-        "position:",
-        "float:",
-        "box-shadow",
-        "text-shadow",
-        "opacity",
-        "transform",
-        "white-space",
-        "calc(",
-        "var(",
-        "rem;",
-        "em;",
-        "<div style=\"padding",
-        "margin-",
-        "@media",
-        "class=",
-        "<p>",
-        "<ul",
-        "<li",
-    ];
-    for construct in ignored {
-        assert!(!html.contains(construct), "{construct}");
-    }
-    assert_eq!(html.matches("<table").count(), html.matches("<table role=\"presentation\"").count());
-    assert_eq!(html.matches("<table").count(), html.matches("</table>").count());
-    assert_eq!(html.matches("<td").count(), html.matches("</td>").count());
-    assert_eq!(html.matches("<tr>").count(), html.matches("</tr>").count());
-    // Padding belongs on cells, text gets its font there: Word inherits neither into tables.
-    for tag in html.split('<').filter(|tag| tag.contains("padding") && !tag.starts_with("body")) {
-        assert!(tag.starts_with("td ") || tag.starts_with("table "), "{tag}");
-    }
-    for cell in html.split("<td").skip(1) {
-        let (attributes, content) = cell.split_once('>').unwrap();
-        let first = content.trim_start();
-        if !first.starts_with("<table") {
-            assert!(attributes.contains("font:") || attributes.contains("font-size:1px;line-height:"), "<td{cell}");
+    let mut odd = report("P", vec![success(), exit(1), interrupted(), skipped()]);
+    odd.warnings.push("w".into());
+    odd.scripts[1].leaked.push(Leaked { pid: 1, command: "x".into(), left: true });
+    odd.files.push(AttachedFile { name: "f".into(), bytes: 1 });
+    odd.scripts[0].usual = Some(Usual { usual_us: 9_000_000, pace: Pace::Quick, slow_after_us: None });
+    let samples = samples::to_look_at().into_iter().map(|sample| sample.render(Language::En).html);
+    for html in samples.chain([all(&odd).html]).map(|html| html.to_ascii_lowercase()) {
+        for (construct, why) in NOT_FOR_OUTLOOK {
+            assert!(!html.contains(construct), "{construct}: {why}");
+        }
+        assert_eq!(html.matches("<table").count(), html.matches("<table role=\"presentation\"").count());
+        for [begin, end] in [["<table", "</table>"], ["<td", "</td>"], ["<tr>", "</tr>"], ["<span", "</span>"]] {
+            assert_eq!(html.matches(begin).count(), html.matches(end).count(), "{begin}");
+        }
+        // Padding belongs on cells, text gets its font there: Word inherits neither into tables.
+        for tag in html.split('<').filter(|tag| tag.contains("padding") && !tag.starts_with("body")) {
+            assert!(tag.starts_with("td ") || tag.starts_with("table "), "{tag}");
+        }
+        for cell in html.split("<td").skip(1) {
+            let (attributes, content) = cell.split_once('>').unwrap();
+            let sized = attributes.contains("font:") || attributes.contains("font-size:1px;line-height:");
+            assert!(sized || content.trim_start().starts_with("<table"), "<td{cell}");
         }
     }
+}
+
+/// What was unusual in each language, word for word. A reader of that language has to look at what changes here.
+#[test]
+fn each_language_says_all_of_it() {
+    for (code, language) in Language::NAMES {
+        let mut told = String::new();
+        for sample in samples::to_look_at() {
+            let Rendered { subject, text, html } = sample.render(language);
+            assert!(html.contains(&format!("<html lang=\"{code}\">")));
+            // Long tracebacks say the same in every language.
+            let lines = text.lines().filter(|line| !line.starts_with("    self.") && !line.contains("/session_"));
+            let text = lines.collect::<Vec<_>>().join("\n").replace('\\', "/").replace('\u{a0}', "~");
+            told.push_str(&format!("== {}\n{}\n\n{text}\n\n", sample.name, subject.replace('\u{a0}', "~")));
+        }
+        insta::assert_snapshot!(code, told);
+    }
+}
+
+#[test]
+fn a_constant_subject_says_what_kind_of_mail_it_is() {
+    let mut report = report("P", vec![success(), exit(1)]);
+    report.profile = Some("dev".into());
+    let subject = |report: &RunReport, strategy, prefix: Option<&str>| {
+        let subject_prefix = prefix.map(str::to_owned);
+        let context = RenderContext { constant_subject: true, subject_prefix, ..context() };
+        render(report, strategy, &context).subject
+    };
+    let failed = subject(&report, EmailStrategy::All, Some("[jobs]"));
+    assert_eq!(failed, "[jobs] P [dev]: run report");
+    assert_eq!(subject(&report, EmailStrategy::Digest, None), "P [dev]: daily summary");
+    report.scripts[1].outcome = Some(success());
+    report.status = RunStatus::Success;
+    assert_eq!(subject(&report, EmailStrategy::All, Some("[jobs]\r\n")), failed);
+}
+
+#[test]
+fn what_changed_is_said_first() {
+    let mut report = report("P", vec![success(), exit(1), exit(2)]);
+    let told = |report: &RunReport, runs: &[&str]| {
+        let context = RenderContext { past: samples::past(report, 24, runs, &[0]), ..context() };
+        let text = render(report, EmailStrategy::Changes, &context).text;
+        text.lines().next().unwrap().split_once(". ").unwrap().1.to_owned()
+    };
+    let cases: [(&[&str], &str); 5] = [
+        (&["fff", "ssf"], "script_1.py and script_2.py are still failing. script_0.py works again after 1 failure. "),
+        (
+            &["ssf", "sss", "sss"],
+            "First failure of script_1.py after 3 successes. script_2.py is still failing, since Tuesday 26 November, for the 2nd time. ",
+        ),
+        (&["sss"], "First failure of script_1.py and script_2.py. "),
+        (&["-s-", "fs-"], "First failure of script_1.py and script_2.py. script_0.py works again after 1 failure. "),
+        (&[], ""),
+    ];
+    for (runs, news) in cases {
+        let wanted = format!("{news}Please look at script_1.py (exit code 1) and script_2.py (exit code 2).");
+        assert_eq!(told(&report, runs), wanted, "{runs:?}");
+    }
+    // A script that was cut off is no failure that could be new.
+    report.scripts[1].outcome = Some(interrupted());
+    report.status = RunStatus::Interrupted;
+    assert!(!told(&report, &["sss"]).contains("script_1.py after"));
+}
+
+#[test]
+fn colours_are_never_alone_and_cells_have_words() {
+    let html = samples::to_look_at()[1].render(Language::En).html;
+    for cell in html.split("<td").filter(|cell| cell.contains(" title=")) {
+        assert!(cell.contains("✓") || cell.contains("✗"), "{cell}");
+    }
+    assert!(html.contains("title=\"Tue 26 Nov, 09:51: failed, 6.5 s\""), "{html}");
 }
 
 #[test]

@@ -43,9 +43,9 @@ impl Verdict {
         Self { tone, headline: text, beginning, news: news.join(words.space()), wanted: words.wanted(wanted) }
     }
 
-    /// All of it.
-    pub(super) fn line(&self, words: &dyn Phrases) -> String {
-        let sentences = [&format!("{}{}", self.beginning, words.stop()), &self.news, &self.wanted];
+    /// All of it, after a beginning that says how it went.
+    pub(super) fn line(&self, beginning: &str, words: &dyn Phrases) -> String {
+        let sentences = [&format!("{beginning}{}", words.stop()), &self.news, &self.wanted];
         sentences.into_iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(words.space())
     }
 }

@@ -87,9 +87,10 @@ pub struct Rendered {
 #[template(path = "mail.html")]
 struct Html<'a> {
     page: &'a Page,
-    /// The first line.
-    line: &'a str,
+    /// What lists of mails show of it.
+    preview: &'a str,
     fonts: &'static str,
+    wrap: &'static str,
 }
 
 #[derive(Template)]
@@ -137,9 +138,14 @@ pub fn render(report: &RunReport, strategy: EmailStrategy, context: &RenderConte
 
 fn render_within(report: &RunReport, strategy: EmailStrategy, context: &RenderContext, limits: Limits) -> Rendered {
     let page = page(report, strategy, context, limits);
-    let line = format!("{} {}", page.symbol, page.verdict.line(page.words));
+    let Page { words, project, symbol, verdict, .. } = &page;
+    // The text is read where there is no subject, too, as in chats. Beside the page, lists show the subject.
+    let line = format!("{symbol} {}", verdict.line(&format!("{project}{}{}", words.colon(), verdict.headline), *words));
+    let preview = format!("{symbol} {}", verdict.line(&verdict.beginning, *words));
     // Writing into a string doesn't fail; should it, the reader still gets the verdict.
-    let html = Html { page: &page, line: &line, fonts: page.words.fonts() }.render().unwrap_or_else(|_| String::new());
+    let html = Html { page: &page, preview: &preview, fonts: page.words.fonts(), wrap: page.words.wrap() }
+        .render()
+        .unwrap_or_else(|_| String::new());
     let no_runs = &[][..];
     let text = Text {
         run_widths: Widths::of(page.runs.as_ref().map_or(no_runs, |runs| &runs.rows)),

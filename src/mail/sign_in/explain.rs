@@ -257,3 +257,107 @@ fn by_word(word: &str, client_id: &str, login: &str, is_app: bool) -> (DeliveryF
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mail::MailTls;
+
+    fn settings(sign_in: SignIn) -> MailSettings {
+        MailSettings {
+            host: "smtp.office365.com".into(),
+            port: 587,
+            tls: MailTls::StartTls,
+            login: "runs@contoso.example".into(),
+            sign_in,
+            from: "runs@contoso.example".parse().unwrap(),
+            ca: None,
+            authority: "https://login.microsoftonline.com".into(),
+            rate: None,
+        }
+    }
+
+    fn app() -> MailSettings {
+        let (tenant, client_id) = ("contoso.example".into(), "client-1".into());
+        settings(SignIn::App { tenant, client_id, client_secret: "s3cret".into() })
+    }
+
+    fn person() -> MailSettings {
+        settings(SignIn::Delegated { tenant: "common".into(), client_id: "client-1".into() })
+    }
+
+    fn told(settings: &MailSettings, word: &str, number: u64) -> DeliveryError {
+        let answer =
+            json!({ "error": word, "error_codes": [number], "error_description": "AADSTS1: What Entra says." });
+        refusal(&Refusal::of(&answer).unwrap(), settings)
+    }
+
+    #[test]
+    fn each_refusal_is_explained_with_its_remedy() {
+        let cases = [
+            (app(), "invalid_client", 7_000_215, TokenRefused, "the secret's value, not its ID"),
+            (app(), "invalid_client", 7_000_222, TokenRefused, "has expired; make a new one"),
+            (app(), "invalid_client", 7_000_218, TokenRefused, "set MAIL_CLIENT_SECRET"),
+            (person(), "invalid_client", 7_000_218, TokenRefused, "allow public client flows"),
+            (
+                app(),
+                "unauthorized_client",
+                700_016,
+                TokenRefused,
+                "the application client-1 is not known in the directory contoso",
+            ),
+            (
+                app(),
+                "invalid_request",
+                90_002,
+                TokenRefused,
+                "there is no directory contoso.example; check MAIL_TENANT_ID",
+            ),
+            (person(), "invalid_request", 50_194, TokenRefused, "set MAIL_TENANT_ID to that directory's ID"),
+            (app(), "invalid_grant", 65_001, TokenRefused, "SMTP.SendAsApp"),
+            (person(), "invalid_grant", 65_001, TokenRefused, "SMTP.Send ("),
+            (person(), "invalid_grant", 53_003, TokenRefused, "Conditional Access"),
+            (person(), "invalid_grant", 700_082, NotSignedIn, "has expired; run `runner mail login`"),
+            (
+                person(),
+                "invalid_grant",
+                50_173,
+                NotSignedIn,
+                "as after a change of its password; run `runner mail login`",
+            ),
+            (person(), "interaction_required", 50_076, NotSignedIn, "second factor; run `runner mail login`"),
+            (app(), "invalid_request", 90_033, TokenUnavailable, "try again later"),
+            // What isn't known by its number.
+            (app(), "invalid_client", 1, TokenRefused, "check MAIL_CLIENT_ID and MAIL_CLIENT_SECRET"),
+            (person(), "invalid_grant", 1, NotSignedIn, "run `runner mail login`"),
+            (app(), "invalid_grant", 1, TokenRefused, "check MAIL_CLIENT_ID"),
+            (app(), "something_new", 1, TokenRefused, "no token is issued to the application client-1"),
+            (person(), "access_denied", 1, NotSignedIn, "was declined"),
+        ];
+        for (settings, word, number, failure, words) in cases {
+            let error = told(&settings, word, number);
+            assert_eq!((error.failure, error.stage), (failure, Stage::Token), "{number}: {error}");
+            assert!(error.sentence.contains(words), "{number}: {error}");
+            assert_eq!(error.reply.as_deref(), Some(format!("{word}: AADSTS1: What Entra says.").as_str()));
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_found_in_the_description_too() {
+        let answer = json!({
+            "error": "invalid_client",
+            "error_description": "AADSTS7000222: The provided client secret keys are expired.\r\nTrace ID: 1\r\nCorrelation ID: 2",
+        });
+        let found = Refusal::of(&answer).unwrap();
+        assert_eq!(found.codes, [7_000_222]);
+        assert_eq!(found.reply(), "invalid_client: AADSTS7000222: The provided client secret keys are expired.");
+        for none in
+            [json!({}), json!({ "access_token": "t" }), json!({ "error": { "code": 1 } }), json!("error"), json!(null)]
+        {
+            assert_eq!(Refusal::of(&none), None, "{none}");
+        }
+    }
+}

@@ -225,6 +225,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn fuzz_token_files(bytes: Vec<u8>, version: u32, login: String) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.json");
+            fs::write(&path, &bytes).unwrap();
+            let _ = read(&path, &owner("a"));
+            fs::write(&path, serde_json::json!({ "version": version, "owner": { "login": login } }).to_string()).unwrap();
+            proptest::prop_assert!(read(&path, &owner("a")).is_err());
+            let name = owner(&login).file_name();
+            proptest::prop_assert!(name.is_ascii() && !name.contains(['/', '\\']) && !name.starts_with('.'));
+        }
+    }
+
     #[test]
     fn a_lock_keeps_others_out() {
         let dir = tempfile::tempdir().unwrap();

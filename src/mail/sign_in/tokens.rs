@@ -17,6 +17,9 @@ use crate::mail::{DeliveryError, DeliveryFailure, MailSettings, SignIn, TokenSou
 const LIMIT: Duration = Duration::from_secs(15);
 /// By how much longer to wait between questions whenever the issuer asks for it (RFC 8628, section 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
+/// How often an issuer may be in trouble while a person waits, and the longest pause that it is given to recover.
+const TROUBLES: u32 = 4;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The tokens of all senders, kept in the state folder for the account of the operating system that got them.
 ///
@@ -120,7 +123,7 @@ impl Tokens {
         let (endpoint, owner) =
             (self.endpoint(settings).ok_or_else(none_needed)?, Owner::of(settings).ok_or_else(none_needed)?);
         let until = Instant::now() + code.lifetime;
-        let mut interval = code.interval;
+        let (mut interval, mut troubles) = (code.interval, 0);
         let granted = loop {
             pause(interval);
             match endpoint.after_device_code(code) {
@@ -128,11 +131,11 @@ impl Tokens {
                 Err(Trouble::Refused(refusal)) if refusal.error == "authorization_pending" => {}
                 Err(Trouble::Refused(refusal)) if refusal.error == "slow_down" => interval += SLOWER,
                 // The person may be signing in meanwhile.
-                Err(Trouble::Failed(error)) if error.failure == DeliveryFailure::TokenUnavailable => {
-                    interval = (interval * 2).min(Duration::from_secs(60));
-                    if Instant::now() + interval > until {
-                        return Err(error);
-                    }
+                Err(Trouble::Failed(error))
+                    if error.failure == DeliveryFailure::TokenUnavailable && troubles < TROUBLES =>
+                {
+                    troubles += 1;
+                    interval = (interval * 2).min(LONGEST_PAUSE);
                 }
                 Err(trouble) => return Err(trouble.explained(settings)),
             }
@@ -202,10 +205,9 @@ impl Tokens {
             kept.mark = Some(mark(client_secret, kept.issued));
             return Ok(kept);
         }
-        let refresh = |kept: &Kept| Some(kept.refresh_token.clone()?);
         match &kept {
-            Ok(Some(old)) if let Some(token) = refresh(old) => {
-                let granted = endpoint.renew(&token).map_err(|trouble| trouble.explained(settings))?;
+            Ok(Some(old)) if let Some(token) = &old.refresh_token => {
+                let granted = endpoint.renew(token).map_err(|trouble| trouble.explained(settings))?;
                 Ok(kept_of(owner, granted, Some(old)))
             }
             kept => {

@@ -139,7 +139,7 @@ mod tests {
         let body = filled(None, &report);
         let text = body["text"].as_str().unwrap();
         assert!(
-            text.starts_with("P: ") && text.contains("script_1.py") && text.chars().count() <= SUMMARY + 2,
+            text.starts_with("✗ P: ") && text.contains("script_1.py") && text.chars().count() <= SUMMARY + 2,
             "{text}"
         );
     }
@@ -174,7 +174,7 @@ mod tests {
         let mut report = report("P", vec![success()]);
         assert!(
             ping_body(&report, &rendered(&report))
-                .starts_with("run 39be3d37aed64 on LAPTOP-BS85JNP7: exit code 0\n\nP: ")
+                .starts_with("run 39be3d37aed64 on LAPTOP-BS85JNP7: exit code 0\n\n✓ P: ")
         );
         report.scripts[0].outcome = Some(exit(1));
         report.scripts[0].traceback = Some("ë".repeat(50_000));

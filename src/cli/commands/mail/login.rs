@@ -114,7 +114,7 @@ fn nobody_to_sign_in(settings: &MailSettings) -> Option<String> {
              sign in as a person"
         )),
         SignIn::Password(_) => Some(
-            "MAIL_CLIENT_ID is not set, so there is only a password to sign in with; register an application (docs/mail.md \
+            "MAIL_CLIENT_ID is not set, so there is only a password to sign in with; register an application (docs/sign-in.md \
              says how) and set MAIL_CLIENT_ID to its ID"
                 .to_owned(),
         ),

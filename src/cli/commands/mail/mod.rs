@@ -2,6 +2,7 @@
 
 mod flush;
 mod login;
+mod preview;
 mod status;
 mod test;
 mod verbs;

@@ -160,9 +160,8 @@ impl Phrases for English {
 
     fn change(&self, change: &Change) -> String {
         match change {
-            Change::Failed { names, after: Some(1), .. } => format!("First failure of {names} after a success."),
             Change::Failed { names, after: Some(successes), .. } => {
-                format!("First failure of {names} after {successes} successes.")
+                format!("First failure of {names} after {}.", counted(*successes, "success", "successes"))
             }
             Change::Failed { names, .. } => format!("First failure of {names}."),
             Change::StillFails { names, since: Some((Some(times), since)), .. } => {

@@ -35,8 +35,8 @@ impl Phrases for Korean {
     fn colon(&self) -> &'static str {
         ": "
     }
-    fn aside(&self, text: &str) -> String {
-        format!("({text})")
+    fn wrap(&self) -> &'static str {
+        "word-break:keep-all;overflow-wrap:anywhere"
     }
 
     fn word(&self, word: Word) -> &'static str {

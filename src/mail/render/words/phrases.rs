@@ -162,7 +162,11 @@ pub(in crate::mail::render) trait Phrases: Sync {
     fn fonts(&self) -> &'static str;
     /// The same, all characters of the same width.
     fn mono_fonts(&self) -> &'static str;
-    /// What ends a sentence, with the space that follows.
+    /// Where lines are broken, as a style: Korean is, like Latin letters, at spaces.
+    fn wrap(&self) -> &'static str {
+        "word-break:break-word"
+    }
+    /// What ends a sentence.
     fn stop(&self) -> &'static str;
     /// What stands between sentences.
     fn space(&self) -> &'static str;

@@ -1,0 +1,102 @@
+//! Putting finished messages into the outbox.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use sqlx::Connection;
+
+use super::batch::micros;
+use super::{OutboxKind, Store, StoreError};
+use crate::model::RunId;
+
+/// An entry that is to be put into the outbox. Of a run there is one of each kind and slot.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// What it is.
+    pub kind: OutboxKind,
+    /// Which of a project's web addresses it goes to.
+    pub slot: Option<String>,
+    /// The run it tells of.
+    pub run_id: RunId,
+    /// The project, by whose settings it is delivered.
+    pub project_dir: PathBuf,
+    /// The profile, likewise.
+    pub profile: Option<String>,
+    /// The run's folder.
+    pub run_dir: PathBuf,
+    /// What people know it by.
+    pub subject: String,
+    /// Who a mail is from, as SMTP is told.
+    pub from: Option<String>,
+    /// Who is to get it, likewise.
+    pub recipients: Vec<String>,
+    /// The finished message.
+    pub message: Vec<u8>,
+    /// The conversation that a mail belongs to.
+    pub conversation: Option<String>,
+    /// When it was made.
+    pub queued_at: DateTime<Utc>,
+    /// Whether the run has recorded already that it is queued; see [`OutboxRow::settled`](super::OutboxRow::settled).
+    pub settled: bool,
+}
+
+impl Store {
+    /// Puts entries into the outbox, so that they survive a loss of power; returns their numbers. One that is there
+    /// already stays as it is. The end of a run makes news of its start worthless: that is taken out.
+    ///
+    /// # Errors
+    /// When the database can't be written; then none of them is in.
+    pub async fn enqueue(&mut self, entries: &[NewEntry]) -> Result<Vec<i64>, StoreError> {
+        let ids = enqueue(self, entries).await.map_err(|error| self.error(error))?;
+        self.sync_log()?;
+        Ok(ids)
+    }
+}
+
+async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sqlx::Error> {
+    let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut ids = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.kind == OutboxKind::Ping {
+            let outdated = "DELETE FROM outbox
+                WHERE run_id = ?1 AND kind = 'ping' AND slot = 'start' AND ?2 <> 'start' AND state IN ('queued', 'held')";
+            let query = sqlx::query(outdated).bind(entry.run_id.as_str()).bind(&entry.slot);
+            query.execute(&mut *transaction).await?;
+        }
+        let made = sqlx::query_scalar(
+            "INSERT INTO outbox (kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients,
+                message, conversation, queued_at, settled)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+            WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = ?3 AND kind = ?1 AND slot IS ?2)
+            RETURNING id",
+        )
+        .bind(entry.kind.name())
+        .bind(&entry.slot)
+        .bind(entry.run_id.as_str())
+        .bind(entry.project_dir.to_string_lossy())
+        .bind(&entry.profile)
+        .bind(entry.run_dir.to_string_lossy())
+        .bind(&entry.subject)
+        .bind(&entry.from)
+        .bind(serde_json::to_string(&entry.recipients).unwrap_or_default())
+        .bind(&entry.message)
+        .bind(&entry.conversation)
+        .bind(micros(entry.queued_at))
+        .bind(entry.settled)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        ids.push(match made {
+            Some(id) => id,
+            None => {
+                sqlx::query_scalar("SELECT id FROM outbox WHERE run_id = ?1 AND kind = ?2 AND slot IS ?3")
+                    .bind(entry.run_id.as_str())
+                    .bind(entry.kind.name())
+                    .bind(&entry.slot)
+                    .fetch_one(&mut *transaction)
+                    .await?
+            }
+        });
+    }
+    transaction.commit().await?;
+    Ok(ids)
+}
