@@ -67,7 +67,7 @@ fn sign_in(settings: &MailSettings, tokens: Option<&Tokens>) -> Vec<Finding> {
         ),
         SignIn::Delegated { .. } => Finding::warning(
             CHECK,
-            format!("nobody has signed {login} in for the account {account}: there is no token in {place}"),
+            format!("{login} is not signed in for the account {account}: there is no token in {place}"),
             "run `runner mail login` as the account that the project runs as; until then its mails wait",
         ),
     };

@@ -218,7 +218,11 @@ fn causes(error: &SmtpError) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        let text = cause.to_string();
+        let mut text = cause.to_string();
+        // The library goes on to explain itself to programmers.
+        if text.starts_with("peer closed connection without sending TLS close_notify") {
+            "the server hung up".clone_into(&mut text);
+        }
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);
         }

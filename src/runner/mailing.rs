@@ -269,7 +269,9 @@ pub(super) fn warning(mail: &MailState, report: &RunReport) -> Option<String> {
             format!("the mail was not sent: {error}; it is kept in {}", report.run_dir.join(mail::KEPT_MAIL).display())
         }
         MailState::Queued { error: Some(error) } => {
-            format!("the mail waits to be sent: {error}; the next run or `runner mail flush` tries again")
+            format!(
+                "the mail waits to be sent: {error}; it is tried again by itself, `runner mail status` says when, and `runner mail flush` tries at once"
+            )
         }
         MailState::Held { error } => format!("the mail is held: {error}; `runner mail status` shows what waits"),
         MailState::Kept { error } => format!("the mail waits in {folder}: {error}"),

@@ -163,11 +163,18 @@ fn come_of(rows: &[OutboxRow]) -> Posted {
     for row in rows {
         if row.kind == OutboxKind::Mail {
             posted.mail = outbox::mail_state(row);
+            let refused = row.refused.iter();
+            posted.warnings.extend(refused.map(|one| refusal(&one.recipient, &one.reply)));
         } else if let Some(error) = &row.last_error {
             posted.warnings.push(error.clone());
         }
     }
     posted
+}
+
+/// That somebody never gets a mail which others got.
+fn refusal(recipient: &str, reply: &str) -> String {
+    format!("the server refused the mail for {recipient} ({reply}); check `recipients`, and `cc` and `bcc` of `mail`")
 }
 
 /// What is in the outbox now.

@@ -63,6 +63,8 @@ fn what_a_server_that_is_down_does_not_take_the_next_run_sends() {
     assert_eq!(waiting.len(), 1);
     assert_eq!((&waiting[0]["state"], &waiting[0]["attempts"]), (&"queued".into(), &1.into()));
     assert!(waiting[0]["next_at"].is_string() && waiting[0]["error"].is_string(), "{waiting:?}");
+    let shown = test.runner(["show", waiting[0]["run_id"].as_str().unwrap()]).expect(0).stdout;
+    assert!(shown.contains("the server hung up") && shown.contains("tried once, next at "), "{shown}");
 
     office.behave();
     runner(&test, &office, &["run", "p"]).expect(0);
@@ -72,6 +74,20 @@ fn what_a_server_that_is_down_does_not_take_the_next_run_sends() {
     assert_eq!(mail_events(&first), ["queued", "sent"]);
     assert_eq!(history(&test), ["sent", "sent"]);
     assert!(status(&test).is_empty());
+}
+
+#[test]
+fn a_recipient_who_is_refused_is_told_of_at_once() {
+    let (test, project, office) = mailing();
+    let project = project.set("recipients", json!(["ann@example.com", "bob@example.com"]));
+    office.misbehave(At::Recipient, Manner::Says("550 5.1.1 User unknown"), 1);
+    let run = runner(&test, &office, &["run", "p"]).expect(0);
+    assert!(run.stdout.contains("mail sent"), "{}", run.stdout);
+    assert!(run.stderr.contains("refused the mail for ann@example.com (550 5.1.1 User unknown)"), "{}", run.stderr);
+    assert_eq!(office.taken()[0].to, ["bob@example.com"]);
+    assert_eq!(mail_events(&project.run_dir()), ["sent"]);
+    let shown = test.runner(["show", &office.taken()[0].run_id]).expect(0).stdout;
+    assert!(shown.contains("refused for ann@example.com"), "{shown}");
 }
 
 /// Starts the runner with the settings of the office.

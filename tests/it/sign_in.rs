@@ -142,7 +142,7 @@ fn tokens_are_for_their_account_alone() {
 fn a_person_signs_in_while_the_issuer_has_them_wait() {
     let (server, test) = (TokenServer::start(), Test::new());
     let (settings, tokens) = (person(&server), Tokens::new(test.path("state")));
-    let words = ["nobody has signed runs@example.test in", "run `runner mail login` as that account"];
+    let words = ["runs@example.test is not signed in for", "run `runner mail login` as that account"];
     refused(&tokens, &settings, DeliveryFailure::NotSignedIn, &words);
     assert!(!tokens.is_stored(&settings) && server.asked().is_empty());
     let pending = Answer::Error("authorization_pending", 70_016);
@@ -333,7 +333,7 @@ fn the_command_signs_a_mailbox_in() {
     let findings = test.runner(["doctor", "p", "--json"]).expect(0).json();
     let sign_in = finding(&findings, "sign-in");
     assert_eq!(sign_in["state"], "warning", "{sign_in}");
-    assert!(sign_in["found"].as_str().unwrap().contains("nobody has signed runs@example.test in"), "{sign_in}");
+    assert!(sign_in["found"].as_str().unwrap().contains("runs@example.test is not signed in for"), "{sign_in}");
     assert!(sign_in["remedy"].as_str().unwrap().contains("runner mail login"), "{sign_in}");
 
     server.answer([Answer::Error("authorization_pending", 70_016), Answer::Error("authorization_pending", 70_016)]);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::CommandError;
+use super::delivery;
 use super::table::{Align, Table};
 use super::view::{View, mail_word, rfc3339, seconds, status_cell};
 use crate::model::RunStatus;
@@ -36,7 +37,10 @@ pub(super) async fn history(
         Some(text) => Some(find_projects(store, text, &request.current_dir).await?),
         None => None,
     };
-    let runs = store.runs(&RunFilter { projects, limit: request.limit, before: None }).await?;
+    let mut runs = store.runs(&RunFilter { projects, limit: request.limit, before: None }).await?;
+    for run in &mut runs {
+        (run.mail, _) = delivery::current(store, &run.run_id, run.mail.take()).await?;
+    }
     if view.json {
         for run in &runs {
             writeln!(out, "{}", object(run))?;

@@ -2,6 +2,7 @@
 //! `reading` opens the database for them and brings it up to date.
 
 pub(super) mod check;
+mod delivery;
 pub(super) mod doctor;
 mod error;
 pub(super) mod follow;

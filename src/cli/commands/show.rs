@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::CommandError;
+use super::delivery;
 use super::table::{Align, Cell, Table};
 use super::view::{BOLD, DIM, View, outcome_style, printable, status_style};
 use crate::event::replay;
@@ -27,13 +28,19 @@ pub(super) async fn show(
     view: &View,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let report = load_report(store, &request.run).await?;
+    let mut report = load_report(store, &request.run).await?;
+    let (mail, entry) = delivery::current(store, &report.run_id, report.mail.take()).await?;
+    report.mail = mail;
     if view.json {
         serde_json::to_writer(&mut *out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(());
     }
-    header(&report, view, out)?;
+    let attempts = match &entry {
+        Some(entry) => Some(delivery::attempts(store, entry, view).await?),
+        None => None,
+    };
+    header(&report, attempts.as_deref(), view, out)?;
     writeln!(out)?;
     scripts(&report, view, out)?;
     details(&report, view, out)?;
@@ -62,7 +69,7 @@ pub(super) async fn load_report(store: &mut Store, prefix: &str) -> Result<RunRe
     Ok(report)
 }
 
-fn header(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<()> {
+fn header(report: &RunReport, attempts: Option<&str>, view: &View, out: &mut dyn Write) -> io::Result<()> {
     let status = view.paint(status_style(report.status).bold(), report.status.name());
     let project = view.paint(BOLD, &printable(&report.project));
     writeln!(out, "{project}, run {}: {status}", report.run_id)?;
@@ -87,6 +94,9 @@ fn header(report: &RunReport, view: &View, out: &mut dyn Write) -> io::Result<()
     }
     if let Some(mail) = mail(report.mail.as_ref()) {
         line("mail", &mail)?;
+    }
+    if let Some(attempts) = attempts {
+        line("", attempts)?;
     }
     line("project", &report.project_dir.display().to_string())?;
     line("log", &report.log_file.display().to_string())?;

@@ -59,7 +59,7 @@ pub(super) fn nobody_signed_in(
     let sentence = match why {
         Some(why) => format!("{why}; run `runner mail login` as {account} to sign {login} in again"),
         None => format!(
-            "nobody has signed {login} in for {account} on this machine (there is no token in {}); run `runner mail login` \
+            "{login} is not signed in for the account {account} of this machine (there is no token in {}); run `runner mail login` \
              as that account",
             place.display()
         ),

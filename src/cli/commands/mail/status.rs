@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::super::StateDir;
+use super::super::delivery::next_at;
 use super::super::reading::with_store;
 use super::super::table::{Align, Cell, Table};
 use super::super::view::{BOLD, DIM, View, one_line, rfc3339};
@@ -39,11 +39,6 @@ pub(super) fn status(args: &MailStatusArgs, state: &StateDir, output: &Output) -
 /// What keeps the sender of an entry from sending, if something does.
 fn hold_of<'a>(row: &OutboxRow, holds: &'a HashMap<String, Hold>) -> Option<&'a Hold> {
     holds.get(row.sender.as_ref()?).filter(|_| !row.state.is_final())
-}
-
-/// When an entry is tried again: when both it and its sender may be.
-fn next_at(row: &OutboxRow, hold: Option<&Hold>) -> Option<DateTime<Utc>> {
-    row.next_at.into_iter().chain(hold.map(|hold| hold.until)).max().filter(|_| !row.state.is_final())
 }
 
 fn object(row: &OutboxRow, hold: Option<&Hold>) -> serde_json::Value {
