@@ -10,7 +10,7 @@ fn mailed(test: &Test, code: i32) -> Option<String> {
     let events = test.runner(["run", "p", "--json", "--mail-dir", "mails"]).expect(code).json();
     let run = events[0]["run_id"].as_str().unwrap();
     let bytes = std::fs::read(test.path("mails").join(format!("p-{run}.eml"))).ok()?;
-    Some(MessageParser::default().parse(&bytes).unwrap().body_text(0).unwrap().into_owned())
+    Some(MessageParser::default().parse(&bytes).unwrap().body_text(0).unwrap().replace("\r\n", "\n"))
 }
 
 fn project(test: &Test, strategy: &str) -> Project {
