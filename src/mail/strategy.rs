@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, TimeDelta, Utc};
 
 use super::RenderContext;
-use crate::model::{EmailStrategy, Outcome, PastRun, RunReport, RunStatus, ScriptReport};
+use crate::model::{EmailStrategy, Outcome, PastByScript, PastRun, RunReport, RunStatus, ScriptReport};
 
 /// While nothing changes about a failure, its reader is reminded of it this often.
 const REMINDER: TimeDelta = TimeDelta::hours(24);
@@ -17,7 +17,7 @@ pub fn is_due(strategy: EmailStrategy, report: &RunReport, context: &RenderConte
         EmailStrategy::FailureOnly => is_interrupted(report) || report.failures().next().is_some(),
         EmailStrategy::Changes => {
             is_interrupted(report)
-                || report.scripts.iter().any(|script| changed(script, &context.past).is_some())
+                || Known::of(&context.past).any_changed(report)
                 || is_reminder_due(report, &context.past)
         }
         EmailStrategy::Digest => is_digest_due(report, context),
@@ -28,12 +28,19 @@ pub fn is_due(strategy: EmailStrategy, report: &RunReport, context: &RenderConte
 /// The scripts that the mail mentions, failures first, otherwise in running order. With `changes` also those that
 /// succeed again; a digest tells of all.
 #[must_use]
-pub fn mentioned<'a>(strategy: EmailStrategy, report: &'a RunReport, context: &RenderContext) -> Vec<&'a ScriptReport> {
+pub fn mentioned<'a>(
+    strategy: EmailStrategy,
+    report: &'a RunReport,
+    context: &'a RenderContext,
+) -> Vec<&'a ScriptReport> {
     let (mut first, mut rest): (Vec<_>, Vec<_>) = report.scripts.iter().partition(|script| has_failed(script));
     match strategy {
         EmailStrategy::All | EmailStrategy::Digest => {}
         EmailStrategy::FailureOnly => rest.clear(),
-        EmailStrategy::Changes => rest.retain(|script| changed(script, &context.past) == Some(Change::Recovered)),
+        EmailStrategy::Changes => {
+            let known = Known::of(&context.past);
+            rest.retain(|script| known.change(script) == Some(Change::Recovered));
+        }
         EmailStrategy::None => return Vec::new(),
     }
     first.extend(rest);
@@ -55,16 +62,32 @@ enum Change {
     Recovered,
 }
 
-/// What is new about a script, to its earlier runs or to a reader who heard of the last one that was told. The latter
-/// differs where a mail was never made, as when a runner died or the strategy was another.
-fn changed(script: &ScriptReport, past: &[PastRun]) -> Option<Change> {
-    let was_failing =
-        |past: &[PastRun]| past.iter().find_map(|run| run.has_failed(&script.script, &script.name)).unwrap_or(false);
-    let told = past.iter().position(PastRun::is_told).map_or(&[][..], |at| &past[at..]);
-    match (has_failed(script), was_failing(past), was_failing(told)) {
-        (true, before, told) if !(before && told) => Some(Change::Failed),
-        (false, before, told) if (before || told) && script.success() => Some(Change::Recovered),
-        _ => None,
+/// What is known of the past, and what a reader knows who heard of the last run that was told. That differs where a mail
+/// was never made, as when a runner died or the strategy was another.
+struct Known<'a> {
+    past: PastByScript<'a>,
+    told: PastByScript<'a>,
+}
+
+impl<'a> Known<'a> {
+    fn of(past: &'a [PastRun]) -> Self {
+        let told = past.iter().position(PastRun::is_told).map_or(&[][..], |at| &past[at..]);
+        Self { past: PastByScript::of(past), told: PastByScript::of(told) }
+    }
+
+    fn any_changed(&self, report: &'a RunReport) -> bool {
+        report.scripts.iter().any(|script| self.change(script).is_some())
+    }
+
+    /// What is new about a script, to either.
+    fn change(&self, script: &'a ScriptReport) -> Option<Change> {
+        let was_failing =
+            |past: &PastByScript<'a>| past.ends(&script.script, &script.name).next().is_some_and(|(_, failed)| failed);
+        match (has_failed(script), was_failing(&self.past), was_failing(&self.told)) {
+            (true, before, told) if !(before && told) => Some(Change::Failed),
+            (false, before, told) if (before || told) && script.success() => Some(Change::Recovered),
+            _ => None,
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub use mail::{
 };
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
 pub(crate) use past::end_of;
-pub use past::{PAST_RUNS, PAST_RUNS_ENOUGH, PAST_WORDS, PastRun, PastScript, Streak, streak};
+pub use past::{PAST_RUNS, PAST_RUNS_ENOUGH, PAST_WORDS, PastByScript, PastRun, PastScript, Streak};
 pub use policy::{
     Backoff, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryOn,
     RetryPolicy,

@@ -1,5 +1,7 @@
 //! Runs of the past, as far as a mail about the present one tells of them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -76,14 +78,6 @@ impl PastRun {
     pub fn failures(&self) -> impl Iterator<Item = &PastScript> {
         self.scripts.iter().filter(|script| script.outcome.as_ref().is_some_and(Outcome::is_failure))
     }
-
-    /// Whether a script failed in it; `None` if that isn't known: it wasn't selected, or skipped. One that stands in the
-    /// project several times by the same name failed if it did so once.
-    #[must_use]
-    pub fn has_failed(&self, script: &str, name: &str) -> Option<bool> {
-        let own = self.scripts.iter().filter(|past| past.script == script && past.name == name);
-        own.filter_map(|past| failed(past.outcome.as_ref())).reduce(|one, other| one || other)
-    }
 }
 
 /// Whether an end is a failure; `None` of what says nothing about the script.
@@ -138,21 +132,64 @@ pub struct Streak {
     pub is_whole: bool,
 }
 
-/// How a script fared until now, by runs that go back from the newest; `None` if nothing is known.
-#[must_use]
-pub fn streak(past: &[PastRun], script: &str, name: &str) -> Option<Streak> {
-    let mut ends = past.iter().filter_map(|run| Some((run, run.has_failed(script, name)?)));
-    let (latest, failing) = ends.next()?;
-    let mut streak =
-        Streak { failing, runs: 1, since: latest.started, is_whole: past.len() < PAST_RUNS_ENOUGH as usize };
-    for (run, failed) in ends {
-        if failed != failing {
-            return Some(Streak { is_whole: true, ..streak });
+/// Runs by the scripts in them, so that each script's own are found without looking at all others.
+#[derive(Debug)]
+pub struct PastByScript<'a> {
+    runs: Vec<&'a PastRun>,
+    scripts: HashMap<(&'a str, &'a str), Vec<(usize, &'a PastScript)>>,
+}
+
+impl<'a> PastByScript<'a> {
+    /// Of runs that go back from the newest.
+    pub fn of(runs: impl IntoIterator<Item = &'a PastRun>) -> Self {
+        let mut past = Self { runs: runs.into_iter().collect(), scripts: HashMap::new() };
+        for (at, run) in past.runs.iter().enumerate() {
+            for script in &run.scripts {
+                past.scripts.entry((&script.script, &script.name)).or_default().push((at, script));
+            }
         }
-        streak.runs += 1;
-        streak.since = run.started;
+        past
     }
-    Some(streak)
+
+    /// A script in each of the runs in which it was planned, newest first; several times where it stands in the project
+    /// several times by the same name.
+    #[must_use]
+    pub fn of_script(&self, script: &'a str, name: &'a str) -> &[(usize, &'a PastScript)] {
+        self.scripts.get(&(script, name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The run of a number in [`Self::of_script`].
+    #[must_use]
+    pub fn run(&self, at: usize) -> Option<&'a PastRun> {
+        self.runs.get(at).copied()
+    }
+
+    /// The runs of which is known whether the script failed: it was selected, and not skipped. One that stands in the
+    /// project several times by the same name failed if it did so once.
+    pub fn ends(&self, script: &'a str, name: &'a str) -> impl Iterator<Item = (&'a PastRun, bool)> {
+        self.of_script(script, name).chunk_by(|(one, _), (other, _)| one == other).filter_map(|own| {
+            let ends = own.iter().filter_map(|(_, script)| failed(script.outcome.as_ref()));
+            let run = own.first().and_then(|(at, _)| self.run(*at))?;
+            Some((run, ends.reduce(|one, other| one || other)?))
+        })
+    }
+
+    /// How a script fared until now; `None` if nothing is known.
+    #[must_use]
+    pub fn streak(&self, script: &'a str, name: &'a str) -> Option<Streak> {
+        let mut ends = self.ends(script, name);
+        let (latest, failing) = ends.next()?;
+        let is_whole = self.runs.len() < PAST_RUNS_ENOUGH as usize;
+        let mut streak = Streak { failing, runs: 1, since: latest.started, is_whole };
+        for (run, failed) in ends {
+            if failed != failing {
+                return Some(Streak { is_whole: true, ..streak });
+            }
+            streak.runs += 1;
+            streak.since = run.started;
+        }
+        Some(streak)
+    }
 }
 
 #[cfg(test)]
@@ -193,14 +230,16 @@ mod tests {
     #[test]
     fn a_streak_goes_over_runs_that_say_nothing_of_the_script() {
         let past = runs(&["sf", "s-", "ff", "s ", "sf", "ss", "sf"]);
-        let of = |script: &str| streak(&past, script, script).map(|streak| (streak.failing, streak.runs, streak.since));
+        let of = |script: &str| {
+            PastByScript::of(&past).streak(script, script).map(|streak| (streak.failing, streak.runs, streak.since))
+        };
         assert_eq!(of("0.py"), Some((false, 2, at(-1))));
         assert_eq!(of("1.py"), Some((true, 3, at(-4))));
         assert_eq!(of("2.py"), None);
-        assert!(streak(&past, "0.py", "another name").is_none(), "another name is another script");
+        assert!(PastByScript::of(&past).streak("0.py", "another name").is_none(), "another name is another script");
         let long = runs(&["f"; PAST_RUNS_ENOUGH as usize]);
-        assert!(!streak(&long, "0.py", "0.py").unwrap().is_whole);
-        assert!(streak(&long[1..], "0.py", "0.py").unwrap().is_whole);
+        assert!(!PastByScript::of(&long).streak("0.py", "0.py").unwrap().is_whole);
+        assert!(PastByScript::of(&long[1..]).streak("0.py", "0.py").unwrap().is_whole);
     }
 
     #[test]

@@ -74,7 +74,11 @@ impl Mailing {
         let context = self.context(project, report, history);
         let mut prepared = Prepared { mail: Mail::None(MailState::NotDue), entries: Vec::new(), warnings: Vec::new() };
         let mut rendered = None;
-        if mail::is_due(project.email_strategy, report, &context) {
+        let by_the_past = matches!(project.email_strategy, EmailStrategy::Changes | EmailStrategy::Digest);
+        if by_the_past && matches!(self.mode, MailMode::Off) {
+            // Without looking whether there would have been one: nobody heard of the run, and the next has to know that.
+            prepared.mail = Mail::None(MailState::Off);
+        } else if mail::is_due(project.email_strategy, report, &context) {
             (prepared.mail, rendered) = self.mail(project, report, &context, history, &mut prepared);
         }
         if self.sends {

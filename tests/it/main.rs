@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod changes;
 mod config;
 mod context;
 mod courier;

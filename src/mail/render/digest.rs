@@ -1,9 +1,11 @@
 //! What a digest tells of: all runs since the last one that somebody was told of, and the scripts that failed in them.
 
+use std::collections::HashSet;
+
 use super::clean::one_line;
 use super::view::RenderContext;
 use super::words::{Digested, Phrases};
-use crate::model::{Outcome, PastRun, PastScript, RunReport, RunStatus};
+use crate::model::{Outcome, PastByScript, PastRun, PastScript, RunReport, RunStatus};
 
 pub(super) struct Digest<'a> {
     /// Newest first; the first is the run that sends it.
@@ -46,21 +48,27 @@ impl<'a> Digest<'a> {
         Self { runs, since, troubled }
     }
 
+    /// Scripts that failed in earlier runs, but not in the latest.
+    pub(super) fn past_failures(&self) -> Vec<&Troubled<'a>> {
+        let latest = self.runs.first().map(|run| &run.run_id);
+        self.troubled.iter().filter(|script| Some(&script.last.0.run_id) != latest).collect()
+    }
+
     pub(super) fn failed_runs(&self) -> usize {
         self.runs.iter().filter(|run| run.status != RunStatus::Success).count()
     }
 }
 
 fn troubled<'a>(runs: &[&'a PastRun]) -> Vec<Troubled<'a>> {
+    let past = PastByScript::of(runs.iter().copied());
+    let mut seen: HashSet<(&str, &str)> = HashSet::new();
     let mut found: Vec<Troubled<'a>> = Vec::new();
     for run in runs {
         for script in run.failures() {
-            let known = |other: &Troubled<'_>| {
-                let (_, last) = other.last;
-                last.script == script.script && last.name == script.name
+            let Some(end) = script.outcome.as_ref().filter(|_| seen.insert((&script.script, &script.name))) else {
+                continue;
             };
-            let Some(end) = script.outcome.as_ref().filter(|_| !found.iter().any(known)) else { continue };
-            let known: Vec<bool> = runs.iter().filter_map(|run| run.has_failed(&script.script, &script.name)).collect();
+            let known: Vec<bool> = past.ends(&script.script, &script.name).map(|(_, failed)| failed).collect();
             found.push(Troubled {
                 name: script.name.clone(),
                 failed: known.iter().filter(|failed| **failed).count(),

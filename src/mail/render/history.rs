@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::page::{Look, look_of_run, look_of_script};
 use super::view::RenderContext;
 use super::words::{Kind, Phrases, Word};
-use crate::model::{Baseline, LEARNED_FROM, PastRun, RunReport, RunStatus, ScriptReport};
+use crate::model::{
+    Baseline, LEARNED_FROM, Outcome, PastByScript, PastRun, PastScript, RunReport, RunStatus, ScriptReport,
+};
 
 /// Runs that are shown, this one included.
 const SHOWN: usize = 14;
@@ -92,19 +94,21 @@ fn run_counts(runs: &[&PastRun], words: &dyn Phrases) -> String {
 }
 
 /// How one script ended in the runs in which it was planned, this one last; empty if this is the first.
-pub(super) fn script_cells(
-    script: &ScriptReport,
+pub(super) fn script_cells<'a>(
+    script: &'a ScriptReport,
     report: &RunReport,
+    past: &PastByScript<'a>,
     context: &RenderContext,
     words: &dyn Phrases,
 ) -> Vec<Cell> {
-    let of = |run: &PastRun| {
-        let own = run.scripts.iter().filter(|past| past.script == script.script && past.name == script.name);
+    let of = |own: &[(usize, &PastScript)]| {
         // Of several the one that failed, if one did.
-        let told = own.max_by_key(|past| past.outcome.as_ref().is_some_and(crate::model::Outcome::is_failure))?;
-        Some((run.started, told.outcome.clone()))
+        let failed = |past: &&PastScript| past.outcome.as_ref().is_some_and(Outcome::is_failure);
+        let told = own.iter().map(|(_, past)| *past).max_by_key(failed)?;
+        Some((past.run(own.first()?.0)?.started, told.outcome.clone()))
     };
-    let mut ends: Vec<_> = context.past.iter().filter_map(of).take(SHOWN - 1).collect();
+    let runs = past.of_script(&script.script, &script.name).chunk_by(|(one, _), (other, _)| one == other);
+    let mut ends: Vec<_> = runs.filter_map(of).take(SHOWN - 1).collect();
     if ends.is_empty() {
         return Vec::new();
     }
@@ -119,16 +123,13 @@ pub(super) fn script_cells(
 }
 
 /// How long a script usually takes, in microseconds, by what the run knew or its last successes say.
-pub(super) fn usual_us(script: &ScriptReport, past: &[PastRun]) -> Option<u64> {
+pub(super) fn usual_us<'a>(script: &'a ScriptReport, past: &PastByScript<'a>) -> Option<u64> {
     // Where nothing else is known, that is the limit that was set.
     let known = script.usual.filter(|usual| usual.slow_after_us != Some(usual.usual_us)).map(|usual| usual.usual_us);
     known.or_else(|| {
-        let own = past.iter().flat_map(|run| &run.scripts).filter(|past| {
-            past.script == script.script
-                && past.name == script.name
-                && past.outcome.as_ref().is_some_and(crate::model::Outcome::is_success)
-        });
-        Baseline::of(own.take(LEARNED_FROM as usize).map(|past| past.duration_us).collect())
-            .map(|baseline| baseline.median_us)
+        let own = past.of_script(&script.script, &script.name).iter().map(|(_, past)| past);
+        let successes = own.filter(|past| past.outcome.as_ref().is_some_and(Outcome::is_success));
+        let durations = successes.take(LEARNED_FROM as usize).map(|past| past.duration_us).collect();
+        Baseline::of(durations).map(|baseline| baseline.median_us)
     })
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use super::clean::{hard_spaces, lines, one_line, tail};
-use super::digest::Digest;
+use super::digest::{Digest, Troubled};
 use super::facts::facts;
 use super::history::{Cell, Strip, script_cells, strip, symbols, usual_us};
 use super::verdict::{Tone, Verdict, name_and_end, of_digest, of_run, pace_remark};
 use super::view::RenderContext;
 use super::words::{Item, Kind, Phrases, Word, phrases};
 use crate::mail::strategy::mentioned;
-use crate::model::{AttachedFile, EmailStrategy, Outcome, PastRun, RunReport, RunStatus, ScriptReport, format_size};
+use crate::model::{
+    AttachedFile, EmailStrategy, Outcome, PastByScript, PastRun, RunReport, RunStatus, ScriptReport, format_size,
+};
 
 /// Characters of a script's name that its row shows.
 const NAME: usize = 80;
@@ -168,13 +170,20 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
     };
     let Look { symbol, color, .. } = look(verdict.tone);
     let longest = scripts.iter().map(|script| script.duration_us).max().unwrap_or(0);
+    let past = PastByScript::of(&context.past);
     let mut strips = limits.strips;
-    let rows = scripts.iter().take(limits.rows).map(|script| row(script, longest, report, context, words, &mut strips));
+    let rows = scripts
+        .iter()
+        .take(limits.rows)
+        .map(|script| row(script, longest, (report, &past, context), words, &mut strips));
     let failed: Vec<&ScriptReport> = report.failures().collect();
-    let mut failures: Vec<Failure> = failed.iter().map(|script| failure(script, report, limits, words)).collect();
-    failures.extend(digest.iter().flat_map(|digest| past_failures(digest, context, limits, words)));
-    let more_failures = failures.len().saturating_sub(limits.failures);
-    failures.truncate(limits.failures);
+    // Each is looked through only when it is shown: outputs may be long.
+    let mut failures: Vec<Failure> =
+        failed.iter().take(limits.failures).map(|script| failure(script, report, limits, words)).collect();
+    let earlier = digest.as_ref().map(Digest::past_failures).unwrap_or_default();
+    let room = limits.failures - failures.len();
+    failures.extend(earlier.iter().take(room).map(|script| past_failure(script, context, limits, words)));
+    let more_failures = failed.len() + earlier.len() - failures.len();
     Page {
         words,
         project: project_name(report),
@@ -246,11 +255,10 @@ pub(super) fn look_of_script(outcome: Option<&Outcome>) -> Look {
     }
 }
 
-fn row(
-    script: &ScriptReport,
+fn row<'a>(
+    script: &'a ScriptReport,
     longest: u64,
-    report: &RunReport,
-    context: &RenderContext,
+    (report, past, context): (&RunReport, &PastByScript<'a>, &RenderContext),
     words: &dyn Phrases,
     strips: &mut usize,
 ) -> Row {
@@ -264,12 +272,12 @@ fn row(
     }
     notes.extend(attempts(script, words));
     let remark = pace_remark(script, words);
-    if let (None, true, Some(usual)) = (&remark, tried, usual_us(script, &context.past)) {
+    if let (None, true, Some(usual)) = (&remark, tried, usual_us(script, past)) {
         notes.push(words.usually(&words.duration(Duration::from_micros(usual))));
     }
     // What always went well needs no strip to say so.
-    let mut before = script_cells(script, report, context, words);
-    if *strips == 0 || before.iter().all(|cell| cell.symbol == symbol) && script.success() {
+    let mut before = if *strips == 0 { Vec::new() } else { script_cells(script, report, past, context, words) };
+    if before.iter().all(|cell| cell.symbol == symbol) && script.success() {
         before.clear();
     }
     *strips -= usize::from(!before.is_empty());
@@ -281,14 +289,15 @@ fn row(
         duration: if tried { words.duration(script.duration()) } else { String::new() },
         bar: tried.then(|| bar(script.duration_us, longest)),
         note: notes.join(" · "),
-        error: script
-            .traceback
-            .as_deref()
-            .map(|text| one_line(lines(text).last().map_or("", String::as_str), ERROR))
-            .unwrap_or_default(),
+        error: script.traceback.as_deref().map(last_line).unwrap_or_default(),
         remark: remark.unwrap_or_default(),
         before,
     }
+}
+
+/// What a traceback ends with.
+fn last_line(traceback: &str) -> String {
+    one_line(traceback.trim_end().rsplit(['\n', '\r']).next().unwrap_or_default(), ERROR)
 }
 
 /// `at attempt 3; before: exit code 1, timeout after 60 s`; nothing of a script that was tried once.
@@ -392,24 +401,20 @@ fn failure(script: &ScriptReport, report: &RunReport, limits: Limits, words: &dy
     }
 }
 
-/// What scripts left to read that failed in earlier runs of a digest, but not in the latest.
-fn past_failures(digest: &Digest<'_>, context: &RenderContext, limits: Limits, words: &dyn Phrases) -> Vec<Failure> {
-    let earlier = digest.troubled.iter().filter(|script| script.last.0.run_id != digest.runs[0].run_id);
-    let told = |script: &super::digest::Troubled<'_>| {
-        let (run, last) = script.last;
-        let mut all = lines(last.last_words.as_deref().unwrap_or_default());
-        all.retain(|line| !is_long_underline(line));
-        let moment = words.moment((context.local_time)(run.started));
-        Failure {
-            name: one_line(&script.name, NAME),
-            end: format!("{}{}{}", one_line(&words.outcome(script.end), MESSAGE), words.comma(), moment),
-            before: None,
-            lines: tail(&all, limits.lines, limits.bytes).1,
-            silence: words.word(Word::PrintedNoError),
-            output: None,
-        }
-    };
-    earlier.map(told).collect()
+/// What a script left to read that failed in an earlier run of a digest.
+fn past_failure(script: &Troubled<'_>, context: &RenderContext, limits: Limits, words: &dyn Phrases) -> Failure {
+    let (run, last) = script.last;
+    let mut all = lines(last.last_words.as_deref().unwrap_or_default());
+    all.retain(|line| !is_long_underline(line));
+    let moment = words.moment((context.local_time)(run.started));
+    Failure {
+        name: one_line(&script.name, NAME),
+        end: format!("{}{}{moment}", one_line(&words.outcome(script.end), MESSAGE), words.comma()),
+        before: None,
+        lines: tail(&all, limits.lines, limits.bytes).1,
+        silence: words.word(Word::PrintedNoError),
+        output: None,
+    }
 }
 
 /// Python's marks under a line of code (PEP 657), where they are so long that a mail would wrap them into nonsense.

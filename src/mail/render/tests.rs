@@ -201,9 +201,16 @@ fn the_html_stays_below_what_mail_programs_cut() {
         script.leaked = vec![Leaked { pid: 1, command: "<".repeat(300), left: false }; 3];
     }
     report.warnings = vec!["&".repeat(1000); 100];
-    let rendered = all(&report);
-    assert!(rendered.html.len() < 100_000, "{}", rendered.html.len());
-    assert!(rendered.html.ends_with("</html>\n") || rendered.html.ends_with("</html>"));
+    let failed = "f".repeat(300);
+    let past = samples::past(&report, 1, &[failed.as_str(); 40], &[]);
+    for strategy in [EmailStrategy::All, EmailStrategy::Digest] {
+        for (_, language) in Language::NAMES {
+            let context = RenderContext { past: past.clone(), language, ..context() };
+            let rendered = render(&report, strategy, &context);
+            assert!(rendered.html.len() < 100_000, "{}", rendered.html.len());
+            assert!(rendered.html.ends_with("</html>\n") || rendered.html.ends_with("</html>"));
+        }
+    }
 }
 
 #[test]

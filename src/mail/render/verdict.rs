@@ -4,7 +4,7 @@ use super::clean::one_line;
 use super::digest::Digest;
 use super::view::RenderContext;
 use super::words::{Change, Headline, Phrases, Wanted};
-use crate::model::{Outcome, RunReport, RunStatus, ScriptReport, Streak, streak};
+use crate::model::{Outcome, PastByScript, RunReport, RunStatus, ScriptReport, Streak};
 
 /// Characters of a script's name that the first line shows.
 const NAME: usize = 40;
@@ -145,8 +145,9 @@ fn news(report: &RunReport, context: &RenderContext, words: &dyn Phrases) -> Vec
         return Vec::new();
     }
     let (mut failed, mut still, mut recovered) = (Vec::new(), Vec::new(), Vec::new());
+    let past = PastByScript::of(&context.past);
     for script in &report.scripts {
-        let before = streak(&context.past, &script.script, &script.name);
+        let before = past.streak(&script.script, &script.name);
         match (&script.outcome, before) {
             (None | Some(Outcome::Skipped { .. } | Outcome::Interrupted { .. }), _) => {}
             (Some(outcome), Some(before)) if outcome.is_failure() && before.failing => {

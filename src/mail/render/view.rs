@@ -13,12 +13,13 @@ use crate::model::{EmailStrategy, Language, MailOptions, PastRun, Project, RunRe
 const HTML_LIMIT: usize = 98_000;
 
 /// What is shown, and what is shown instead when that would be too much.
-const LIMITS: [Limits; 5] = [
+const LIMITS: [Limits; 6] = [
     Limits { rows: 100, strips: 12, runs: 48, failures: 20, lines: 60, bytes: 6000, notes: 20 },
     Limits { rows: 100, strips: 8, runs: 48, failures: 20, lines: 40, bytes: 2500, notes: 20 },
     Limits { rows: 100, strips: 4, runs: 24, failures: 20, lines: 15, bytes: 900, notes: 10 },
     Limits { rows: 50, strips: 0, runs: 24, failures: 10, lines: 15, bytes: 900, notes: 10 },
     Limits { rows: 15, strips: 0, runs: 10, failures: 3, lines: 10, bytes: 500, notes: 5 },
+    Limits { rows: 5, strips: 0, runs: 3, failures: 1, lines: 10, bytes: 500, notes: 2 },
 ];
 
 /// What a report doesn't know by itself.
