@@ -219,8 +219,9 @@ fn causes(error: &SmtpError) -> String {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let mut text = cause.to_string();
-        // The library goes on to explain itself to programmers.
-        if text.starts_with("peer closed connection without sending TLS close_notify") {
+        // The libraries explain themselves to programmers.
+        if text == "incomplete response" || text.starts_with("peer closed connection without sending TLS close_notify")
+        {
             "the server hung up".clone_into(&mut text);
         }
         if texts.last().is_none_or(|last| !last.contains(&text)) {

@@ -123,10 +123,14 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
                 to.clear();
                 answer(office, At::Sender, "250 2.1.0 fine", &mut say)?;
             }
-            "RCPT" => {
-                to.push(line.split(['<', '>']).nth(1).unwrap_or_default().to_owned());
-                answer(office, At::Recipient, "250 2.1.5 fine", &mut say)?;
-            }
+            "RCPT" => match manner_at(office, At::Recipient) {
+                None => {
+                    to.push(line.split(['<', '>']).nth(1).unwrap_or_default().to_owned());
+                    say("250 2.1.5 fine")?;
+                }
+                Some(Manner::Says(reply)) => say(reply)?,
+                Some(_) => return None,
+            },
             "DATA" => {
                 say("354 go on")?;
                 let data = message(&mut reader).ok()?;
