@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod browser;
 mod changes;
 mod config;
 mod context;
