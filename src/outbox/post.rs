@@ -1,6 +1,6 @@
 //! The outbox as the rest of the program meets it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::lock::Lock;
 use super::sender::Senders;
 use crate::mail::{Courier, Deadline, MailSettings, MailSettingsError, NoTokens, SmtpCourier, TokenSource, Tokens};
 use crate::model::Project;
-use crate::store::{OutboxRow, OutboxState, Store};
+use crate::store::{OutboxRow, OutboxState, Store, StoreError};
 
 /// How often one looks what has become of a mail that somebody else delivers.
 const LOOK: Duration = Duration::from_millis(50);
@@ -85,13 +85,19 @@ impl Outbox {
     }
 
     /// Delivers what can be delivered before the deadline. Blocks, and needs a thread that no runtime has. `own` is a
-    /// project that is loaded already. False if somebody else is at it.
+    /// project that is loaded already, and `first` the entries that come first. False if somebody else is at it.
     ///
     /// # Errors
     /// With a sentence, when the outbox can't be used.
-    pub fn drain(&self, own: Option<&Project>, deadline: &Deadline, force: Force) -> Result<bool, String> {
+    pub fn drain(
+        &self,
+        own: Option<&Project>,
+        first: &[i64],
+        deadline: &Deadline,
+        force: Force,
+    ) -> Result<bool, String> {
         let Some(_alone) = self.lock()? else { return Ok(false) };
-        self.with_store(|runtime, store| drain(self, runtime, store, own, deadline, force)).map(|()| true)
+        self.with_store(|runtime, store| drain(self, (runtime, store), own, first, deadline, force)).map(|()| true)
     }
 
     /// Delivers what can be delivered before the deadline, or waits for whoever is at it, until these entries had their turn;
@@ -104,13 +110,13 @@ impl Outbox {
             loop {
                 let lock = self.lock()?;
                 if lock.is_some() {
-                    drain(self, runtime, store, Some(own), deadline, Force::No)?;
+                    drain(self, (runtime, store), Some(own), ids, deadline, Force::No)?;
                 }
                 let rows = runtime.block_on(store.entries(ids)).map_err(|error| error.sentence())?;
                 let had_turn = |row: &OutboxRow| row.attempts > 0 || row.last_error.is_some();
                 let is_done = rows.iter().all(|row| row.state != OutboxState::Sending && had_turn(row));
                 if lock.is_some() || is_done || deadline.left().is_zero() {
-                    return Ok(rows);
+                    return runtime.block_on(no_time(store, ids)).map_err(|error| error.sentence());
                 }
                 std::thread::sleep(LOOK.min(deadline.left()));
             }
@@ -135,11 +141,17 @@ impl Outbox {
     }
 }
 
+/// The entries, of which those that had no turn say so.
+async fn no_time(store: &mut Store, ids: &[i64]) -> Result<Vec<OutboxRow>, StoreError> {
+    store.note_no_turn(ids, "there was no time left to try it before the `deadline` of `mail`").await?;
+    store.entries(ids).await
+}
+
 fn drain(
     outbox: &Outbox,
-    runtime: &tokio::runtime::Runtime,
-    store: &mut Store,
+    (runtime, store): (&tokio::runtime::Runtime, &mut Store),
     own: Option<&Project>,
+    first: &[i64],
     deadline: &Deadline,
     force: Force,
 ) -> Result<(), String> {
@@ -150,7 +162,11 @@ fn drain(
         couriers: &*outbox.couriers,
         deadline,
         force,
+        own: first.iter().copied().collect(),
         handled: HashSet::new(),
+        waiting: BTreeMap::new(),
+        carriers: BTreeMap::new(),
+        newest: 0,
         durable_at: Instant::now(),
     };
     drain.run().map_err(|error| error.sentence())

@@ -51,6 +51,31 @@ impl Store {
         self.sync_log()?;
         Ok(ids)
     }
+
+    /// The number of the newest entry; 0 if there is none.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn newest_entry(&mut self) -> Result<i64, StoreError> {
+        let newest = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM outbox");
+        newest.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
+    }
+
+    /// Notes for those of these entries that had no turn why. Nobody else's work is touched: somebody may just have begun.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn note_no_turn(&mut self, ids: &[i64], why: &str) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "UPDATE outbox SET last_error = ?2 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'queued'
+                    AND attempts = 0 AND last_error IS NULL",
+            )
+            .bind(serde_json::to_string(ids).unwrap_or_default())
+            .bind(why),
+        )
+        .await
+    }
 }
 
 async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sqlx::Error> {

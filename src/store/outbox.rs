@@ -126,6 +126,8 @@ pub struct OutboxRow {
     pub settled: bool,
     /// How many times it was tried.
     pub attempts: u32,
+    /// How many of these it failed by itself, and not its server.
+    pub failures: u32,
     /// When it was put here.
     pub queued_at: DateTime<Utc>,
     /// Before when it isn't tried again.
@@ -174,8 +176,6 @@ pub struct PutOff<'a> {
     pub state: OutboxState,
     /// By which settings they would have been tried: their fingerprint.
     pub sender: Option<&'a str>,
-    /// Whether a try of another one stands for theirs.
-    pub as_tried: bool,
     /// What they wait for.
     pub error: &'a str,
     /// What the server said.
@@ -187,7 +187,7 @@ macro_rules! select_rows {
     ($rest:literal) => {
         concat!(
             "SELECT id, kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients, refused,
-                conversation, state, in_doubt, settled, attempts, queued_at, next_at, ended_at, last_error, last_reply,
+                conversation, state, in_doubt, settled, attempts, failures, queued_at, next_at, ended_at, last_error, last_reply,
                 sender
             FROM outbox ",
             $rest
@@ -291,7 +291,7 @@ impl Store {
         self.execute(sqlx::query("UPDATE outbox SET in_doubt = 1 WHERE id = ?1").bind(id)).await
     }
 
-    /// Records what a try has come to; true if the run has recorded something before, so that what became of its mail
+    /// Records what a try has come to, which is its own fault if it has a time when it is tried again; true if the run has recorded something before, so that what became of its mail
     /// has to be told to its events too, and [marked](Store::mark_told) as told.
     ///
     /// # Errors
@@ -323,15 +323,13 @@ impl Store {
     pub async fn put_off(&mut self, ids: &[i64], why: &PutOff<'_>) -> Result<(), StoreError> {
         self.execute(
             sqlx::query(
-                "UPDATE outbox SET state = ?2, sender = coalesce(?3, sender), attempts = attempts + ?4, last_error = ?5,
-                    last_reply = ?6
+                "UPDATE outbox SET state = ?2, sender = coalesce(?3, sender), last_error = ?4, last_reply = ?5
                 WHERE id IN (SELECT value FROM json_each(?1))
-                    AND (?4 OR (state, last_error, sender) IS NOT (?2, ?5, coalesce(?3, sender)))",
+                    AND (state, last_error, sender) IS NOT (?2, ?4, coalesce(?3, sender))",
             )
             .bind(serde_json::to_string(ids).unwrap_or_default())
             .bind(why.state.name())
             .bind(why.sender)
-            .bind(why.as_tried)
             .bind(why.error)
             .bind(why.reply),
         )
@@ -345,7 +343,8 @@ impl Store {
     pub async fn requeue_failed(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.execute(
             sqlx::query(
-                "UPDATE outbox SET state = 'queued', queued_at = ?1, next_at = NULL, ended_at = NULL, attempts = 0
+                "UPDATE outbox SET state = 'queued', queued_at = ?1, next_at = NULL, ended_at = NULL, attempts = 0,
+                    failures = 0
                 WHERE state = 'failed'",
             )
             .bind(micros(now)),
@@ -431,6 +430,7 @@ impl Store {
             in_doubt: get.value("in_doubt")?,
             settled: get.value("settled")?,
             attempts: get.value("attempts")?,
+            failures: get.value("failures")?,
             queued_at: get.time("queued_at")?.ok_or_else(|| get.bad("queued_at", "NULL"))?,
             next_at: get.time("next_at")?,
             ended_at: get.time("ended_at")?,
@@ -447,7 +447,7 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     let (settled, run_id): (bool, Option<String>) = sqlx::query_as(
         "UPDATE outbox SET state = ?2, in_doubt = ?3, recipients = ?4, refused = ?5, next_at = ?6, ended_at = ?7,
             last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message),
-            told = NOT (settled AND kind = 'mail' AND ?10)
+            failures = failures + (?6 IS NOT NULL), told = NOT (settled AND kind = 'mail' AND ?10)
         WHERE id = ?1 RETURNING settled AND kind = 'mail', run_id",
     )
     .bind(tried.id)

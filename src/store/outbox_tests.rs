@@ -137,17 +137,46 @@ fn what_waits_is_told_why_and_what_failed_can_begin_anew() {
     run(async {
         let mut store = open(dir.path()).await;
         let ids = store.enqueue(&[mail('a'), mail('b')]).await.unwrap();
-        let why = PutOff { state: OutboxState::Held, sender: Some("s"), as_tried: true, error: "no", reply: None };
+        let why = PutOff { state: OutboxState::Held, sender: Some("s"), error: "no", reply: None };
         store.put_off(&ids, &why).await.unwrap();
-        store.put_off(&ids, &PutOff { as_tried: false, ..why }).await.unwrap();
+        store.put_off(&ids, &why).await.unwrap();
         let rows = store.undelivered().await.unwrap();
-        assert!(rows.iter().all(|row| (row.state, row.attempts) == (OutboxState::Held, 1)), "{rows:?}");
+        assert!(rows.iter().all(|row| (row.state, row.attempts) == (OutboxState::Held, 0)), "{rows:?}");
         assert!(rows.iter().all(|row| row.last_error.as_deref() == Some("no") && row.sender.as_deref() == Some("s")));
         store.end_try(&tried(ids[0], OutboxState::Failed)).await.unwrap();
         assert_eq!(store.message(ids[0]).await.unwrap(), mail('a').message, "a failed one keeps it");
         store.requeue_failed(at(99)).await.unwrap();
         let row = store.mail_about(&id('a')).await.unwrap().unwrap();
         assert_eq!((row.state, row.attempts, row.queued_at), (OutboxState::Queued, 0, at(99)));
+    });
+}
+
+#[test]
+fn only_failures_of_its_own_are_counted_against_a_message() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = open(dir.path()).await;
+        let ids = store.enqueue(&[mail('a')]).await.unwrap();
+        for next_at in [None, None, Some(at(60))] {
+            store.begin_try(ids[0], "s", "account").await.unwrap();
+            store.end_try(&Tried { next_at, ..tried(ids[0], OutboxState::Queued) }).await.unwrap();
+        }
+        let row = store.mail_about(&id('a')).await.unwrap().unwrap();
+        assert_eq!((row.attempts, row.failures), (3, 1));
+    });
+}
+
+#[test]
+fn that_there_was_no_time_is_noted_where_nothing_else_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = open(dir.path()).await;
+        let ids = store.enqueue(&[mail('a'), mail('b')]).await.unwrap();
+        store.begin_try(ids[0], "s", "account").await.unwrap();
+        store.note_no_turn(&ids, "no time").await.unwrap();
+        let rows = store.entries(&ids).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.last_error.as_deref()).collect::<Vec<_>>(), [None, Some("no time")]);
+        assert_eq!(store.newest_entry().await.unwrap(), ids[1]);
     });
 }
 

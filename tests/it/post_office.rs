@@ -30,6 +30,8 @@ pub enum Manner {
     HangsUp,
     /// It has taken the message, and hangs up without a word.
     TakesAndHangsUp,
+    /// It says nothing any more, and doesn't hang up.
+    Stalls,
 }
 
 /// A mail that it took.
@@ -145,6 +147,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
                 match manner {
                     None => say(&format!("250 2.0.0 OK <{id}@counted.example>"))?,
                     Some(Manner::Says(reply)) => say(reply)?,
+                    Some(Manner::Stalls) => stall()?,
                     Some(Manner::HangsUp | Manner::TakesAndHangsUp) => return None,
                 }
             }
@@ -157,11 +160,19 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
     }
 }
 
+/// Until the test program ends.
+fn stall() -> Option<()> {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Says what is due at a step; `None` if it hangs up.
 fn answer(office: &Mutex<Office>, at: At, usual: &str, say: &mut impl FnMut(&str) -> Option<()>) -> Option<()> {
     match manner_at(office, at) {
         None => say(usual),
         Some(Manner::Says(reply)) => say(reply),
+        Some(Manner::Stalls) => stall(),
         Some(_) => None,
     }
 }
