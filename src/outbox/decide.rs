@@ -32,6 +32,14 @@ pub(super) enum Turn {
     Wait,
 }
 
+/// How long an entry is kept from others by somebody who delivers without the lock.
+pub(super) const CLAIM: TimeDelta = TimeDelta::minutes(10);
+
+/// Whether somebody without the lock may be delivering an entry.
+pub(super) fn is_claimed(row: &OutboxRow, now: DateTime<Utc>) -> bool {
+    row.state == OutboxState::Sending && row.next_at.is_some_and(|until| until > now && until <= now + CLAIM)
+}
+
 /// Whether an entry never had its turn, nor another one for it.
 pub(super) fn is_new(row: &OutboxRow) -> bool {
     row.attempts == 0 && row.sender.is_none()

@@ -35,6 +35,7 @@ fn row() -> OutboxRow {
         last_error: None,
         last_reply: None,
         sender: None,
+        login: None,
     }
 }
 
@@ -108,6 +109,14 @@ fn what_a_run_has_to_say_comes_first_and_mails_before_calls() {
     assert!(is_new(&row()));
     assert!(!is_new(&OutboxRow { attempts: 1, ..row() }));
     assert!(!is_new(&OutboxRow { sender: Some("s".into()), ..row() }), "another one was tried for it");
+}
+
+#[test]
+fn what_somebody_without_the_lock_took_is_left_for_a_while() {
+    let claimed = OutboxRow { state: OutboxState::Sending, next_at: Some(at(600)), ..row() };
+    assert!(is_claimed(&claimed, at(0)) && is_claimed(&claimed, at(599)));
+    assert!(!is_claimed(&claimed, at(600)) && !is_claimed(&claimed, at(-1)), "nor for longer, if the clock was wrong");
+    assert!(!is_claimed(&OutboxRow { state: OutboxState::Queued, ..claimed }, at(0)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::carry::Carrier;
 use super::decide::{self, Turn};
 use super::kept;
 use super::post::Couriers;
-use super::sender::{Sender, Senders};
+use super::sender::{NoSender, Sender, Senders};
 use super::settle;
 use crate::mail::Deadline;
 use crate::model::MailState;
@@ -36,6 +36,8 @@ pub(super) struct Drain<'a> {
     pub(super) couriers: &'a dyn Couriers,
     pub(super) deadline: &'a Deadline,
     pub(super) force: Force,
+    /// Whether one has the lock; if not, one delivers one's own entries and no others.
+    pub(super) alone: bool,
     /// Entries of a run that is waiting for them: they come first.
     pub(super) own: HashSet<i64>,
     /// Entries that were tried, or for which another one was, or that have no sender.
@@ -53,10 +55,12 @@ pub(super) struct Drain<'a> {
 impl Drain<'_> {
     /// Delivers what can be delivered before the deadline, also what others put in meanwhile.
     pub(super) fn run(&mut self) -> Result<(), StoreError> {
-        self.runtime.block_on(kept::take_in(self.store))?;
-        // Whoever delivered them died before it could say so.
-        for row in self.runtime.block_on(self.store.untold())? {
-            self.tell(&row, settle::mail_state(&row))?;
+        if self.alone {
+            self.runtime.block_on(kept::take_in(self.store))?;
+            // Whoever delivered them died before it could say so.
+            for row in self.runtime.block_on(self.store.untold())? {
+                self.tell(&row, settle::mail_state(&row))?;
+            }
         }
         let result = self.rounds();
         if self.handled.is_empty() {
@@ -73,7 +77,10 @@ impl Drain<'_> {
             let mut rows = self.runtime.block_on(self.store.undelivered())?;
             self.newest = self.runtime.block_on(self.store.newest_entry())?;
             rows.retain(|row| {
-                let due = self.force == Force::Yes || decide::is_due(row, now);
+                let due = match self.alone {
+                    true => (self.force == Force::Yes || decide::is_due(row, now)) && !decide::is_claimed(row, now),
+                    false => self.own.contains(&row.id),
+                };
                 due && !self.handled.contains(&row.id) && !self.waiting.values().any(|ids| ids.contains(&row.id))
             });
             let Some((sender, rows)) = self.next(rows)? else { break };
@@ -108,9 +115,9 @@ impl Drain<'_> {
                         rows.push(row);
                     }
                 }
-                Err(why) => {
+                Err(NoSender { state, why }) => {
                     self.handled.insert(row.id);
-                    let why = PutOff { state: OutboxState::Held, sender: None, error: &why, reply: None };
+                    let why = PutOff { state, sender: None, error: &why, reply: None };
                     self.put_off(&[row], &why)?;
                 }
             }
@@ -155,7 +162,7 @@ impl Drain<'_> {
                 return self.wait(sender, rows.get(place..).unwrap_or_default(), &why);
             }
             self.handled.insert(row.id);
-            let attempt = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)?;
+            let Some(attempt) = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)? else { continue };
             in_a_row = if attempt.delivered { 0 } else { in_a_row + 1 };
             match attempt.hold {
                 Some(new) => {

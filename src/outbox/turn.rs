@@ -26,7 +26,7 @@ pub(super) struct Attempt {
 }
 
 impl Drain<'_> {
-    /// Tries to deliver a message, and records what it has come to.
+    /// Tries to deliver a message, and records what it has come to; `None` if there was nothing to try.
     pub(super) fn attempt(
         &mut self,
         row: &OutboxRow,
@@ -34,10 +34,20 @@ impl Drain<'_> {
         carrier: &mut Carrier,
         hold: Option<&Hold>,
         in_a_row: u32,
-    ) -> Result<Attempt, StoreError> {
+    ) -> Result<Option<Attempt>, StoreError> {
         let Sender { fingerprint, account, .. } = sender;
-        self.runtime.block_on(self.store.begin_try(row.id, fingerprint, account))?;
-        let bytes = self.runtime.block_on(self.store.message(row.id))?;
+        if !self.runtime.block_on(self.store.begin_try(row, fingerprint, account))? {
+            return Ok(None);
+        }
+        let bytes = match self.runtime.block_on(self.store.message(row.id)) {
+            Ok(bytes) => bytes,
+            // The others may be whole.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.end(row, decide::unusable(row, &error.sentence(), Utc::now()))?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         let (store, runtime) = (&mut *self.store, self.runtime);
         let deadline = self.deadline.for_a_part(UNTIL_BEGUN);
         // A call is short, and begun at once.
@@ -60,7 +70,7 @@ impl Drain<'_> {
         };
         self.end(row, tried)?;
         let hold = hold.map(|hold| Hold { sender: fingerprint.clone(), ..hold });
-        Ok(Attempt { delivered, hold, concerns_all })
+        Ok(Some(Attempt { delivered, hold, concerns_all }))
     }
 
     /// Waits until the account may send the next message; false if that is after the deadline.

@@ -140,6 +140,8 @@ pub struct OutboxRow {
     pub last_reply: Option<String>,
     /// By which settings it was tried last: their fingerprint.
     pub sender: Option<String>,
+    /// Who would have signed in when it was made.
+    pub login: Option<String>,
 }
 
 /// What a try has come to.
@@ -188,7 +190,7 @@ macro_rules! select_rows {
         concat!(
             "SELECT id, kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients, refused,
                 conversation, state, in_doubt, settled, attempts, failures, queued_at, next_at, ended_at, last_error, last_reply,
-                sender
+                sender, login
             FROM outbox ",
             $rest
         )
@@ -267,20 +269,23 @@ impl Store {
             .map_err(|error| self.error(error))
     }
 
-    /// Marks an entry as being delivered by these settings (their fingerprint, and whose limits they count for).
+    /// Marks an entry as being delivered by these settings (their fingerprint, and whose limits they count for). False if
+    /// it is no longer as it was read: somebody else took it, or has taken it out.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn begin_try(&mut self, id: i64, sender: &str, account: &str) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query(
-                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sender = ?2, account = ?3 WHERE id = ?1",
-            )
-            .bind(id)
-            .bind(sender)
-            .bind(account),
+    pub async fn begin_try(&mut self, row: &OutboxRow, sender: &str, account: &str) -> Result<bool, StoreError> {
+        let begun = sqlx::query(
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sender = ?2, account = ?3
+            WHERE id = ?1 AND state IN ('queued', 'sending', 'held') AND next_at IS ?4",
         )
-        .await
+        .bind(row.id)
+        .bind(sender)
+        .bind(account)
+        .bind(row.next_at.map(micros))
+        .execute(&mut self.connection)
+        .await;
+        begun.map(|begun| begun.rows_affected() > 0).map_err(|error| self.error(error))
     }
 
     /// Marks that from now on nobody knows whether the server has it.
@@ -352,19 +357,6 @@ impl Store {
         .await
     }
 
-    /// Runs whose mail waits in their folder to be put into the outbox.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn kept_mails(&mut self) -> Result<Vec<(RunId, PathBuf)>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT run_id, run_dir FROM runs WHERE mail_state = 'kept' ORDER BY started")
-                .fetch_all(&mut self.connection)
-                .await
-                .map_err(|error| self.error(error))?;
-        Ok(rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, dir.into()))).collect())
-    }
-
     /// Forgets what ended long ago and every hold that is over as long.
     ///
     /// # Errors
@@ -396,7 +388,15 @@ impl Store {
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
-        rows.iter().map(|row| self.outbox_row(row)).collect()
+        // One that can't be read keeps no other from being delivered.
+        let readable = rows.iter().filter_map(|row| match self.outbox_row(row) {
+            Ok(row) => Some(row),
+            Err(error) => {
+                tracing::warn!("an entry of the outbox is left alone: {}", error.sentence());
+                None
+            }
+        });
+        Ok(readable.collect())
     }
 
     pub(super) async fn execute(
@@ -420,8 +420,9 @@ impl Store {
             run_dir: get.value::<Option<String>>("run_dir")?.map(PathBuf::from),
             subject: get.value("subject")?,
             from: get.value("from_address")?,
-            recipients: get.json("recipients")?.unwrap_or_default(),
-            refused: get.json("refused")?.unwrap_or_default(),
+            // Without those it can't be delivered, which is then told of it.
+            recipients: get.json("recipients").ok().flatten().unwrap_or_default(),
+            refused: get.json("refused").ok().flatten().unwrap_or_default(),
             conversation: get.value("conversation")?,
             state: OutboxState::ALL
                 .into_iter()
@@ -437,6 +438,7 @@ impl Store {
             last_error: get.value("last_error")?,
             last_reply: get.value("last_reply")?,
             sender: get.value("sender")?,
+            login: get.value("login")?,
         })
     }
 }

@@ -135,6 +135,7 @@ CREATE TABLE outbox (
     last_error TEXT,
     last_reply TEXT,
     account TEXT,
+    login TEXT,
     sender TEXT
 ) STRICT;
 CREATE INDEX outbox_open ON outbox (next_at) WHERE state IN ('queued', 'sending', 'held');

@@ -38,6 +38,7 @@ pub enum Manner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     pub run_id: String,
+    pub from: String,
     pub to: Vec<String>,
     pub connection: usize,
     pub data: String,
@@ -115,7 +116,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
     let mut writer = stream;
     let mut say = move |text: &str| writer.write_all(format!("{text}\r\n").as_bytes()).ok();
     answer(office, At::Greeting, "220 counting", &mut say)?;
-    let mut to = Vec::new();
+    let (mut from, mut to) = (String::new(), Vec::new());
     loop {
         let line = line(&mut reader).ok()?;
         match line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase().as_str() {
@@ -123,6 +124,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
             "AUTH" => answer(office, At::SignIn, "235 2.7.0 come in", &mut say)?,
             "MAIL" => {
                 to.clear();
+                from = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 answer(office, At::Sender, "250 2.1.0 fine", &mut say)?;
             }
             "RCPT" => match manner_at(office, At::Recipient) {
@@ -138,7 +140,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
                 let data = message(&mut reader).ok()?;
                 let run_id =
                     data.lines().find_map(|line| line.strip_prefix("X-Run-Id: ")).unwrap_or_default().to_owned();
-                let taken = Taken { run_id, to: to.clone(), connection, data };
+                let taken = Taken { run_id, from: from.clone(), to: to.clone(), connection, data };
                 let manner = manner_at(office, At::Message);
                 if matches!(manner, None | Some(Manner::TakesAndHangsUp)) {
                     office.lock().unwrap().taken.push(taken);

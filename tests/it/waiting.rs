@@ -73,3 +73,82 @@ fn a_mail_that_had_no_turn_says_so() {
     test.runner(["run", "p"]).expect(0);
     assert_eq!(office.taken().len(), 2);
 }
+
+#[test]
+fn a_sender_that_was_mended_is_the_sender_of_what_waited_too() {
+    let (test, office) = (Test::new(), PostOffice::open());
+    let project = mailing(&test, "p", &office);
+    let from = |sender: &str| format!("{}MAIL_FROM='{sender}'\n", dotenv("p", &office));
+    let project = project.file(".env", &from("Wrong <wrong@example.test>"));
+    office.misbehave(At::Message, Manner::Says("554 5.2.252 SendAsDenied; p not allowed to send as wrong"), 1);
+    let run = test.runner(["run", "p"]).expect(0);
+    assert!(run.stderr.contains("the mail is held"), "{}", run.stderr);
+    let _project = project.file(".env", &from("R\u{fc}na <right@example.test>"));
+    test.runner(["run", "p"]).expect(0);
+    let taken = office.taken();
+    assert_eq!(taken.len(), 2);
+    for mail in taken {
+        assert_eq!(mail.from, "right@example.test");
+        assert!(mail.data.contains("<right@example.test>") && !mail.data.contains("wrong@"), "{}", mail.data);
+    }
+    assert!(status(&test).is_empty());
+}
+
+#[test]
+fn a_mail_never_goes_out_by_the_account_of_another_project() {
+    let (test, own, others) = (Test::new(), PostOffice::open(), PostOffice::open());
+    // Its account stands in the environment of its runs alone.
+    let _other = test.project("q").set("email_strategy", "all").script("a.txt", "print a");
+    others.misbehave(At::Greeting, Manner::HangsUp, usize::MAX);
+    Finished::of(others.of(&mut test.command(["run", "q"])).output().unwrap()).expect(0);
+    test.database("UPDATE holds SET until = 0");
+    let _project = test.project("p").set("email_strategy", "all").script("a.txt", "print a");
+    let run = |office: &PostOffice, login: &str| {
+        let mut command = test.command(["run", "p"]);
+        Finished::of(office.of(&mut command).env("LOGIN_MAIL", login).output().unwrap()).expect(0)
+    };
+    run(&own, "another@example.test");
+    assert_eq!(own.taken().len(), 1, "only its own");
+    let waiting = status(&test);
+    assert_eq!((waiting.len(), &waiting[0]["state"]), (1, &json!("queued")));
+    assert!(waiting[0]["error"].as_str().unwrap().contains("itself sends it"), "{waiting:?}");
+    // By the account that it was made with it may go.
+    run(&own, "runs@example.test");
+    assert_eq!((own.taken().len(), status(&test).len()), (3, 0));
+
+    // What stands in its `.env` is what counts, whatever stands in the environment.
+    let _other = mailing(&test, "q", &others);
+    leave_one(&test, "q", &others);
+    run(&own, "q@example.test");
+    assert_eq!((own.taken().len(), others.taken().len()), (4, 1));
+}
+
+#[test]
+fn a_run_sends_its_own_mail_once_when_the_outbox_cannot_be_locked() {
+    let (test, office) = (Test::new(), PostOffice::open());
+    let _project = mailing(&test, "p", &office);
+    let lock = test.path("state").join("outbox.lock");
+    std::fs::create_dir_all(&lock).unwrap();
+    let run = test.runner(["run", "p"]).expect(0);
+    assert!(run.stdout.contains("mail sent"), "{} {}", run.stdout, run.stderr);
+    office.misbehave(At::Greeting, Manner::HangsUp, 1);
+    test.runner(["run", "p"]).expect(0);
+    assert_eq!((office.taken().len(), &status(&test)[0]["state"]), (1, &json!("queued")));
+    std::fs::remove_dir(&lock).unwrap();
+    test.runner(["mail", "flush"]).expect(0);
+    assert_eq!(office.taken().len(), 2);
+    assert!(status(&test).is_empty());
+}
+
+#[test]
+fn a_mail_that_cannot_be_read_fails_alone() {
+    let (test, office) = (Test::new(), PostOffice::open());
+    let project = mailing(&test, "p", &office);
+    leave_one(&test, "p", &office);
+    test.database("UPDATE outbox SET recipients = 'nobody knows'");
+    let run = test.runner(["run", "p"]).expect(0);
+    assert!(run.stdout.contains("mail sent"), "{} {}", run.stdout, run.stderr);
+    assert_eq!(office.taken().len(), 1);
+    let events = std::fs::read_to_string(project.run_dirs()[0].join("events.jsonl")).unwrap();
+    assert!(events.contains("can't be read") && events.contains("failed"), "{events}");
+}
