@@ -9,7 +9,7 @@ use crate::web_server::{Answer, WebServer};
 /// A project that mails each run by settings of its own, from `.env`.
 fn mailing(test: &Test, name: &str, office: &PostOffice) -> Project {
     let project = test.project(name).set("email_strategy", "all").set("mail", json!({"deadline": "8s"}));
-    project.script("a.txt", "print a").file(".env", &dotenv(name, office))
+    project.script("a.txt", "print a").file(".env", dotenv(name, office))
 }
 
 fn dotenv(login: &str, office: &PostOffice) -> String {
@@ -79,11 +79,11 @@ fn a_sender_that_was_mended_is_the_sender_of_what_waited_too() {
     let (test, office) = (Test::new(), PostOffice::open());
     let project = mailing(&test, "p", &office);
     let from = |sender: &str| format!("{}MAIL_FROM='{sender}'\n", dotenv("p", &office));
-    let project = project.file(".env", &from("Wrong <wrong@example.test>"));
+    let project = project.file(".env", from("Wrong <wrong@example.test>"));
     office.misbehave(At::Message, Manner::Says("554 5.2.252 SendAsDenied; p not allowed to send as wrong"), 1);
     let run = test.runner(["run", "p"]).expect(0);
     assert!(run.stderr.contains("the mail is held"), "{}", run.stderr);
-    let _project = project.file(".env", &from("R\u{fc}na <right@example.test>"));
+    let _project = project.file(".env", from("R\u{fc}na <right@example.test>"));
     test.runner(["run", "p"]).expect(0);
     let taken = office.taken();
     assert_eq!(taken.len(), 2);
