@@ -34,6 +34,7 @@ pub(super) fn fill(folder: &Path, port: u16, ca: &Path, letter: &[u8], count: us
             run_dir: project.join("logs"),
             subject: "1 of 12 scripts failed".to_owned(),
             from: Some(LOGIN.to_owned()),
+            login: None,
             recipients: vec![RECIPIENT.to_owned()],
             message: letter.to_vec(),
             conversation: None,
@@ -55,6 +56,6 @@ pub(super) fn fill(folder: &Path, port: u16, ca: &Path, letter: &[u8], count: us
 pub(super) fn drain(state: &Path) -> Result<()> {
     let begin = Instant::now();
     let couriers = Arc::new(SmtpCouriers::new(Some(state.to_owned())));
-    Outbox::new(state.to_owned(), couriers).drain(None, &Deadline::after(Duration::from_secs(600)), Force::Yes)?;
+    Outbox::new(state.to_owned(), couriers).drain(None, &[], &Deadline::after(Duration::from_secs(600)), Force::Yes)?;
     report(begin.elapsed())
 }

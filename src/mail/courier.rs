@@ -10,9 +10,8 @@ use super::{Accepted, DeliveryError};
 /// Until when something may go on; may be brought forward by others meanwhile, as at the end of a run.
 #[derive(Debug, Clone)]
 pub struct Deadline {
-    shared: Arc<Mutex<Instant>>,
-    /// An earlier one of this clone's own.
-    own: Option<Instant>,
+    /// Its own is the last; before it are those of what it is a part of. Clones share them all.
+    limits: Vec<Arc<Mutex<Instant>>>,
 }
 
 impl Deadline {
@@ -22,21 +21,22 @@ impl Deadline {
         // Too far away to be reckoned is a day: nobody waits so long.
         let now = Instant::now();
         let until = now.checked_add(time).unwrap_or(now + Duration::from_secs(24 * 3600));
-        Self { shared: Arc::new(Mutex::new(until)), own: None }
+        Self { limits: vec![Arc::new(Mutex::new(until))] }
     }
 
     /// When it is.
     #[must_use]
     pub fn instant(&self) -> Instant {
-        let shared = *self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        self.own.map_or(shared, |own| own.min(shared))
+        let all = self.limits.iter().map(|limit| *limit.lock().unwrap_or_else(PoisonError::into_inner));
+        all.min().unwrap_or_else(Instant::now)
     }
 
     /// The same for a part of it, which may take at most so long.
     #[must_use]
     pub fn for_a_part(&self, time: Duration) -> Self {
-        let own = Instant::now().checked_add(time);
-        Self { shared: Arc::clone(&self.shared), own: own.into_iter().chain(self.own).min() }
+        let mut limits = self.limits.clone();
+        limits.extend(Self::after(time).limits);
+        Self { limits }
     }
 
     /// How much time is left.
@@ -47,9 +47,17 @@ impl Deadline {
 
     /// Brings it forward; never puts it off.
     pub fn bring_forward(&self, time: Duration) {
-        let mut until = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(limit) = self.limits.last() else { return };
+        let mut until = limit.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sooner) = Instant::now().checked_add(time).filter(|sooner| *sooner < *until) {
             *until = sooner;
+        }
+    }
+
+    /// Gives a part so long from now on, within the whole that it is a part of.
+    pub fn allow(&self, time: Duration) {
+        if let (Some(limit), Some(until)) = (self.limits.last(), Instant::now().checked_add(time)) {
+            *limit.lock().unwrap_or_else(PoisonError::into_inner) = until;
         }
     }
 }
@@ -89,4 +97,23 @@ pub enum NextStep {
     Hold,
     /// This message can't be delivered.
     Fail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_may_be_given_more_time_but_no_more_than_the_whole_has() {
+        let whole = Deadline::after(Duration::from_secs(100));
+        let part = whole.for_a_part(Duration::from_secs(10));
+        let of_worker = part.clone();
+        assert!(of_worker.left() <= Duration::from_secs(10));
+        part.allow(Duration::from_secs(50));
+        assert!(of_worker.left() > Duration::from_secs(40), "a clone is told");
+        part.allow(Duration::from_secs(500));
+        assert!(of_worker.left() <= Duration::from_secs(100));
+        whole.bring_forward(Duration::ZERO);
+        assert!(of_worker.left().is_zero());
+    }
 }

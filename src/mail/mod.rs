@@ -24,7 +24,9 @@ pub use eml_folder::EmlFolder;
 pub(crate) use eml_folder::write_whole;
 pub use message::{Addressing, Attachment, FinishedMessage, MessageError, conversation_key, finish};
 pub use render::{RenderContext, Rendered, render};
-pub use settings::{InvalidVariable, MailSettings, MailSettingsError, MailTls, SignIn, TokenSource, configured_sender};
+pub use settings::{
+    InvalidVariable, MailSettings, MailSettingsError, MailTls, SignIn, TokenSource, configured_login, configured_sender,
+};
 pub use sign_in::{DeviceCode, SignedIn, Tokens};
 pub(crate) use smtp::NoTokens;
 pub use smtp::{SmtpCourier, SmtpTransport, Transcript};

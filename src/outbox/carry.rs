@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use lettre::Address;
 use lettre::address::Envelope;
+use lettre::message::Mailbox;
 
 use super::post::Couriers;
+use super::readdress::readdressed;
 use crate::mail::{
     self, Accepted, Courier, Deadline, DeliveryError, DeliveryFailure, MailSettings, Outgoing, Stage, WebRequest,
     WebSlot,
@@ -15,12 +17,13 @@ use crate::store::{NewEntry, OutboxKind};
 
 /// Takes entries of one sender to where they should go.
 pub(super) enum Carrier {
-    Mail(Box<dyn Courier>),
+    /// With who mails are from now.
+    Mail(Box<dyn Courier>, Mailbox),
     Web(Arc<Project>, WebSlot),
 }
 
 impl Carrier {
-    /// Delivers one entry; see [`Courier::send`].
+    /// Delivers one entry, which was made to be sent by `from`; see [`Courier::send`].
     pub(super) fn send(
         &mut self,
         from: Option<&str>,
@@ -30,8 +33,10 @@ impl Carrier {
         handing_over: &mut dyn FnMut(),
     ) -> Result<Accepted, DeliveryError> {
         match self {
-            Self::Mail(courier) => {
-                let envelope = envelope(from, recipients)
+            Self::Mail(courier, sender) => {
+                let is_another = from.is_none_or(|from| from != sender.email.as_ref() as &str);
+                let bytes = if is_another { readdressed(&bytes, sender) } else { bytes };
+                let envelope = envelope(sender, recipients)
                     .ok_or_else(|| never("the mail's addresses in the outbox can't be read".to_owned()))?;
                 courier.send(&Outgoing { bytes, envelope }, deadline, handing_over)
             }
@@ -60,7 +65,7 @@ pub fn send_now(
 ) -> Result<String, DeliveryError> {
     let slot = entry.slot.as_deref().and_then(WebSlot::from_name);
     let mut carrier = match (entry.kind, settings, slot) {
-        (OutboxKind::Mail, Some(settings), _) => Carrier::Mail(couriers.courier(settings)),
+        (OutboxKind::Mail, Some(settings), _) => Carrier::Mail(couriers.courier(settings), settings.from.clone()),
         (_, _, Some(slot)) => Carrier::Web(Arc::new(project.clone()), slot),
         _ => return Err(never("there are no settings to send it with".to_owned())),
     };
@@ -74,7 +79,7 @@ fn never(sentence: String) -> DeliveryError {
     DeliveryError { failure: DeliveryFailure::Permanent, stage: Stage::Sender, sentence, reply: None }
 }
 
-fn envelope(from: Option<&str>, recipients: &[String]) -> Option<Envelope> {
+fn envelope(from: &Mailbox, recipients: &[String]) -> Option<Envelope> {
     let to = recipients.iter().map(|one| one.parse::<Address>().ok()).collect::<Option<Vec<_>>>()?;
-    Envelope::new(from.and_then(|from| from.parse().ok()), to).ok()
+    Envelope::new(Some(from.email.clone()), to).ok()
 }

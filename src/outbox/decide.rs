@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::mail::{Accepted, DeliveryError, NextStep, Refused, Stage};
-use crate::store::{Hold, HoldKind, OutboxRow, OutboxState, RefusedRecipient, Tried};
+use crate::mail::{Accepted, DeliveryError, DeliveryFailure, NextStep, Refused, Stage};
+use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState, RefusedRecipient, Tried};
 
 /// The first pause before a message, or a server that has trouble, is tried again. It doubles each time.
 const FIRST_PAUSE: TimeDelta = TimeDelta::minutes(1);
@@ -30,6 +30,25 @@ pub(super) enum Turn {
     Go,
     /// Nothing, until the hold is over.
     Wait,
+}
+
+/// How long an entry is kept from others by somebody who delivers without the lock.
+pub(super) const CLAIM: TimeDelta = TimeDelta::minutes(10);
+
+/// Whether somebody without the lock may be delivering an entry.
+pub(super) fn is_claimed(row: &OutboxRow, now: DateTime<Utc>) -> bool {
+    row.state == OutboxState::Sending && row.next_at.is_some_and(|until| until > now && until <= now + CLAIM)
+}
+
+/// Whether an entry never had its turn, nor another one for it.
+pub(super) fn is_new(row: &OutboxRow) -> bool {
+    row.attempts == 0 && row.sender.is_none()
+}
+
+/// What comes first has the smallest: what the run itself has to say, a mail before calls, a sender that nobody has tried
+/// for a new entry before those who are known to have trouble.
+pub(super) fn rank(kind: OutboxKind, is_own: bool, has_new: bool) -> (bool, bool, bool) {
+    (!is_own, kind != OutboxKind::Mail, !has_new)
 }
 
 /// Whether a sender is tried. `has_new`: an entry of its waits that never had a try, as at the end of each run: then a
@@ -90,7 +109,7 @@ pub(super) fn accepted(row: &OutboxRow, accepted: &Accepted, now: DateTime<Utc>,
     Tried {
         recipients: later.iter().map(|one| one.recipient.clone()).collect(),
         refused,
-        next_at: Some(now + backoff(row.attempts + 1, random)),
+        next_at: Some(now + backoff(row.failures + 1, random)),
         error: Some(format!("sent, but not yet to {told}")),
         reply: Some(reply),
         // Those who have it don't get it again: nothing is in doubt for the others.
@@ -135,9 +154,10 @@ pub(super) fn failed(
         NextStep::Pause => Some(hold_for(HoldKind::Pause, FIRST_QUOTA_PAUSE, LONGEST_QUOTA_PAUSE)),
         NextStep::Retry => {
             if !is_senders {
-                tried.next_at = Some(now + backoff(row.attempts + 1, random));
+                tried.next_at = Some(now + backoff(row.failures + 1, random));
             }
-            (is_senders || in_a_row + 1 >= IN_A_ROW).then(|| hold_for(HoldKind::Retry, FIRST_PAUSE, LONGEST_PAUSE))
+            (is_senders || is_stall(error) || in_a_row + 1 >= IN_A_ROW)
+                .then(|| hold_for(HoldKind::Retry, FIRST_PAUSE, LONGEST_PAUSE))
         }
     };
     if !tried.state.is_final() && is_expired(row, now) {
@@ -148,7 +168,12 @@ pub(super) fn failed(
 
 /// Whether all other messages of the sender would have failed likewise.
 pub(super) fn concerns_all(error: &DeliveryError) -> bool {
-    is_before_message(error.stage) || matches!(error.next_step(), NextStep::Hold | NextStep::Pause)
+    is_before_message(error.stage) || is_stall(error) || matches!(error.next_step(), NextStep::Hold | NextStep::Pause)
+}
+
+/// Whoever takes so long with one would take as long with each of the others.
+fn is_stall(error: &DeliveryError) -> bool {
+    error.failure == DeliveryFailure::Deadline
 }
 
 fn is_before_message(stage: Stage) -> bool {
@@ -184,8 +209,8 @@ fn blank(row: &OutboxRow, now: DateTime<Utc>) -> Tried {
 }
 
 /// A minute, then twice as long each time.
-fn backoff(attempts: u32, random: f64) -> TimeDelta {
-    let doublings = attempts.saturating_sub(1).min(20);
+fn backoff(failures: u32, random: f64) -> TimeDelta {
+    let doublings = failures.saturating_sub(1).min(20);
     with_jitter((FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE), random)
 }
 

@@ -28,12 +28,14 @@ fn row() -> OutboxRow {
         in_doubt: false,
         settled: true,
         attempts: 0,
+        failures: 0,
         queued_at: at(0),
         next_at: None,
         ended_at: None,
         last_error: None,
         last_reply: None,
         sender: None,
+        login: None,
     }
 }
 
@@ -74,6 +76,8 @@ fn what_is_done_depends_on_what_failed_and_when() {
         // Of the message: the others go on.
         (error(Temporary, Stage::Message, Some("451 4.7.1 later")), Queued, None, true),
         (error(ConnectionLost, Stage::Message, None), Queued, None, true),
+        // Whoever is stuck with one is left alone, so that the next sender has its turn.
+        (error(Deadline, Stage::Message, None), Queued, Some(HoldKind::Retry), true),
         (error(RecipientsRefused, Stage::Recipients, Some("450 4.2.1 full")), Queued, None, true),
         (error(RecipientsRefused, Stage::Recipients, Some("550 5.1.1 who")), Failed, None, false),
         (error(Permanent, Stage::Message, Some("552 5.3.4 too large")), Failed, None, false),
@@ -91,6 +95,31 @@ fn what_is_done_depends_on_what_failed_and_when() {
 }
 
 #[test]
+fn what_a_run_has_to_say_comes_first_and_mails_before_calls() {
+    use OutboxKind::{Mail, Ping, Webhook};
+    let all = [
+        (Mail, true, true),
+        (Webhook, true, true),
+        (Mail, false, true),
+        (Mail, false, false),
+        (Ping, false, true),
+        (Ping, false, false),
+    ];
+    assert!(all.map(|(kind, is_own, has_new)| rank(kind, is_own, has_new)).is_sorted());
+    assert!(is_new(&row()));
+    assert!(!is_new(&OutboxRow { attempts: 1, ..row() }));
+    assert!(!is_new(&OutboxRow { sender: Some("s".into()), ..row() }), "another one was tried for it");
+}
+
+#[test]
+fn what_somebody_without_the_lock_took_is_left_for_a_while() {
+    let claimed = OutboxRow { state: OutboxState::Sending, next_at: Some(at(600)), ..row() };
+    assert!(is_claimed(&claimed, at(0)) && is_claimed(&claimed, at(599)));
+    assert!(!is_claimed(&claimed, at(600)) && !is_claimed(&claimed, at(-1)), "nor for longer, if the clock was wrong");
+    assert!(!is_claimed(&OutboxRow { state: OutboxState::Queued, ..claimed }, at(0)));
+}
+
+#[test]
 fn several_messages_that_fail_in_a_row_are_the_servers_trouble() {
     let error = error(DeliveryFailure::Temporary, Stage::Recipients, Some("451 4.3.2 busy"));
     let kinds = [0, 1, 2].map(|before| failed(&row(), &error, None, before, at(0), 0.0).1.map(|hold| hold.kind));
@@ -100,8 +129,8 @@ fn several_messages_that_fail_in_a_row_are_the_servers_trouble() {
 #[test]
 fn pauses_grow_up_to_their_bounds() {
     let lost = error(DeliveryFailure::Temporary, Stage::Message, Some("451 later"));
-    let pause = |attempts| {
-        let (tried, _) = failed(&OutboxRow { attempts, ..row() }, &lost, None, 0, at(0), 0.0);
+    let pause = |failures| {
+        let (tried, _) = failed(&OutboxRow { failures, attempts: 50, ..row() }, &lost, None, 0, at(0), 0.0);
         (tried.next_at.unwrap() - at(0)).num_minutes()
     };
     assert_eq!([0, 1, 2, 3, 8, 9, 4_000_000].map(pause), [1, 2, 4, 8, 256, 360, 360]);

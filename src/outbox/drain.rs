@@ -1,4 +1,4 @@
-//! One going through the outbox, by whoever has its lock: sender by sender, each one's messages oldest first.
+//! One going through the outbox, by whoever has its lock: sender by sender, what is waited for first, then the oldest.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::runtime::Runtime;
 
+use super::carry::Carrier;
 use super::decide::{self, Turn};
 use super::kept;
 use super::post::Couriers;
-use super::sender::{Sender, Senders};
+use super::sender::{NoSender, Sender, Senders};
 use super::settle;
 use crate::mail::Deadline;
 use crate::model::MailState;
@@ -35,8 +36,18 @@ pub(super) struct Drain<'a> {
     pub(super) couriers: &'a dyn Couriers,
     pub(super) deadline: &'a Deadline,
     pub(super) force: Force,
-    /// Entries that were tried, or for which another one was.
+    /// Whether one has the lock; if not, one delivers one's own entries and no others.
+    pub(super) alone: bool,
+    /// Entries of a run that is waiting for them: they come first.
+    pub(super) own: HashSet<i64>,
+    /// Entries that were tried, or for which another one was, or that have no sender.
     pub(super) handled: HashSet<i64>,
+    /// Entries that wait for their sender, by its fingerprint.
+    pub(super) waiting: BTreeMap<String, HashSet<i64>>,
+    /// Connections that may be of use once more, by their sender.
+    pub(super) carriers: BTreeMap<String, Carrier>,
+    /// The newest entry there was when one looked last.
+    pub(super) newest: i64,
     /// When what is recorded was last made to survive a loss of power.
     pub(super) durable_at: Instant,
 }
@@ -44,10 +55,12 @@ pub(super) struct Drain<'a> {
 impl Drain<'_> {
     /// Delivers what can be delivered before the deadline, also what others put in meanwhile.
     pub(super) fn run(&mut self) -> Result<(), StoreError> {
-        self.runtime.block_on(kept::take_in(self.store))?;
-        // Whoever delivered them died before it could say so.
-        for row in self.runtime.block_on(self.store.untold())? {
-            self.tell(&row, settle::mail_state(&row))?;
+        if self.alone {
+            self.runtime.block_on(kept::take_in(self.store))?;
+            // Whoever delivered them died before it could say so.
+            for row in self.runtime.block_on(self.store.untold())? {
+                self.tell(&row, settle::mail_state(&row))?;
+            }
         }
         let result = self.rounds();
         if self.handled.is_empty() {
@@ -59,37 +72,42 @@ impl Drain<'_> {
     }
 
     fn rounds(&mut self) -> Result<(), StoreError> {
-        let mut before = None;
-        // Until nothing more was tried.
-        while !self.is_over() && before.replace(self.handled.len()) != Some(self.handled.len()) {
+        while !self.is_over() {
             let now = Utc::now();
             let mut rows = self.runtime.block_on(self.store.undelivered())?;
+            self.newest = self.runtime.block_on(self.store.newest_entry())?;
             rows.retain(|row| {
-                let due = self.force == Force::Yes || decide::is_due(row, now);
-                due && !self.handled.contains(&row.id)
+                let due = match self.alone {
+                    true => (self.force == Force::Yes || decide::is_due(row, now)) && !decide::is_claimed(row, now),
+                    false => self.own.contains(&row.id),
+                };
+                due && !self.handled.contains(&row.id) && !self.waiting.values().any(|ids| ids.contains(&row.id))
             });
-            for (sender, rows) in self.by_sender(rows)? {
-                self.turn_of(&sender, &rows)?;
-                if self.is_over() {
-                    break;
-                }
-            }
+            let Some((sender, rows)) = self.next(rows)? else { break };
+            self.turn_of(&sender, &rows)?;
         }
         Ok(())
+    }
+
+    /// Whether something was put in since one looked: what is new may have to go first.
+    pub(super) fn has_news(&mut self) -> Result<bool, StoreError> {
+        Ok(self.runtime.block_on(self.store.newest_entry())? > self.newest)
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.deadline.left().is_zero()
     }
 
-    /// The entries of each sender, senders by their oldest entry. Those without one wait for somebody to mend that.
-    fn by_sender(&mut self, rows: Vec<OutboxRow>) -> Result<Vec<(Sender, Vec<OutboxRow>)>, StoreError> {
+    /// Who has the next turn, with which entries: new ones first, then by age. Entries without a sender wait for somebody to
+    /// mend that.
+    fn next(&mut self, rows: Vec<OutboxRow>) -> Result<Option<(Sender, Vec<OutboxRow>)>, StoreError> {
         let mut groups: Vec<(Sender, Vec<OutboxRow>)> = Vec::new();
-        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        let mut places: BTreeMap<(bool, String), usize> = BTreeMap::new();
         for row in rows {
             match self.senders.of(&row) {
                 Ok(sender) => {
-                    let place = *places.entry(sender.fingerprint.clone()).or_insert_with(|| {
+                    let key = (self.own.contains(&row.id), sender.fingerprint.clone());
+                    let place = *places.entry(key).or_insert_with(|| {
                         groups.push((sender, Vec::new()));
                         groups.len() - 1
                     });
@@ -97,36 +115,54 @@ impl Drain<'_> {
                         rows.push(row);
                     }
                 }
-                Err(why) => {
-                    let why =
-                        PutOff { state: OutboxState::Held, sender: None, as_tried: false, error: &why, reply: None };
+                Err(NoSender { state, why }) => {
+                    self.handled.insert(row.id);
+                    let why = PutOff { state, sender: None, error: &why, reply: None };
                     self.put_off(&[row], &why)?;
                 }
             }
         }
-        Ok(groups)
+        // The first of those who come first: the one with the oldest entry.
+        let next = groups.into_iter().min_by_key(|(_, rows)| {
+            let is_own = rows.iter().any(|row| self.own.contains(&row.id));
+            let kind = rows.first().map_or(OutboxKind::Mail, |row| row.kind);
+            decide::rank(kind, is_own, rows.iter().any(decide::is_new))
+        });
+        Ok(next.map(|(sender, mut rows)| {
+            rows.sort_by_key(|row| !decide::is_new(row));
+            (sender, rows)
+        }))
     }
 
-    /// What a sender's entries come to.
+    /// What a sender's entries come to; what came in meanwhile may interrupt it.
     fn turn_of(&mut self, sender: &Sender, rows: &[OutboxRow]) -> Result<(), StoreError> {
         let mut hold = self.runtime.block_on(self.store.holds())?.remove(&sender.fingerprint);
-        let has_new = rows.iter().any(|row| row.attempts == 0);
+        let has_new = rows.iter().any(decide::is_new);
         if let (Turn::Wait, Force::No, Some(hold)) =
             (decide::turn(hold.as_ref(), has_new, Utc::now()), self.force, hold.as_ref())
         {
-            return self.put_off(rows, &waiting(hold));
+            return self.wait(sender, rows, &waiting(hold));
         }
-        let mut carrier = sender.carrier(self.couriers);
+        // With the run's own mail comes the connection for the others of its sender.
+        let known = self.carriers.remove(&sender.fingerprint);
+        let mut carrier = known.unwrap_or_else(|| sender.carrier(self.couriers));
         let mut in_a_row = 0;
+        let mut is_broken_off = false;
         for (place, row) in rows.iter().enumerate() {
+            is_broken_off = place > 0 && self.has_news()?;
+            if is_broken_off {
+                break;
+            }
             if !self.wait_for_rate(sender)? {
-                let rest = rows.get(place..).unwrap_or_default();
+                if self.is_over() || self.has_news()? {
+                    return Ok(());
+                }
                 let error = "MAIL_RATE lets no more messages of this account out for now; it is sent later";
-                let why = PutOff { state: OutboxState::Queued, sender: None, as_tried: false, error, reply: None };
-                return if self.is_over() { Ok(()) } else { self.put_off(rest, &why) };
+                let why = PutOff { state: OutboxState::Queued, sender: None, error, reply: None };
+                return self.wait(sender, rows.get(place..).unwrap_or_default(), &why);
             }
             self.handled.insert(row.id);
-            let attempt = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)?;
+            let Some(attempt) = self.attempt(row, sender, &mut carrier, hold.as_ref(), in_a_row)? else { continue };
             in_a_row = if attempt.delivered { 0 } else { in_a_row + 1 };
             match attempt.hold {
                 Some(new) => {
@@ -134,16 +170,27 @@ impl Drain<'_> {
                     if attempt.concerns_all {
                         let rest = rows.get(place + 1..).unwrap_or_default();
                         self.handled.extend(rest.iter().map(|row| row.id));
-                        let as_tried = new.kind == HoldKind::Retry;
-                        self.put_off(rest, &PutOff { as_tried, ..waiting(&new) })?;
+                        self.put_off(rest, &waiting(&new))?;
                     }
-                    break;
+                    return Ok(());
                 }
-                None if hold.take().is_some() => self.runtime.block_on(self.store.end_hold(&sender.fingerprint))?,
+                None if hold.take().is_some() => {
+                    self.runtime.block_on(self.store.end_hold(&sender.fingerprint))?;
+                    self.waiting.remove(&sender.fingerprint);
+                }
                 None => {}
             }
         }
+        if is_broken_off || rows.iter().any(|row| self.own.contains(&row.id)) {
+            self.carriers.insert(sender.fingerprint.clone(), carrier);
+        }
         Ok(())
+    }
+
+    /// Has a sender's entries wait, until the sender has delivered something.
+    fn wait(&mut self, sender: &Sender, rows: &[OutboxRow], why: &PutOff<'_>) -> Result<(), StoreError> {
+        self.waiting.entry(sender.fingerprint.clone()).or_default().extend(rows.iter().map(|row| row.id));
+        self.put_off(rows, why)
     }
 
     /// Notes for entries what they wait for; those that have waited for too long have failed.
@@ -189,5 +236,5 @@ impl Drain<'_> {
 fn waiting(hold: &Hold) -> PutOff<'_> {
     let state = if hold.kind == HoldKind::Hold { OutboxState::Held } else { OutboxState::Queued };
     let Hold { sender, error, reply, .. } = hold;
-    PutOff { state, sender: Some(sender), as_tried: false, error, reply: reply.as_deref() }
+    PutOff { state, sender: Some(sender), error, reply: reply.as_deref() }
 }

@@ -7,6 +7,7 @@ mod drain;
 mod kept;
 mod lock;
 mod post;
+mod readdress;
 mod sender;
 mod settle;
 mod turn;

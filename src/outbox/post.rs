@@ -1,17 +1,20 @@
 //! The outbox as the rest of the program meets it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::decide;
 use super::drain::{Drain, Force};
 use super::lock::Lock;
 use super::sender::Senders;
+use chrono::Utc;
+
 use crate::mail::{Courier, Deadline, MailSettings, MailSettingsError, NoTokens, SmtpCourier, TokenSource, Tokens};
 use crate::model::Project;
-use crate::store::{OutboxRow, OutboxState, Store};
+use crate::store::{OutboxRow, OutboxState, Store, StoreError};
 
 /// How often one looks what has become of a mail that somebody else delivers.
 const LOOK: Duration = Duration::from_millis(50);
@@ -23,6 +26,12 @@ pub trait Couriers: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it can't send.
     fn settings(&self, project: &Project) -> Result<MailSettings, MailSettingsError>;
+
+    /// How a project is set up by its own `.env` files, whatever the environment of this process says.
+    ///
+    /// # Errors
+    /// When it can't send.
+    fn settings_alone(&self, project: &Project) -> Result<MailSettings, MailSettingsError>;
 
     /// When somebody signed in for these settings; `None` if nobody did, or needs to.
     fn signed_in(&self, settings: &MailSettings) -> Option<u64>;
@@ -49,6 +58,11 @@ impl Couriers for SmtpCouriers {
     fn settings(&self, project: &Project) -> Result<MailSettings, MailSettingsError> {
         let stored = |settings: &MailSettings| self.signed_in(settings).is_some();
         MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok(), &stored)
+    }
+
+    fn settings_alone(&self, project: &Project) -> Result<MailSettings, MailSettingsError> {
+        let stored = |settings: &MailSettings| self.signed_in(settings).is_some();
+        MailSettings::resolve(&project.dotenv, &|_: &str| None, &stored)
     }
 
     fn signed_in(&self, settings: &MailSettings) -> Option<u64> {
@@ -85,13 +99,20 @@ impl Outbox {
     }
 
     /// Delivers what can be delivered before the deadline. Blocks, and needs a thread that no runtime has. `own` is a
-    /// project that is loaded already. False if somebody else is at it.
+    /// project that is loaded already, and `first` the entries that come first. False if somebody else is at it.
     ///
     /// # Errors
     /// With a sentence, when the outbox can't be used.
-    pub fn drain(&self, own: Option<&Project>, deadline: &Deadline, force: Force) -> Result<bool, String> {
+    pub fn drain(
+        &self,
+        own: Option<&Project>,
+        first: &[i64],
+        deadline: &Deadline,
+        force: Force,
+    ) -> Result<bool, String> {
         let Some(_alone) = self.lock()? else { return Ok(false) };
-        self.with_store(|runtime, store| drain(self, runtime, store, own, deadline, force)).map(|()| true)
+        self.with_store(|runtime, store| drain(self, (runtime, store), own, first, deadline, Some(force)))
+            .map(|()| true)
     }
 
     /// Delivers what can be delivered before the deadline, or waits for whoever is at it, until these entries had their turn;
@@ -102,19 +123,45 @@ impl Outbox {
     pub fn deliver(&self, ids: &[i64], own: &Project, deadline: &Deadline) -> Result<Vec<OutboxRow>, String> {
         self.with_store(|runtime, store| {
             loop {
-                let lock = self.lock()?;
+                let lock = match self.lock() {
+                    Ok(lock) => lock,
+                    Err(why) => {
+                        tracing::warn!("{why}; what else waits in the outbox has to wait until that is mended");
+                        return self.without_lock(runtime, store, ids, own, deadline);
+                    }
+                };
                 if lock.is_some() {
-                    drain(self, runtime, store, Some(own), deadline, Force::No)?;
+                    drain(self, (runtime, store), Some(own), ids, deadline, Some(Force::No))?;
                 }
                 let rows = runtime.block_on(store.entries(ids)).map_err(|error| error.sentence())?;
                 let had_turn = |row: &OutboxRow| row.attempts > 0 || row.last_error.is_some();
                 let is_done = rows.iter().all(|row| row.state != OutboxState::Sending && had_turn(row));
                 if lock.is_some() || is_done || deadline.left().is_zero() {
-                    return Ok(rows);
+                    return runtime.block_on(no_time(store, ids)).map_err(|error| error.sentence());
                 }
                 std::thread::sleep(LOOK.min(deadline.left()));
             }
         })
+    }
+
+    /// Delivers these entries though nobody can be kept from the outbox: so that nobody sends them too, they are marked.
+    fn without_lock(
+        &self,
+        runtime: &tokio::runtime::Runtime,
+        store: &mut Store,
+        ids: &[i64],
+        own: &Project,
+        deadline: &Deadline,
+    ) -> Result<Vec<OutboxRow>, String> {
+        let until = Utc::now() + decide::CLAIM;
+        let claimed = runtime.block_on(store.claim(ids, until)).map_err(|error| error.sentence())?;
+        let in_time = deadline.for_a_part(decide::CLAIM.to_std().unwrap_or_default());
+        let delivered = drain(self, (runtime, store), Some(own), &claimed, &in_time, None);
+        let told = runtime.block_on(async {
+            store.give_back(&claimed, until).await?;
+            no_time(store, ids).await
+        });
+        delivered.and(told.map_err(|error| error.sentence()))
     }
 
     fn lock(&self) -> Result<Option<Lock>, String> {
@@ -135,13 +182,20 @@ impl Outbox {
     }
 }
 
+/// The entries, of which those that had no turn say so.
+async fn no_time(store: &mut Store, ids: &[i64]) -> Result<Vec<OutboxRow>, StoreError> {
+    store.note_no_turn(ids, "there was no time left to try it before the `deadline` of `mail`").await?;
+    store.entries(ids).await
+}
+
+/// `force` is `None` without the lock.
 fn drain(
     outbox: &Outbox,
-    runtime: &tokio::runtime::Runtime,
-    store: &mut Store,
+    (runtime, store): (&tokio::runtime::Runtime, &mut Store),
     own: Option<&Project>,
+    first: &[i64],
     deadline: &Deadline,
-    force: Force,
+    force: Option<Force>,
 ) -> Result<(), String> {
     let mut drain = Drain {
         store,
@@ -149,8 +203,13 @@ fn drain(
         senders: Senders::new(own, &*outbox.couriers),
         couriers: &*outbox.couriers,
         deadline,
-        force,
+        force: force.unwrap_or(Force::No),
+        alone: force.is_some(),
+        own: first.iter().copied().collect(),
         handled: HashSet::new(),
+        waiting: BTreeMap::new(),
+        carriers: BTreeMap::new(),
+        newest: 0,
         durable_at: Instant::now(),
     };
     drain.run().map_err(|error| error.sentence())

@@ -9,9 +9,9 @@ use secrecy::ExposeSecret;
 use super::carry::Carrier;
 use super::post::Couriers;
 use crate::config::{self, Environment, LoadRequest};
-use crate::mail::{MailSettings, SignIn, WebSlot};
+use crate::mail::{self, MailSettings, SignIn, WebSlot};
 use crate::model::Project;
-use crate::store::{OutboxKind, OutboxRow};
+use crate::store::{OutboxKind, OutboxRow, OutboxState};
 
 /// A sender as it is set up now.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ enum Way {
 impl Sender {
     pub(super) fn carrier(&self, couriers: &dyn Couriers) -> Carrier {
         match &self.way {
-            Way::Mail(settings) => Carrier::Mail(couriers.courier(settings)),
+            Way::Mail(settings) => Carrier::Mail(couriers.courier(settings), settings.from.clone()),
             Way::Web(project, slot) => Carrier::Web(Arc::clone(project), *slot),
         }
     }
@@ -46,39 +46,57 @@ impl Sender {
     }
 }
 
+/// Why an entry has no sender.
+#[derive(Debug, Clone)]
+pub(super) struct NoSender {
+    /// How it waits for one.
+    pub(super) state: OutboxState,
+    pub(super) why: String,
+}
+
+/// Somebody has to mend something.
+impl From<String> for NoSender {
+    fn from(why: String) -> Self {
+        Self { state: OutboxState::Held, why }
+    }
+}
+
 /// By what a project is loaded.
 type ProjectKey = (PathBuf, Option<String>);
 
 /// Knows the settings of projects that it was asked for before.
 pub(super) struct Senders<'a> {
     projects: BTreeMap<ProjectKey, Result<Arc<Project>, String>>,
-    mail: BTreeMap<ProjectKey, Result<Sender, String>>,
+    /// By project, and by who its mail was made to sign in.
+    mail: BTreeMap<(ProjectKey, Option<String>), Result<Sender, NoSender>>,
     couriers: &'a dyn Couriers,
     environment: Environment,
+    /// The project for which the environment of this process is meant; `None` if it is meant for any.
+    own: Option<PathBuf>,
 }
 
 impl<'a> Senders<'a> {
-    /// `own` is loaded already.
+    /// `own` is loaded already, and the environment of this process is meant for it alone.
     pub(super) fn new(own: Option<&Project>, couriers: &'a dyn Couriers) -> Self {
+        let root = own.map(|own| own.root.clone());
         let own = own.map(|own| ((own.root.clone(), own.profile.clone()), Ok(Arc::new(own.clone()))));
         let environment = Environment::from_process();
-        Self { projects: own.into_iter().collect(), mail: BTreeMap::new(), couriers, environment }
+        Self { projects: own.into_iter().collect(), mail: BTreeMap::new(), couriers, environment, own: root }
     }
 
     /// The sender of an entry, or why there is none.
-    pub(super) fn of(&mut self, row: &OutboxRow) -> Result<Sender, String> {
+    pub(super) fn of(&mut self, row: &OutboxRow) -> Result<Sender, NoSender> {
         let key = (row.project_dir.clone(), row.profile.clone());
-        if row.kind == OutboxKind::Mail
-            && let Some(known) = self.mail.get(&key)
-        {
+        if row.kind != OutboxKind::Mail {
+            return Ok(web(row, self.project(&key)?)?);
+        }
+        let of_login = (key, row.login.clone());
+        if let Some(known) = self.mail.get(&of_login) {
             return known.clone();
         }
-        let project = self.project(&key)?;
-        if row.kind != OutboxKind::Mail {
-            return web(row, project);
-        }
-        let sender = self.of_mail(&project);
-        self.mail.insert(key, sender.clone());
+        let project = self.project(&of_login.0)?;
+        let sender = self.of_mail(&project, row.login.as_deref());
+        self.mail.insert(of_login, sender.clone());
         sender
     }
 
@@ -96,11 +114,35 @@ impl<'a> Senders<'a> {
         loaded
     }
 
-    fn of_mail(&self, project: &Project) -> Result<Sender, String> {
-        let settings = self.couriers.settings(project).map_err(|error| error.to_string())?;
+    fn of_mail(&self, project: &Project, login: Option<&str>) -> Result<Sender, NoSender> {
+        let settings = if self.own.as_ref().is_none_or(|own| *own == project.root) {
+            self.couriers.settings(project).map_err(|error| error.to_string())?
+        } else {
+            self.of_another(project, login)?
+        };
         let fingerprint = fingerprint(&settings, self.couriers.signed_in(&settings));
         let account = format!("{} at {}:{}", settings.login, settings.host, settings.port);
         Ok(Sender { way: Way::Mail(Box::new(settings)), fingerprint, account })
+    }
+}
+
+impl Senders<'_> {
+    /// The environment of a run is meant for its own project: another one's mail may not go out by an account that only
+    /// happens to stand there.
+    fn of_another(&self, project: &Project, login: Option<&str>) -> Result<MailSettings, NoSender> {
+        let later = |why: &str| {
+            let why =
+                format!("{why}; the next run of {} itself sends it, or `runner mail flush`", project.root.display());
+            NoSender { state: OutboxState::Queued, why }
+        };
+        let variable = |name: &str| std::env::var(name).ok();
+        if mail::configured_login(&project.dotenv, &|_| None).is_some() {
+            return self.couriers.settings_alone(project).map_err(|error| later(&error.to_string()));
+        }
+        if login.is_some() && mail::configured_login(&BTreeMap::new(), &variable).as_deref() == login {
+            return self.couriers.settings(project).map_err(|error| later(&error.to_string()));
+        }
+        Err(later("its project names no LOGIN_MAIL in its .env, and that of another project's run is another account"))
     }
 }
 

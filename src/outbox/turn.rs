@@ -6,11 +6,13 @@ use super::carry::Carrier;
 use super::decide;
 use super::drain::Drain;
 use super::sender::Sender;
-use crate::store::{Hold, OutboxRow, StoreError, Tried};
+use crate::store::{Hold, OutboxKind, OutboxRow, StoreError, Tried};
 use chrono::{TimeDelta, Utc};
 
-/// How long one message may take when nothing else sets a limit: a large one over a slow line takes minutes.
-const ONE_MESSAGE: Duration = Duration::from_secs(300);
+/// How long it may take until a message is begun to be handed over: the connection, signing in, naming who it is for.
+const UNTIL_BEGUN: Duration = Duration::from_secs(20);
+/// How long handing it over may take: a large one over a slow line takes minutes.
+const HANDING_OVER: Duration = Duration::from_secs(300);
 /// How long one sleeps before looking whether there is still time.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -24,7 +26,7 @@ pub(super) struct Attempt {
 }
 
 impl Drain<'_> {
-    /// Tries to deliver a message, and records what it has come to.
+    /// Tries to deliver a message, and records what it has come to; `None` if there was nothing to try.
     pub(super) fn attempt(
         &mut self,
         row: &OutboxRow,
@@ -32,18 +34,31 @@ impl Drain<'_> {
         carrier: &mut Carrier,
         hold: Option<&Hold>,
         in_a_row: u32,
-    ) -> Result<Attempt, StoreError> {
+    ) -> Result<Option<Attempt>, StoreError> {
         let Sender { fingerprint, account, .. } = sender;
-        self.runtime.block_on(self.store.begin_try(row.id, fingerprint, account))?;
-        let bytes = self.runtime.block_on(self.store.message(row.id))?;
+        if !self.runtime.block_on(self.store.begin_try(row, fingerprint, account))? {
+            return Ok(None);
+        }
+        let bytes = match self.runtime.block_on(self.store.message(row.id)) {
+            Ok(bytes) => bytes,
+            // The others may be whole.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.end(row, decide::unusable(row, &error.sentence(), Utc::now()))?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
         let (store, runtime) = (&mut *self.store, self.runtime);
+        let deadline = self.deadline.for_a_part(UNTIL_BEGUN);
+        // A call is short, and begun at once.
+        let longest = if row.kind == OutboxKind::Mail { HANDING_OVER } else { UNTIL_BEGUN };
         let mut handing_over = || {
+            deadline.allow(longest);
             // The message is sent all the same: should this process die now too, it is sent twice without a word.
             if let Err(error) = runtime.block_on(store.mark_in_doubt(row.id)) {
                 tracing::warn!("{}", error.sentence());
             }
         };
-        let deadline = self.deadline.for_a_part(ONE_MESSAGE);
         let sent = carrier.send(row.from.as_deref(), &row.recipients, bytes, &deadline, &mut handing_over);
         let (now, random) = (Utc::now(), random());
         let (tried, hold, delivered, concerns_all): (Tried, _, _, _) = match &sent {
@@ -55,7 +70,7 @@ impl Drain<'_> {
         };
         self.end(row, tried)?;
         let hold = hold.map(|hold| Hold { sender: fingerprint.clone(), ..hold });
-        Ok(Attempt { delivered, hold, concerns_all })
+        Ok(Some(Attempt { delivered, hold, concerns_all }))
     }
 
     /// Waits until the account may send the next message; false if that is after the deadline.
@@ -73,8 +88,11 @@ impl Drain<'_> {
                 return Ok(false);
             }
             let end = std::time::Instant::now() + pause;
-            while !self.is_over() && std::time::Instant::now() < end {
+            while !self.is_over() && !self.has_news()? && std::time::Instant::now() < end {
                 std::thread::sleep(NAP.min(pause));
+            }
+            if self.has_news()? {
+                return Ok(false);
             }
         }
         Ok(false)

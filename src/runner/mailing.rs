@@ -123,6 +123,10 @@ impl Mailing {
         prepared.entries.push(NewEntry {
             subject: rendered.subject.clone(),
             from: message.envelope.from().map(ToString::to_string),
+            login: match &self.mode {
+                MailMode::Smtp(settings) => Some(settings.login.clone()),
+                MailMode::Off | MailMode::Folder(_) => None,
+            },
             recipients: message.envelope.to().iter().map(ToString::to_string).collect(),
             message: message.bytes,
             conversation: key,
@@ -159,6 +163,7 @@ pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir:
         run_dir: run_dir.to_owned(),
         subject: format!("{}: started", project.name),
         from: None,
+        login: None,
         recipients: Vec::new(),
         message: mail::start_body(&project.name, run_id, host).into_bytes(),
         conversation: None,
@@ -201,6 +206,7 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
         run_dir: report.run_dir.clone(),
         subject: String::new(),
         from: None,
+        login: None,
         recipients: Vec::new(),
         message: Vec::new(),
         conversation: None,

@@ -16,6 +16,8 @@ use crate::store::{NewEntry, OutboxKind, OutboxRow};
 
 /// How long the mail may take once the run was interrupted.
 const LAST_MAIL: Duration = Duration::from_secs(5);
+/// How long, and what part of the deadline, whoever delivers for others has at most to finish once the scripts have.
+const LAST_FOR_OTHERS: (Duration, u32) = (Duration::from_secs(5), 4);
 /// How long beyond the deadline one waits for whoever delivers to notice it.
 const NOTICE: Duration = Duration::from_millis(500);
 
@@ -162,7 +164,13 @@ fn come_of(rows: &[OutboxRow]) -> Posted {
     let mut posted = Posted::only(MailState::NotDue);
     for row in rows {
         if row.kind == OutboxKind::Mail {
-            posted.mail = outbox::mail_state(row);
+            posted.mail = match outbox::mail_state(row) {
+                MailState::Queued { error: None } => {
+                    let error = "another run was still at it when the `deadline` of `mail` was over".to_owned();
+                    MailState::Queued { error: Some(error) }
+                }
+                known => known,
+            };
             let refused = row.refused.iter();
             posted.warnings.extend(refused.map(|one| refusal(&one.recipient, &one.reply)));
         } else if let Some(error) = &row.last_error {
@@ -217,14 +225,14 @@ impl Postman {
         let (project, until) = (project.clone(), deadline.clone());
         // What it says is of no interest: the end of the run finds the same trouble.
         drop(history.ask(When::Now, async move |store| {
-            if let Some(ping) = ping {
-                store.enqueue(&[ping]).await?;
-            } else if !store.is_something_to_deliver().await? {
-                return Ok(());
-            }
+            let own = match ping {
+                Some(ping) => store.enqueue(&[ping]).await?,
+                None if store.is_something_to_deliver().await? => Vec::new(),
+                None => return Ok(()),
+            };
             let work = move || {
                 let _end = end;
-                if let Err(error) = outbox.drain(Some(&project), &until, Force::No) {
+                if let Err(error) = outbox.drain(Some(&project), &own, &until, Force::No) {
                     tracing::warn!("the outbox: {error}");
                 }
             };
@@ -234,9 +242,10 @@ impl Postman {
         Some(Self { deadline, ended })
     }
 
-    /// Gives it at most so long from now on.
-    pub(super) fn hurry(&self, limit: Duration) {
-        self.deadline.bring_forward(limit);
+    /// Has it finish what it is at, so that it leaves most of the run's own deadline to what the run has to say.
+    pub(super) fn hurry(&self, deadline: Duration) {
+        let (longest, part) = LAST_FOR_OTHERS;
+        self.deadline.bring_forward(longest.min(deadline / part));
     }
 
     /// Waits until it has done, or its time is up, which comes sooner once the run is interrupted.

@@ -28,6 +28,8 @@ pub struct NewEntry {
     pub subject: String,
     /// Who a mail is from, as SMTP is told.
     pub from: Option<String>,
+    /// Who signs in to send it.
+    pub login: Option<String>,
     /// Who is to get it, likewise.
     pub recipients: Vec<String>,
     /// The finished message.
@@ -51,6 +53,74 @@ impl Store {
         self.sync_log()?;
         Ok(ids)
     }
+
+    /// Runs whose mail waits in their folder to be put into the outbox.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn kept_mails(&mut self) -> Result<Vec<(RunId, PathBuf)>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT run_id, run_dir FROM runs WHERE mail_state = 'kept' ORDER BY started")
+                .fetch_all(&mut self.connection)
+                .await
+                .map_err(|error| self.error(error))?;
+        Ok(rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, dir.into()))).collect())
+    }
+
+    /// The number of the newest entry; 0 if there is none.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn newest_entry(&mut self) -> Result<i64, StoreError> {
+        let newest = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM outbox");
+        newest.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
+    }
+
+    /// Takes those of these entries that nobody has tried, for somebody who delivers without the lock: until then nobody
+    /// else [begins](Store::begin_try) with them. Returns which.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn claim(&mut self, ids: &[i64], until: DateTime<Utc>) -> Result<Vec<i64>, StoreError> {
+        let claimed = sqlx::query_scalar(
+            "UPDATE outbox SET state = 'sending', next_at = ?2 WHERE id IN (SELECT value FROM json_each(?1))
+                AND state = 'queued' AND attempts = 0 RETURNING id",
+        );
+        let claimed = claimed.bind(serde_json::to_string(ids).unwrap_or_default()).bind(micros(until));
+        claimed.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))
+    }
+
+    /// Gives back those of them that were not tried after all.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn give_back(&mut self, ids: &[i64], until: DateTime<Utc>) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "UPDATE outbox SET state = iif(state = 'sending', 'queued', state), next_at = NULL
+                WHERE id IN (SELECT value FROM json_each(?1)) AND next_at = ?2",
+            )
+            .bind(serde_json::to_string(ids).unwrap_or_default())
+            .bind(micros(until)),
+        )
+        .await
+    }
+
+    /// Notes for those of these entries that had no turn why. Nobody else's work is touched: somebody may just have begun.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn note_no_turn(&mut self, ids: &[i64], why: &str) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "UPDATE outbox SET last_error = ?2 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'queued'
+                    AND attempts = 0 AND last_error IS NULL",
+            )
+            .bind(serde_json::to_string(ids).unwrap_or_default())
+            .bind(why),
+        )
+        .await
+    }
 }
 
 async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sqlx::Error> {
@@ -65,8 +135,8 @@ async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sq
         }
         let made = sqlx::query_scalar(
             "INSERT INTO outbox (kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients,
-                message, conversation, queued_at, settled)
-            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+                message, conversation, queued_at, settled, login)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
             WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = ?3 AND kind = ?1 AND slot IS ?2)
             RETURNING id",
         )
@@ -83,6 +153,7 @@ async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sq
         .bind(&entry.conversation)
         .bind(micros(entry.queued_at))
         .bind(entry.settled)
+        .bind(&entry.login)
         .fetch_optional(&mut *transaction)
         .await?;
         ids.push(match made {

@@ -126,6 +126,8 @@ pub struct OutboxRow {
     pub settled: bool,
     /// How many times it was tried.
     pub attempts: u32,
+    /// How many of these it failed by itself, and not its server.
+    pub failures: u32,
     /// When it was put here.
     pub queued_at: DateTime<Utc>,
     /// Before when it isn't tried again.
@@ -138,6 +140,8 @@ pub struct OutboxRow {
     pub last_reply: Option<String>,
     /// By which settings it was tried last: their fingerprint.
     pub sender: Option<String>,
+    /// Who would have signed in when it was made.
+    pub login: Option<String>,
 }
 
 /// What a try has come to.
@@ -174,8 +178,6 @@ pub struct PutOff<'a> {
     pub state: OutboxState,
     /// By which settings they would have been tried: their fingerprint.
     pub sender: Option<&'a str>,
-    /// Whether a try of another one stands for theirs.
-    pub as_tried: bool,
     /// What they wait for.
     pub error: &'a str,
     /// What the server said.
@@ -187,8 +189,8 @@ macro_rules! select_rows {
     ($rest:literal) => {
         concat!(
             "SELECT id, kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients, refused,
-                conversation, state, in_doubt, settled, attempts, queued_at, next_at, ended_at, last_error, last_reply,
-                sender
+                conversation, state, in_doubt, settled, attempts, failures, queued_at, next_at, ended_at, last_error, last_reply,
+                sender, login
             FROM outbox ",
             $rest
         )
@@ -267,20 +269,23 @@ impl Store {
             .map_err(|error| self.error(error))
     }
 
-    /// Marks an entry as being delivered by these settings (their fingerprint, and whose limits they count for).
+    /// Marks an entry as being delivered by these settings (their fingerprint, and whose limits they count for). False if
+    /// it is no longer as it was read: somebody else took it, or has taken it out.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn begin_try(&mut self, id: i64, sender: &str, account: &str) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query(
-                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sender = ?2, account = ?3 WHERE id = ?1",
-            )
-            .bind(id)
-            .bind(sender)
-            .bind(account),
+    pub async fn begin_try(&mut self, row: &OutboxRow, sender: &str, account: &str) -> Result<bool, StoreError> {
+        let begun = sqlx::query(
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sender = ?2, account = ?3
+            WHERE id = ?1 AND state IN ('queued', 'sending', 'held') AND next_at IS ?4",
         )
-        .await
+        .bind(row.id)
+        .bind(sender)
+        .bind(account)
+        .bind(row.next_at.map(micros))
+        .execute(&mut self.connection)
+        .await;
+        begun.map(|begun| begun.rows_affected() > 0).map_err(|error| self.error(error))
     }
 
     /// Marks that from now on nobody knows whether the server has it.
@@ -291,7 +296,7 @@ impl Store {
         self.execute(sqlx::query("UPDATE outbox SET in_doubt = 1 WHERE id = ?1").bind(id)).await
     }
 
-    /// Records what a try has come to; true if the run has recorded something before, so that what became of its mail
+    /// Records what a try has come to, which is its own fault if it has a time when it is tried again; true if the run has recorded something before, so that what became of its mail
     /// has to be told to its events too, and [marked](Store::mark_told) as told.
     ///
     /// # Errors
@@ -323,15 +328,13 @@ impl Store {
     pub async fn put_off(&mut self, ids: &[i64], why: &PutOff<'_>) -> Result<(), StoreError> {
         self.execute(
             sqlx::query(
-                "UPDATE outbox SET state = ?2, sender = coalesce(?3, sender), attempts = attempts + ?4, last_error = ?5,
-                    last_reply = ?6
+                "UPDATE outbox SET state = ?2, sender = coalesce(?3, sender), last_error = ?4, last_reply = ?5
                 WHERE id IN (SELECT value FROM json_each(?1))
-                    AND (?4 OR (state, last_error, sender) IS NOT (?2, ?5, coalesce(?3, sender)))",
+                    AND (state, last_error, sender) IS NOT (?2, ?4, coalesce(?3, sender))",
             )
             .bind(serde_json::to_string(ids).unwrap_or_default())
             .bind(why.state.name())
             .bind(why.sender)
-            .bind(why.as_tried)
             .bind(why.error)
             .bind(why.reply),
         )
@@ -345,25 +348,13 @@ impl Store {
     pub async fn requeue_failed(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.execute(
             sqlx::query(
-                "UPDATE outbox SET state = 'queued', queued_at = ?1, next_at = NULL, ended_at = NULL, attempts = 0
+                "UPDATE outbox SET state = 'queued', queued_at = ?1, next_at = NULL, ended_at = NULL, attempts = 0,
+                    failures = 0
                 WHERE state = 'failed'",
             )
             .bind(micros(now)),
         )
         .await
-    }
-
-    /// Runs whose mail waits in their folder to be put into the outbox.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn kept_mails(&mut self) -> Result<Vec<(RunId, PathBuf)>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT run_id, run_dir FROM runs WHERE mail_state = 'kept' ORDER BY started")
-                .fetch_all(&mut self.connection)
-                .await
-                .map_err(|error| self.error(error))?;
-        Ok(rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, dir.into()))).collect())
     }
 
     /// Forgets what ended long ago and every hold that is over as long.
@@ -397,7 +388,15 @@ impl Store {
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
-        rows.iter().map(|row| self.outbox_row(row)).collect()
+        // One that can't be read keeps no other from being delivered.
+        let readable = rows.iter().filter_map(|row| match self.outbox_row(row) {
+            Ok(row) => Some(row),
+            Err(error) => {
+                tracing::warn!("an entry of the outbox is left alone: {}", error.sentence());
+                None
+            }
+        });
+        Ok(readable.collect())
     }
 
     pub(super) async fn execute(
@@ -421,8 +420,9 @@ impl Store {
             run_dir: get.value::<Option<String>>("run_dir")?.map(PathBuf::from),
             subject: get.value("subject")?,
             from: get.value("from_address")?,
-            recipients: get.json("recipients")?.unwrap_or_default(),
-            refused: get.json("refused")?.unwrap_or_default(),
+            // Without those it can't be delivered, which is then told of it.
+            recipients: get.json("recipients").ok().flatten().unwrap_or_default(),
+            refused: get.json("refused").ok().flatten().unwrap_or_default(),
             conversation: get.value("conversation")?,
             state: OutboxState::ALL
                 .into_iter()
@@ -431,12 +431,14 @@ impl Store {
             in_doubt: get.value("in_doubt")?,
             settled: get.value("settled")?,
             attempts: get.value("attempts")?,
+            failures: get.value("failures")?,
             queued_at: get.time("queued_at")?.ok_or_else(|| get.bad("queued_at", "NULL"))?,
             next_at: get.time("next_at")?,
             ended_at: get.time("ended_at")?,
             last_error: get.value("last_error")?,
             last_reply: get.value("last_reply")?,
             sender: get.value("sender")?,
+            login: get.value("login")?,
         })
     }
 }
@@ -447,7 +449,7 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     let (settled, run_id): (bool, Option<String>) = sqlx::query_as(
         "UPDATE outbox SET state = ?2, in_doubt = ?3, recipients = ?4, refused = ?5, next_at = ?6, ended_at = ?7,
             last_error = ?8, last_reply = coalesce(?9, last_reply), message = iif(?2 = 'sent', x'', message),
-            told = NOT (settled AND kind = 'mail' AND ?10)
+            failures = failures + (?6 IS NOT NULL), told = NOT (settled AND kind = 'mail' AND ?10)
         WHERE id = ?1 RETURNING settled AND kind = 'mail', run_id",
     )
     .bind(tried.id)

@@ -18,6 +18,7 @@ fn entry(run_id: &RunId, kind: OutboxKind, slot: Option<&str>) -> NewEntry {
         run_dir: Path::new("daily").join(run_id.as_str()),
         subject: "daily: 日本".into(),
         from: Some("runs@example.com".into()),
+        login: Some("runs".into()),
         recipients: vec!["ann@example.com".into()],
         message: b"\0\r\nwhatever \xff".to_vec(),
         conversation: Some("c".into()),
@@ -46,6 +47,12 @@ fn tried(id: i64, state: OutboxState) -> Tried {
     }
 }
 
+/// Begins a try with an entry as it is now.
+async fn begin(store: &mut Store, id: i64, sender: &str, account: &str) -> Result<bool, StoreError> {
+    let row = store.entries(&[id]).await?.remove(0);
+    store.begin_try(&row, sender, account).await
+}
+
 async fn open(dir: &Path) -> Store {
     Store::open(dir).await.unwrap()
 }
@@ -66,6 +73,7 @@ fn an_entry_comes_back_as_it_was_put_in_and_once() {
         let (row, entry) = (&rows[0], mail('a'));
         assert_eq!((&row.run_id, &row.profile, &row.subject), (&Some(entry.run_id), &entry.profile, &entry.subject));
         assert_eq!((row.queued_at, &row.recipients, row.attempts), (at(0), &entry.recipients, 0));
+        assert_eq!((&row.from, &row.login), (&entry.from, &entry.login));
         assert_eq!(store.message(ids[0]).await.unwrap(), entry.message);
     });
 }
@@ -76,7 +84,7 @@ fn what_is_sent_loses_its_message_and_begins_a_conversation_once() {
     run(async {
         let mut store = open(dir.path()).await;
         let ids = store.enqueue(&[mail('a'), mail('b')]).await.unwrap();
-        store.begin_try(ids[0], "print", "account").await.unwrap();
+        begin(&mut store, ids[0], "print", "account").await.unwrap();
         store.mark_in_doubt(ids[0]).await.unwrap();
         let row = store.mail_about(&id('a')).await.unwrap().unwrap();
         assert_eq!((row.state, row.in_doubt, row.attempts), (OutboxState::Sending, true, 1));
@@ -120,7 +128,7 @@ fn a_start_is_no_news_after_the_end() {
         let ping = |digit, slot| entry(&id(digit), OutboxKind::Ping, Some(slot));
         let starts = store.enqueue(&[ping('a', "start"), ping('b', "start")]).await.unwrap();
         // One is just being told when its run ends.
-        store.begin_try(starts[1], "web", "web").await.unwrap();
+        begin(&mut store, starts[1], "web", "web").await.unwrap();
         store.enqueue(&[ping('a', "success"), ping('b', "failure")]).await.unwrap();
         let slots = async |store: &mut Store| -> Vec<String> {
             store.undelivered().await.unwrap().into_iter().filter_map(|row| row.slot).collect()
@@ -137,17 +145,81 @@ fn what_waits_is_told_why_and_what_failed_can_begin_anew() {
     run(async {
         let mut store = open(dir.path()).await;
         let ids = store.enqueue(&[mail('a'), mail('b')]).await.unwrap();
-        let why = PutOff { state: OutboxState::Held, sender: Some("s"), as_tried: true, error: "no", reply: None };
+        let why = PutOff { state: OutboxState::Held, sender: Some("s"), error: "no", reply: None };
         store.put_off(&ids, &why).await.unwrap();
-        store.put_off(&ids, &PutOff { as_tried: false, ..why }).await.unwrap();
+        store.put_off(&ids, &why).await.unwrap();
         let rows = store.undelivered().await.unwrap();
-        assert!(rows.iter().all(|row| (row.state, row.attempts) == (OutboxState::Held, 1)), "{rows:?}");
+        assert!(rows.iter().all(|row| (row.state, row.attempts) == (OutboxState::Held, 0)), "{rows:?}");
         assert!(rows.iter().all(|row| row.last_error.as_deref() == Some("no") && row.sender.as_deref() == Some("s")));
         store.end_try(&tried(ids[0], OutboxState::Failed)).await.unwrap();
         assert_eq!(store.message(ids[0]).await.unwrap(), mail('a').message, "a failed one keeps it");
         store.requeue_failed(at(99)).await.unwrap();
         let row = store.mail_about(&id('a')).await.unwrap().unwrap();
         assert_eq!((row.state, row.attempts, row.queued_at), (OutboxState::Queued, 0, at(99)));
+    });
+}
+
+#[test]
+fn only_failures_of_its_own_are_counted_against_a_message() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = open(dir.path()).await;
+        let ids = store.enqueue(&[mail('a')]).await.unwrap();
+        for next_at in [None, None, Some(at(60))] {
+            begin(&mut store, ids[0], "s", "account").await.unwrap();
+            store.end_try(&Tried { next_at, ..tried(ids[0], OutboxState::Queued) }).await.unwrap();
+        }
+        let row = store.mail_about(&id('a')).await.unwrap().unwrap();
+        assert_eq!((row.attempts, row.failures), (3, 1));
+    });
+}
+
+#[test]
+fn that_there_was_no_time_is_noted_where_nothing_else_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = open(dir.path()).await;
+        let ids = store.enqueue(&[mail('a'), mail('b')]).await.unwrap();
+        begin(&mut store, ids[0], "s", "account").await.unwrap();
+        store.note_no_turn(&ids, "no time").await.unwrap();
+        let rows = store.entries(&ids).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.last_error.as_deref()).collect::<Vec<_>>(), [None, Some("no time")]);
+        assert_eq!(store.newest_entry().await.unwrap(), ids[1]);
+    });
+}
+
+#[test]
+fn who_delivers_without_the_lock_has_an_entry_for_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = open(dir.path()).await;
+        let ids = store.enqueue(&[mail('a'), mail('b'), mail('c')]).await.unwrap();
+        let seen = store.undelivered().await.unwrap();
+        assert!(store.begin_try(&seen[0], "s", "account").await.unwrap());
+        assert_eq!(store.claim(&ids, at(60)).await.unwrap(), ids[1..], "somebody is at the first");
+        assert!(!store.begin_try(&seen[1], "s", "account").await.unwrap(), "it was read before");
+        assert!(begin(&mut store, ids[1], "s", "account").await.unwrap());
+        store.end_try(&tried(ids[1], OutboxState::Sent)).await.unwrap();
+        store.give_back(&ids, at(60)).await.unwrap();
+        let rows = store.entries(&ids).await.unwrap();
+        assert_eq!(
+            rows.iter().map(|row| (row.state, row.next_at)).collect::<Vec<_>>(),
+            [(OutboxState::Sending, None), (OutboxState::Sent, None), (OutboxState::Queued, None)]
+        );
+    });
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_keeps_no_other_from_being_read() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = open(dir.path()).await;
+        let ids = store.enqueue(&[mail('a'), mail('b'), mail('c')]).await.unwrap();
+        let damage = "UPDATE outbox SET kind = 'pigeon' WHERE id = 1; UPDATE outbox SET recipients = '[' WHERE id = 2";
+        sqlx::raw_sql(damage).execute(&mut store.connection).await.unwrap();
+        let rows = store.undelivered().await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids[1..]);
+        assert!(rows[0].recipients.is_empty(), "so that its failure is told");
     });
 }
 

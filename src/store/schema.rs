@@ -107,6 +107,7 @@ ALTER TABLE scripts ADD COLUMN retry_pending INTEGER NOT NULL DEFAULT 0;
 /// fingerprint of the settings a mail was last tried with, no credential. `in_doubt` is set while the message itself is
 /// handed over, so that a process that dies then leaves word of it. `settled` is set once the run has recorded what became
 /// of it; what happens after that is recorded by whoever brings it about, and `told` is 0 until that stands in the run's events.
+/// `failures` are those attempts of which the message itself was the trouble, `login` is who its maker would have signed in as.
 const V3: &str = "
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -127,12 +128,14 @@ CREATE TABLE outbox (
     settled INTEGER NOT NULL DEFAULT 0,
     told INTEGER NOT NULL DEFAULT 1,
     attempts INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     next_at INTEGER,
     ended_at INTEGER,
     last_error TEXT,
     last_reply TEXT,
     account TEXT,
+    login TEXT,
     sender TEXT
 ) STRICT;
 CREATE INDEX outbox_open ON outbox (next_at) WHERE state IN ('queued', 'sending', 'held');

@@ -133,6 +133,18 @@ impl Test {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
+    /// Changes the state database, as if that had come about.
+    pub fn database(&self, sql: &'static str) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path("state").join("state.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            use sqlx::{ConnectOptions, Connection};
+            let mut connection = options.connect().await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -46,6 +46,7 @@ mod stats;
 mod token_server;
 mod trial;
 mod trouble;
+mod waiting;
 mod web;
 mod web_server;
 #[cfg(windows)]

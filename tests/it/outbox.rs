@@ -70,7 +70,8 @@ fn what_a_server_that_is_down_does_not_take_the_next_run_sends() {
     runner(&test, &office, &["run", "p"]).expect(0);
     let sent = office.taken();
     assert_eq!(sent.len(), 2);
-    assert_eq!(sent[0].run_id, first.file_name().unwrap().to_string_lossy(), "the oldest comes first");
+    assert_eq!(sent[1].run_id, first.file_name().unwrap().to_string_lossy(), "a run's own mail comes first");
+    assert_eq!(sent[0].connection, sent[1].connection);
     assert_eq!(mail_events(&first), ["queued", "sent"]);
     assert_eq!(history(&test), ["sent", "sent"]);
     assert!(status(&test).is_empty());
@@ -136,18 +137,7 @@ fn what_waits_goes_out_while_the_scripts_run() {
 
 /// As if the time for which senders are left alone were over.
 fn forget_holds(test: &Test) {
-    database(test, "UPDATE holds SET until = 0");
-}
-
-fn database(test: &Test, sql: &'static str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        use sqlx::{ConnectOptions, Connection};
-        let mut connection = options.connect().await.unwrap();
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    });
+    test.database("UPDATE holds SET until = 0");
 }
 
 #[test]

@@ -30,12 +30,15 @@ pub enum Manner {
     HangsUp,
     /// It has taken the message, and hangs up without a word.
     TakesAndHangsUp,
+    /// It says nothing any more, and doesn't hang up.
+    Stalls,
 }
 
 /// A mail that it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     pub run_id: String,
+    pub from: String,
     pub to: Vec<String>,
     pub connection: usize,
     pub data: String,
@@ -113,7 +116,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
     let mut writer = stream;
     let mut say = move |text: &str| writer.write_all(format!("{text}\r\n").as_bytes()).ok();
     answer(office, At::Greeting, "220 counting", &mut say)?;
-    let mut to = Vec::new();
+    let (mut from, mut to) = (String::new(), Vec::new());
     loop {
         let line = line(&mut reader).ok()?;
         match line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase().as_str() {
@@ -121,6 +124,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
             "AUTH" => answer(office, At::SignIn, "235 2.7.0 come in", &mut say)?,
             "MAIL" => {
                 to.clear();
+                from = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 answer(office, At::Sender, "250 2.1.0 fine", &mut say)?;
             }
             "RCPT" => match manner_at(office, At::Recipient) {
@@ -136,7 +140,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
                 let data = message(&mut reader).ok()?;
                 let run_id =
                     data.lines().find_map(|line| line.strip_prefix("X-Run-Id: ")).unwrap_or_default().to_owned();
-                let taken = Taken { run_id, to: to.clone(), connection, data };
+                let taken = Taken { run_id, from: from.clone(), to: to.clone(), connection, data };
                 let manner = manner_at(office, At::Message);
                 if matches!(manner, None | Some(Manner::TakesAndHangsUp)) {
                     office.lock().unwrap().taken.push(taken);
@@ -145,6 +149,7 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
                 match manner {
                     None => say(&format!("250 2.0.0 OK <{id}@counted.example>"))?,
                     Some(Manner::Says(reply)) => say(reply)?,
+                    Some(Manner::Stalls) => stall()?,
                     Some(Manner::HangsUp | Manner::TakesAndHangsUp) => return None,
                 }
             }
@@ -157,11 +162,19 @@ fn serve(stream: TcpStream, office: &Mutex<Office>) -> Option<()> {
     }
 }
 
+/// Until the test program ends.
+fn stall() -> Option<()> {
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Says what is due at a step; `None` if it hangs up.
 fn answer(office: &Mutex<Office>, at: At, usual: &str, say: &mut impl FnMut(&str) -> Option<()>) -> Option<()> {
     match manner_at(office, at) {
         None => say(usual),
         Some(Manner::Says(reply)) => say(reply),
+        Some(Manner::Stalls) => stall(),
         Some(_) => None,
     }
 }

@@ -11,5 +11,5 @@ mod values;
 mod tests;
 
 pub use error::{InvalidVariable, MailSettingsError};
-pub use resolve::configured_sender;
+pub use resolve::{configured_login, configured_sender};
 pub use types::{MailSettings, MailTls, SignIn, TokenSource};

@@ -102,6 +102,15 @@ impl MailSettings {
         Ok(settings)
     }
 }
+/// Who would sign in, as far as that is configured.
+#[must_use]
+pub fn configured_login(
+    dotenv: &BTreeMap<String, SecretString>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
+    Lookup { dotenv, env }.trimmed("LOGIN_MAIL")
+}
+
 /// Who mails would be from, as far as that is configured: for mails that are written to a folder, which nobody needs to
 /// sign in for.
 #[must_use]

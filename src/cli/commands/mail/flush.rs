@@ -35,7 +35,7 @@ pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> 
     let (begin, deadline) = (Instant::now(), Deadline::after(Duration::MAX));
     let bad = styled(output::BAD, "error:");
     loop {
-        match outbox.drain(None, &deadline, Force::Yes) {
+        match outbox.drain(None, &[], &deadline, Force::Yes) {
             Ok(true) => break,
             Ok(false) if begin.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
             Ok(false) => {
