@@ -30,7 +30,7 @@ pub use settings::{
 pub use sign_in::{DeviceCode, SignedIn, Tokens};
 pub(crate) use smtp::NoTokens;
 pub use smtp::{SmtpCourier, SmtpTransport, Transcript};
-pub use strategy::{is_due, mentioned};
+pub use strategy::{is_call_due, is_due, mentioned};
 pub use transport::{Accepted, DeliveryError, DeliveryFailure, Refused, Stage, Transport};
 pub use trial::trial;
 pub use web::{WebRequest, WebSlot, call, ping_body, start_body, webhook_body};

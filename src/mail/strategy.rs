@@ -5,8 +5,9 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use super::RenderContext;
 use crate::model::{EmailStrategy, Outcome, PastByScript, PastRun, RunReport, RunStatus, ScriptReport};
 
-/// While nothing changes about a failure, its reader is reminded of it this often.
-const REMINDER: TimeDelta = TimeDelta::hours(24);
+/// While nothing changes about a failure, its reader is reminded of it once a day, after this much of it at least: a run each
+/// night ends a little sooner or later, and one at midnight would be told twice.
+const REMINDER: TimeDelta = TimeDelta::hours(20);
 
 /// Whether the strategy wants a mail about this run. A run that was interrupted is no success, so a reader of failures
 /// hears of it even when no script had failed. Without any known past `changes` does as `failure_only`.
@@ -16,13 +17,26 @@ pub fn is_due(strategy: EmailStrategy, report: &RunReport, context: &RenderConte
         EmailStrategy::All => true,
         EmailStrategy::FailureOnly => is_interrupted(report) || report.failures().next().is_some(),
         EmailStrategy::Changes => {
-            is_interrupted(report)
-                || Known::of(&context.past).any_changed(report)
-                || is_reminder_due(report, &context.past)
+            is_interrupted(report) || Known::of(context).any_changed(report) || is_reminder_due(report, context)
         }
         EmailStrategy::Digest => is_digest_due(report, context),
         EmailStrategy::None => false,
     }
+}
+
+/// Whether a chat is told of this run. It goes by how the runs ended and not by what mails told, since a chat may hear of
+/// others: with `changes` it is told what differs from the runs before, and of the first failing run of each day.
+#[must_use]
+pub fn is_call_due(when: EmailStrategy, report: &RunReport, context: &RenderContext) -> bool {
+    if when != EmailStrategy::Changes {
+        return is_due(when, report, context);
+    }
+    let known = Known { past: PastByScript::of(&context.past), told: PastByScript::of(&context.past) };
+    let day = |time| (context.local_time)(time).date_naive();
+    let failed_today = |run: &PastRun| run.failures().next().is_some() && day(run.ended()) == day(end(report));
+    is_interrupted(report)
+        || known.any_changed(report)
+        || report.failures().next().is_some() && !context.past.iter().any(failed_today)
 }
 
 /// The scripts that the mail mentions, failures first, otherwise in running order. With `changes` also those that
@@ -38,7 +52,7 @@ pub fn mentioned<'a>(
         EmailStrategy::All | EmailStrategy::Digest => {}
         EmailStrategy::FailureOnly => rest.clear(),
         EmailStrategy::Changes => {
-            let known = Known::of(&context.past);
+            let known = Known::of(context);
             rest.retain(|script| known.change(script) == Some(Change::Recovered));
         }
         EmailStrategy::None => return Vec::new(),
@@ -70,8 +84,10 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn of(past: &'a [PastRun]) -> Self {
-        let told = past.iter().position(PastRun::is_told).map_or(&[][..], |at| &past[at..]);
+    fn of(context: &'a RenderContext) -> Self {
+        let past = &context.past;
+        let last_told = context.last_told.as_slice();
+        let told = past.iter().position(PastRun::is_told).map_or(last_told, |at| &past[at..]);
         Self { past: PastByScript::of(past), told: PastByScript::of(told) }
     }
 
@@ -91,10 +107,12 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Whether something goes on failing, and the last mail was a day ago.
-fn is_reminder_due(report: &RunReport, past: &[PastRun]) -> bool {
-    let last_told = past.iter().find(|run| run.is_told()).map(PastRun::ended);
-    report.failures().next().is_some() && last_told.is_none_or(|told| end(report) - told >= REMINDER)
+/// Whether something goes on failing, and the last mail was on an earlier day of the wall clock.
+fn is_reminder_due(report: &RunReport, context: &RenderContext) -> bool {
+    let day = |time| (context.local_time)(time).date_naive();
+    let now = end(report);
+    let is_fresh = |told: DateTime<Utc>| day(told) >= day(now) || now - told < REMINDER;
+    report.failures().next().is_some() && !told_ends(context).any(is_fresh)
 }
 
 /// Whether nobody was told of any run since the time of the day at which the digest is due. Days are the wall clock's, so
@@ -104,7 +122,12 @@ fn is_digest_due(report: &RunReport, context: &RenderContext) -> bool {
     let now = wall(end(report));
     let today = now.date().and_time(context.digest_at);
     let latest = if today > now { today.checked_sub_days(Days::new(1)).unwrap_or(today) } else { today };
-    !context.past.iter().any(|run| run.is_told() && wall(run.ended()) >= latest)
+    !told_ends(context).any(|told| wall(told) >= latest)
+}
+
+/// When the runs ended that somebody was told of.
+fn told_ends(context: &RenderContext) -> impl Iterator<Item = DateTime<Utc>> {
+    context.past.iter().filter(|run| run.is_told()).chain(&context.last_told).map(PastRun::ended)
 }
 
 fn end(report: &RunReport) -> DateTime<Utc> {
@@ -160,6 +183,10 @@ mod tests {
         }
     }
 
+    fn in_london() -> RenderContext {
+        RenderContext { local_time: |time| time.fixed_offset(), ..RenderContext::default() }
+    }
+
     fn sent() -> Option<MailState> {
         Some(MailState::Sent { reply: "250 OK".into() })
     }
@@ -200,12 +227,14 @@ mod tests {
         let (y, n) = (true, false);
         const DAY: i64 = 24 * 60;
         type Runs<'a> = &'a [(i64, &'a str)];
-        let cases: [(Runs<'_>, &[bool]); 10] = [
+        let cases: [(Runs<'_>, &[bool]); 11] = [
             (&[(0, "ss"), (60, "sf"), (120, "sf"), (180, "ss"), (240, "ss")], &[n, y, n, y, n]),
             // A further script, then each of them works again.
             (&[(0, "sf"), (60, "ff"), (120, "fs"), (180, "fs"), (240, "ss")], &[y, y, y, n, y]),
-            // Once a day while it goes on, counted from the last mail.
-            (&[(0, "f"), (DAY - 60, "f"), (DAY, "f"), (DAY + 60, "f"), (2 * DAY, "f")], &[y, n, y, n, y]),
+            // Once a day while it goes on: at 8:52, then at 4:51 (not 20 hours after it), at 4:52, and at 4:52 again.
+            (&[(0, "f"), (DAY - 241, "f"), (DAY - 240, "f"), (DAY, "f"), (2 * DAY - 240, "f")], &[y, n, y, n, y]),
+            // At 8:52, then at 23:52 of the same day, and 23 minutes later.
+            (&[(0, "f"), (900, "f"), (923, "f"), (1200, "f")], &[y, n, n, y]),
             // Another end of the same script is nothing new; being interrupted always is.
             (&[(0, "s"), (60, "i"), (120, "i"), (180, "s"), (240, "s")], &[n, y, y, y, n]),
             // What was skipped or not selected is as it was.
@@ -219,7 +248,7 @@ mod tests {
             (&[(0, "s"), (365 * DAY, "s")], &[n, n]),
         ];
         for (runs, due) in cases {
-            assert_eq!(mails(Changes, &RenderContext::default(), runs), due, "{runs:?}");
+            assert_eq!(mails(Changes, &in_london(), runs), due, "{runs:?}");
         }
     }
 
@@ -243,10 +272,66 @@ mod tests {
             MailState::Queued { error: Option::None },
             MailState::Held { error: String::new() },
             MailState::Kept { error: String::new() },
-            MailState::Failed { error: String::new() },
         ] {
             let context = past(&[(0, "f", Some(told.clone()))]);
             assert!(!is_due(Changes, &run(120, "f"), &context), "{told:?} waits or is shown; a second mail is no help");
+        }
+        // Nobody got that one, and nobody will.
+        let context = past(&[(0, "f", Some(MailState::Failed { error: String::new() }))]);
+        assert!(is_due(Changes, &run(120, "f"), &context) && is_due(Digest, &run(120, "f"), &context));
+    }
+
+    #[test]
+    fn a_failure_each_night_is_told_each_night() {
+        let mut context = in_london();
+        for night in 0..60 {
+            let mut report = run(night * 24 * 60, "f");
+            report.finished = report.finished.map(|finished| finished - TimeDelta::seconds(5 * night));
+            assert!(is_due(Changes, &report, &context), "night {night}");
+            report.mail = sent();
+            context.past.insert(0, PastRun::from(&report));
+        }
+    }
+
+    #[test]
+    fn who_was_told_before_all_known_runs_or_of_a_later_one_is_not_told_again() {
+        let told = |minutes, ends| Some(PastRun { mail: sent(), ..PastRun::from(&run(minutes, ends)) });
+        let past = |ends| (1..9).rev().map(|minute| PastRun::from(&run(minute, ends))).collect();
+        let context = RenderContext { last_told: told(0, "f"), past: past("f"), ..in_london() };
+        assert!(!is_due(Changes, &run(9, "f"), &context) && !is_due(Digest, &run(9, "f"), &context));
+        assert!(is_due(Changes, &run(9, "s"), &context));
+        // The digest of a run that died before another one sent it.
+        let context = RenderContext { last_told: told(60, "s"), past: past("s"), ..in_london() };
+        assert!(!is_due(Digest, &run(9, "s"), &context));
+    }
+
+    #[test]
+    fn chats_go_by_how_runs_ended() {
+        let (y, n) = (true, false);
+        const DAY: i64 = 24 * 60;
+        let runs = [
+            (0, "ss"),
+            (60, "sf"),
+            (120, "sf"),
+            (180, "ff"),
+            (240, "ss"),
+            (300, "ss"),
+            (360, "si"),
+            (420, "fs"),
+            (DAY, "fs"),
+            (DAY + 1, "fs"),
+            (2 * DAY - 60, "fs"),
+            (2 * DAY, "ss"),
+        ];
+        for mail in [MailState::NotDue, sent().unwrap(), MailState::Failed { error: String::new() }] {
+            let mut context = in_london();
+            let mut due = Vec::new();
+            for (minutes, ends) in runs {
+                let report = run(minutes, ends);
+                due.push(is_call_due(Changes, &report, &context));
+                context.past.insert(0, PastRun { mail: Some(mail.clone()), ..PastRun::from(&report) });
+            }
+            assert_eq!(due, [n, y, n, y, y, n, y, y, y, n, y, y], "{mail:?}");
         }
     }
 
@@ -300,7 +385,7 @@ mod tests {
             let mut runs: Vec<(i64, &str)> = (0i64..).zip(&ends).map(|(n, ends)| (n * step, ends.as_str())).collect();
             let last = runs.last().unwrap().0;
             runs.extend([(last + step, "sss"), (last + 2 * step, "sss"), (last + 900 * step, "sss")]);
-            let due = mails(Changes, &RenderContext::default(), &runs);
+            let due = mails(Changes, &in_london(), &runs);
             prop_assert_eq!(&due[due.len() - 2..], [false, false]);
         }
 
@@ -308,7 +393,7 @@ mod tests {
         #[test]
         fn a_failure_is_not_forgotten(ends in prop::collection::vec("[sf]{2}", 1..30), step in 1i64..2000) {
             let runs: Vec<(i64, &str)> = (0i64..).zip(&ends).map(|(n, ends)| (n * step, ends.as_str())).collect();
-            let due = mails(Changes, &RenderContext::default(), &runs);
+            let due = mails(Changes, &in_london(), &runs);
             let mut told = -1_000_000;
             for ((minutes, ends), due) in runs.iter().zip(due) {
                 if due {

@@ -52,7 +52,7 @@ pub struct PastScript {
 }
 
 impl PastRun {
-    /// Whether somebody was told of it, or will be as soon as a server takes the mail.
+    /// Whether somebody was told of it, or will be as soon as a server takes the mail. A mail that failed for good told nobody.
     #[must_use]
     pub fn is_told(&self) -> bool {
         match &self.mail {
@@ -61,10 +61,9 @@ impl PastRun {
                 | MailState::Written { .. }
                 | MailState::Queued { .. }
                 | MailState::Held { .. }
-                | MailState::Kept { .. }
-                | MailState::Failed { .. },
+                | MailState::Kept { .. },
             ) => true,
-            None | Some(MailState::NotDue | MailState::Off) => false,
+            None | Some(MailState::NotDue | MailState::Off | MailState::Failed { .. }) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use lettre::message::Mailbox;
 
 use super::locking::state_dir;
@@ -12,10 +12,10 @@ use crate::mail::{
     self, AttachedOutput, Delivery, Details, EmlFolder, FinishedMessage, MailMode, MailSettingsError, RenderContext,
     Rendered, Transport, WebSlot,
 };
-use crate::model::{EmailStrategy, MailState, PAST_RUNS, PastRun, Project, RunId, RunReport};
+use crate::model::{EmailStrategy, MailState, PAST_RUNS, Project, RunId, RunReport};
 use crate::outbox::{self, Couriers, SmtpCouriers};
 use crate::sink::{HistoryWriter, When};
-use crate::store::{self, NewEntry, OutboxKind};
+use crate::store::{self, NewEntry, OutboxKind, PastOf, StoreError};
 
 /// How many past runs are read from their folders, when the database is of no use.
 const FOLDERS: u32 = 100;
@@ -74,8 +74,7 @@ impl Mailing {
         let context = self.context(project, report, history);
         let mut prepared = Prepared { mail: Mail::None(MailState::NotDue), entries: Vec::new(), warnings: Vec::new() };
         let mut rendered = None;
-        let by_the_past = matches!(project.email_strategy, EmailStrategy::Changes | EmailStrategy::Digest);
-        if by_the_past && matches!(self.mode, MailMode::Off) {
+        if matches!(self.mode, MailMode::Off) && !self.sends {
             // Without looking whether there would have been one: nobody heard of the run, and the next has to know that.
             prepared.mail = Mail::None(MailState::Off);
         } else if mail::is_due(project.email_strategy, report, &context) {
@@ -95,9 +94,6 @@ impl Mailing {
         history: Option<&HistoryWriter>,
         prepared: &mut Prepared,
     ) -> (Mail, Option<Rendered>) {
-        if matches!(self.mode, MailMode::Off) {
-            return (Mail::None(MailState::Off), None);
-        }
         let key = mail::conversation_key(&project.root, project.profile.as_deref());
         let key = project.mail.conversation.then_some(key);
         let root = key.clone().and_then(|key| conversation_root(history, key));
@@ -147,7 +143,7 @@ impl Mailing {
         if !of_mail && !of_chat {
             return context;
         }
-        RenderContext { past: past(project, report.started, history), ..context }
+        context_with_past(project, report, history, matches!(self.mode, MailMode::Folder(_)))
     }
 }
 
@@ -177,7 +173,7 @@ fn calls(project: &Project, report: &RunReport, context: &RenderContext, rendere
     let options = &project.mail;
     let end = WebSlot::of_end(report);
     let ping = end.address(options).is_some();
-    let webhook = options.webhook.as_ref().filter(|webhook| mail::is_due(webhook.when, report, context));
+    let webhook = options.webhook.as_ref().filter(|webhook| mail::is_call_due(webhook.when, report, context));
     if !ping && webhook.is_none() {
         return Vec::new();
     }
@@ -215,17 +211,34 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
     }
 }
 
-fn past(project: &Project, before: DateTime<Utc>, history: Option<&HistoryWriter>) -> Vec<PastRun> {
-    let (root, profile) = (project.root.clone(), project.profile.clone());
+/// With the runs before this one, and the last one that somebody was told of until now: of a run that died mails may have
+/// gone out about later ones.
+fn context_with_past(
+    project: &Project,
+    report: &RunReport,
+    history: Option<&HistoryWriter>,
+    with_written: bool,
+) -> RenderContext {
+    let (project_dir, profile) = (project.root.clone(), project.profile.clone());
+    let until_now = PastOf { project_dir, profile, before: Utc::now().max(report.started), with_written };
+    let before = PastOf { before: report.started, ..until_now.clone() };
+    let asked = until_now.clone();
     let answer = history.map(|history| {
-        let read =
-            async move |store: &mut store::Store| store.past_runs(&root, profile.as_deref(), before, PAST_RUNS).await;
+        let read = async move |store: &mut store::Store| {
+            Ok::<_, StoreError>((store.past_runs(&before, PAST_RUNS).await?, store.last_told(&asked).await?))
+        };
         history.ask(When::Now, read).recv()
     });
-    match answer {
-        Some(Ok(Ok(past))) => past,
-        _ => store::past_runs_in_folders(&project.root, project.profile.as_deref(), before, FOLDERS),
-    }
+    let (past, last_told) = match answer {
+        Some(Ok(Ok(read))) => read,
+        _ => {
+            let mut past = store::past_runs_in_folders(&until_now, FOLDERS);
+            let last_told = past.iter().find(|run| run.is_told()).cloned();
+            past.retain(|run| run.started < report.started);
+            (past, last_told)
+        }
+    };
+    RenderContext { last_told, ..RenderContext::of(project, past) }
 }
 
 fn conversation_root(history: Option<&HistoryWriter>, key: String) -> Option<String> {
@@ -235,8 +248,7 @@ fn conversation_root(history: Option<&HistoryWriter>, key: String) -> Option<Str
 
 /// Whether a mail about the run would be due, if mails were sent.
 pub(super) fn is_due(project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> bool {
-    let context = RenderContext::of(project, past(project, report.started, history));
-    mail::is_due(project.email_strategy, report, &context)
+    mail::is_due(project.email_strategy, report, &context_with_past(project, report, history, false))
 }
 
 /// Writes a mail to a folder, and beside the run's events.
@@ -276,7 +288,10 @@ pub(super) fn warning(mail: &MailState, report: &RunReport) -> Option<String> {
     let folder = report.run_dir.display();
     Some(match mail {
         MailState::Failed { error } => {
-            format!("the mail was not sent: {error}; it is kept in {}", report.run_dir.join(mail::KEPT_MAIL).display())
+            // One that could not be made is nowhere.
+            let kept = Some(report.run_dir.join(mail::KEPT_MAIL)).filter(|file| file.is_file());
+            let kept = kept.map(|file| format!("; it is kept in {}", file.display())).unwrap_or_default();
+            format!("the mail was not sent: {error}{kept}")
         }
         MailState::Queued { error: Some(error) } => {
             format!(

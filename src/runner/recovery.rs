@@ -197,7 +197,7 @@ impl Recovery<'_> {
             }
             // Whoever wants no mail now has not said that nobody wants this one.
             (MailDelivery::Off, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
-            (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
+            (MailDelivery::Off, MailDelivery::Send) => return Some(MailState::NotDue),
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
         };
         match Mailing::of(&project, &delivery, &self.options.history) {

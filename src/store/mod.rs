@@ -39,7 +39,7 @@ pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
 pub use outbox::{OutboxKind, OutboxRow, OutboxState, PutOff, RefusedRecipient, Tried};
-pub use past::past_runs_in_folders;
+pub use past::{PastOf, past_runs_in_folders};
 pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};
 pub use schema::SCHEMA_VERSION;
 pub use senders::{Hold, HoldKind};

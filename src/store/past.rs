@@ -1,7 +1,7 @@
 //! A project's runs of the past, as the mail about the present one tells of them: from the database or, where there is
 //! none to be had, from the run folders.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,7 +10,9 @@ use serde::Deserialize;
 use super::batch::micros;
 use super::{Store, StoreError};
 use crate::event::replay;
-use crate::model::{MailState, Outcome, PAST_RUNS_ENOUGH, PAST_WORDS, PastRun, PastScript, RunId, RunStatus, end_of};
+use crate::model::{
+    MailState, Outcome, PAST_RUNS_ENOUGH, PAST_WORDS, PastRun, PastScript, RunId, RunReport, RunStatus, end_of,
+};
 
 /// A run as the query hands it over; times in microseconds.
 #[derive(Deserialize)]
@@ -68,39 +70,64 @@ SELECT json_group_array(json(run)) FROM (
             FROM (SELECT * FROM scripts WHERE run_id = r.run_id ORDER BY idx) AS s)) AS run
     FROM runs r
     WHERE r.project_id = (SELECT id FROM projects WHERE path = ?1) AND r.profile IS ?2 AND r.started < ?3
-        AND r.status <> 'running' AND r.mail_state IS NOT 'off'
+        AND r.status <> 'running' AND r.mail_state IS NOT 'off' AND (?8 OR r.mail_state IS NOT 'written')
         AND r.started >= min(?6, coalesce(
             (SELECT started FROM runs
              WHERE project_id = (SELECT id FROM projects WHERE path = ?1) AND profile IS ?2 AND started < ?3
-                AND status <> 'running' AND mail_state IS NOT 'off'
+                AND status <> 'running' AND mail_state IS NOT 'off' AND (?8 OR mail_state IS NOT 'written')
              ORDER BY started DESC LIMIT 1 OFFSET ?7), 0))
     ORDER BY r.started DESC LIMIT ?4)";
 
 /// For how long all runs are looked at: a day, and the time until a run that is late.
 const ALL_OF_THEM: TimeDelta = TimeDelta::hours(25);
 
+/// When the last run began that somebody was told of, as [`PastRun::is_told`] has it.
+const LAST_TOLD: &str = "
+SELECT started FROM runs
+WHERE project_id = (SELECT id FROM projects WHERE path = ?1) AND profile IS ?2 AND started < ?3 AND status <> 'running'
+    AND mail_state IN ('sent', 'queued', 'held', 'kept', 'written') AND (?4 OR mail_state <> 'written')
+ORDER BY started DESC LIMIT 1";
+
+/// Which of a project's runs are asked for. Those of which nobody was to hear, since they were run without mail, never are.
+#[derive(Debug, Clone)]
+pub struct PastOf {
+    /// The project.
+    pub project_dir: PathBuf,
+    /// With which profile it was run.
+    pub profile: Option<String>,
+    /// They began before this instant.
+    pub before: DateTime<Utc>,
+    /// Whether those count whose mail was only written to a folder. To whoever has mails written, those are the mails; to
+    /// the readers of real ones nobody heard of such a run.
+    pub with_written: bool,
+}
+
+impl PastOf {
+    fn has(&self, report: &RunReport) -> bool {
+        let counts = match &report.mail {
+            Some(MailState::Off) => false,
+            Some(MailState::Written { .. }) => self.with_written,
+            _ => true,
+        };
+        counts && report.profile == self.profile && report.started < self.before && report.status != RunStatus::Running
+    }
+}
+
 impl Store {
-    /// The runs of a project with this profile that began before an instant and are over, newest first: those of a day, and
-    /// [`PAST_RUNS_ENOUGH`] in any case, but at most `limit`. Those of which nobody was to hear, since they were run
-    /// without mail, are left out.
+    /// The runs that are over, newest first: those of a day, and [`PAST_RUNS_ENOUGH`] in any case, but at most `limit`.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn past_runs(
-        &mut self,
-        project_dir: &Path,
-        profile: Option<&str>,
-        before: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<PastRun>, StoreError> {
+    pub async fn past_runs(&mut self, of: &PastOf, limit: u32) -> Result<Vec<PastRun>, StoreError> {
         let json: String = sqlx::query_scalar(PAST)
-            .bind(project_dir.to_string_lossy())
-            .bind(profile)
-            .bind(micros(before))
+            .bind(of.project_dir.to_string_lossy())
+            .bind(of.profile.as_deref())
+            .bind(micros(of.before))
             .bind(limit)
             .bind(PAST_WORDS as i64)
-            .bind(micros(before - ALL_OF_THEM))
+            .bind(micros(of.before - ALL_OF_THEM))
             .bind(PAST_RUNS_ENOUGH - 1)
+            .bind(of.with_written)
             .fetch_one(&mut self.connection)
             .await
             .map_err(|error| self.error(error))?;
@@ -108,17 +135,31 @@ impl Store {
             .map_err(|error| StoreError::BadValue { path: self.path.clone(), what: error.to_string() })?;
         Ok(rows.into_iter().filter_map(Row::into_run).collect())
     }
+
+    /// The last run that somebody was told of, however many were since.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn last_told(&mut self, of: &PastOf) -> Result<Option<PastRun>, StoreError> {
+        let started: Option<i64> = sqlx::query_scalar(LAST_TOLD)
+            .bind(of.project_dir.to_string_lossy())
+            .bind(of.profile.as_deref())
+            .bind(micros(of.before))
+            .bind(of.with_written)
+            .fetch_optional(&mut self.connection)
+            .await
+            .map_err(|error| self.error(error))?;
+        let Some(after) = started.and_then(|started| DateTime::from_timestamp_micros(started + 1)) else {
+            return Ok(None);
+        };
+        Ok(self.past_runs(&PastOf { before: after, ..of.clone() }, 1).await?.pop())
+    }
 }
 
 /// The same from a project's run folders, for when the database is of no use. Folders that can't be read are passed over.
 #[must_use]
-pub fn past_runs_in_folders(
-    project_dir: &Path,
-    profile: Option<&str>,
-    before: DateTime<Utc>,
-    limit: u32,
-) -> Vec<PastRun> {
-    let folders = std::fs::read_dir(project_dir.join("logs").join("runs")).into_iter().flatten().flatten();
+pub fn past_runs_in_folders(of: &PastOf, limit: u32) -> Vec<PastRun> {
+    let folders = std::fs::read_dir(of.project_dir.join("logs").join("runs")).into_iter().flatten().flatten();
     let changed = |folder: std::fs::DirEntry| {
         let events = folder.path().join("events.jsonl");
         Some((std::fs::metadata(&events).ok()?.modified().unwrap_or(SystemTime::UNIX_EPOCH), events))
@@ -126,12 +167,7 @@ pub fn past_runs_in_folders(
     let mut newest: Vec<(SystemTime, PathBuf)> = folders.filter_map(changed).collect();
     newest.sort_by(|one, other| other.cmp(one));
     let told = newest.into_iter().filter_map(|(_, events)| replay(&events).ok());
-    let wanted = told.filter(|report| {
-        report.profile.as_deref() == profile
-            && report.started < before
-            && report.status != RunStatus::Running
-            && report.mail != Some(MailState::Off)
-    });
+    let wanted = told.filter(|report| of.has(report));
     let mut runs: Vec<PastRun> = wanted.take(limit as usize).map(|report| PastRun::from(&report)).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.started));
     runs
@@ -139,6 +175,8 @@ pub fn past_runs_in_folders(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::event::{EventKind, RunEvent};
     use crate::model::{Outcome, PAST_RUNS};
@@ -147,6 +185,10 @@ mod tests {
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    fn of_project(project_dir: &Path, before: DateTime<Utc>) -> PastOf {
+        PastOf { project_dir: project_dir.to_owned(), profile: None, before, with_written: false }
     }
 
     fn with_profile(mut events: Vec<RunEvent>) -> Vec<RunEvent> {
@@ -190,7 +232,8 @@ mod tests {
                 store.record(&of(&id(digit), events.clone()), Durability::Process).await.unwrap();
                 write_folder(project, &id(digit), &events, "");
             }
-            let past = store.past_runs(&daily, None, at(500), PAST_RUNS).await.unwrap();
+            let before = of_project(&daily, at(500));
+            let past = store.past_runs(&before, PAST_RUNS).await.unwrap();
             let ids: Vec<&str> = past.iter().map(|run| &run.run_id.as_str()[..1]).collect();
             assert_eq!(
                 ids,
@@ -205,11 +248,45 @@ mod tests {
             assert_eq!((&oldest.scripts[0].last_words, oldest.scripts.len()), (&None, 3));
             assert!(past[0].scripts[1].last_words.as_ref().unwrap().ends_with("é\nValueError: 42"));
 
-            assert_eq!(past_runs_in_folders(&daily, None, at(500), PAST_RUNS), past);
-            assert_eq!(store.past_runs(&daily, None, at(500), 1).await.unwrap(), past[..1]);
-            assert_eq!(store.past_runs(&daily, Some("dev"), at(500), 9).await.unwrap().len(), 1);
-            assert_eq!(store.past_runs(dir.path(), None, at(500), 9).await.unwrap(), []);
-            assert_eq!(past_runs_in_folders(dir.path(), None, at(500), 9), []);
+            assert_eq!(past_runs_in_folders(&before, PAST_RUNS), past);
+            assert_eq!(store.past_runs(&before, 1).await.unwrap(), past[..1]);
+            let dev = PastOf { profile: Some("dev".into()), ..before.clone() };
+            assert_eq!(store.past_runs(&dev, 9).await.unwrap().len(), 1);
+            let elsewhere = of_project(dir.path(), at(500));
+            assert_eq!(store.past_runs(&elsewhere, 9).await.unwrap(), []);
+            assert_eq!(past_runs_in_folders(&elsewhere, 9), []);
+            assert_eq!(store.last_told(&elsewhere).await.unwrap(), None);
+            assert_eq!(store.last_told(&before).await.unwrap().as_ref(), past.first());
+            let older = store.last_told(&of_project(&daily, past[0].started)).await.unwrap();
+            assert_eq!(older.as_ref(), past.last(), "the one between had no mail");
+            assert_eq!(store.last_told(&of_project(&daily, at(0))).await.unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn a_mail_in_a_folder_counts_only_where_mails_are_written_to_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let daily = dir.path().join("daily");
+        let mail = |digit: char, offset, mail: MailState| (digit, with_mail(plain(&id(digit), &daily, offset), mail));
+        let runs = [
+            mail('0', 0, MailState::Sent { reply: "250 OK".into() }),
+            mail('1', 100, MailState::Written { file: "x.eml".into() }),
+            mail('2', 200, MailState::Failed { error: "554 no".into() }),
+        ];
+        run(async {
+            let mut store = Store::open(&dir.path().join("state")).await.unwrap();
+            for (digit, events) in runs {
+                store.record(&of(&id(digit), events.clone()), Durability::Process).await.unwrap();
+                write_folder(&daily, &id(digit), &events, "");
+            }
+            for (with_written, found, last) in [(false, "20", "0"), (true, "210", "1")] {
+                let asked = PastOf { with_written, ..of_project(&daily, at(500)) };
+                let past = store.past_runs(&asked, 9).await.unwrap();
+                assert_eq!(past.iter().map(|run| &run.run_id.as_str()[..1]).collect::<String>(), found);
+                assert_eq!(past_runs_in_folders(&asked, 9), past);
+                let told = store.last_told(&asked).await.unwrap().unwrap();
+                assert!(told.is_told() && told.run_id.as_str().starts_with(last), "{told:?}");
+            }
         });
     }
 
@@ -235,11 +312,11 @@ mod tests {
                 // A day ends between them.
                 (25 * 3600 + 10 * 600, PAST_RUNS, ENOUGH + 10),
             ] {
-                let past = store.past_runs(&daily, None, at(before), limit).await.unwrap();
+                let past = store.past_runs(&of_project(&daily, at(before)), limit).await.unwrap();
                 assert_eq!(past.len() as i64, found, "before {before}, at most {limit}");
             }
             let mut rows = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {PAST}")));
-            for _ in 0..7 {
+            for _ in 0..8 {
                 rows = rows.bind(0);
             }
             let rows = rows.fetch_all(&mut store.connection).await.unwrap();

@@ -39,7 +39,8 @@ impl<'a> Digest<'a> {
     /// Of `latest`, which is `report` as the past will know it, and what came before.
     pub(super) fn of(latest: &'a PastRun, report: &RunReport, context: &'a RenderContext, words: &dyn Phrases) -> Self {
         let local = context.local_time;
-        let told = context.past.iter().find(|run| run.is_told());
+        let older = context.last_told.as_ref().filter(|told| told.started < report.started);
+        let told = context.past.iter().find(|run| run.is_told()).or(older);
         let since = told.map(|told| words.since(local(told.ended()), local(report.finished.unwrap_or(report.started))));
         let untold = context.past.iter().take_while(|run| !run.is_told());
         let runs: Vec<&PastRun> = std::iter::once(latest).chain(untold).collect();

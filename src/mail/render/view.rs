@@ -32,6 +32,9 @@ pub struct RenderContext {
     /// The project's runs before this one that somebody was to hear of, newest first; empty if there are none, or nobody
     /// knows.
     pub past: Vec<PastRun>,
+    /// The last run that somebody was told of, if that is known. It may be older than all of `past`, and began after the present
+    /// run if that one died and is recorded late.
+    pub last_told: Option<PastRun>,
     /// From which time of the day on a run sends the digest.
     pub digest_at: NaiveTime,
     /// When the project runs next, if that is planned.
@@ -50,6 +53,7 @@ impl Default for RenderContext {
             local_time: |time| time.with_timezone(&Local).fixed_offset(),
             language: Language::default(),
             past: Vec::new(),
+            last_told: None,
             digest_at,
             next_planned: None,
             constant_subject: conversation,

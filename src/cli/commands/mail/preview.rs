@@ -14,7 +14,8 @@ use crate::config::{self, Environment, LoadRequest};
 use crate::mail::{
     Addressing, EmlFolder, MessageError, RenderContext, Rendered, configured_sender, finish, is_due, render,
 };
-use crate::model::{EmailStrategy, Language, MailOptions, PAST_RUNS, RunReport};
+use crate::model::{EmailStrategy, Language, MailOptions, MailState, PAST_RUNS, RunReport};
+use crate::store::PastOf;
 
 /// Stands for a sender or recipient that isn't known, in a domain that never exists (RFC 2606, section 2).
 const NOBODY: &str = "nobody@preview.invalid";
@@ -33,8 +34,14 @@ pub(super) fn preview(args: &MailPreviewArgs, state: &StateDir, output: &Output)
         bring_up_to_date(store, None, output).await?;
         let report = load_report(store, &args.run).await?;
         let mut setup = Setup::of(&report, output);
-        let past = store.past_runs(&report.project_dir, report.profile.as_deref(), report.started, PAST_RUNS).await?;
-        setup.context.past = past;
+        let of = PastOf {
+            project_dir: report.project_dir.clone(),
+            profile: report.profile.clone(),
+            before: report.started,
+            with_written: matches!(report.mail, Some(MailState::Written { .. })),
+        };
+        setup.context.past = store.past_runs(&of, PAST_RUNS).await?;
+        setup.context.last_told = store.last_told(&of).await?;
         let languages: Vec<(&str, Language)> = match args.language.as_deref() {
             None => vec![("", setup.context.language)],
             Some(wanted) => {
