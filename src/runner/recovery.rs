@@ -192,13 +192,11 @@ impl Recovery<'_> {
         };
         let delivery = match (&self.options.mail, &dead.mail) {
             (_, MailDelivery::Off) => MailDelivery::Off,
-            (MailDelivery::Folder(folder), _) | (_, MailDelivery::Folder(folder)) => {
-                MailDelivery::Folder(folder.clone())
-            }
-            // Whoever wants no mail now has not said that nobody wants this one.
-            (MailDelivery::Off, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
-            (MailDelivery::Off, MailDelivery::Send) => MailDelivery::Off,
+            (_, MailDelivery::Folder(folder)) => MailDelivery::Folder(folder.clone()),
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
+            // Whoever wants no mail sent now has not said that nobody is to get this one.
+            (_, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
+            (_, MailDelivery::Send) => return Some(MailState::NotDue),
         };
         match Mailing::of(&project, &delivery, &self.options.history) {
             Ok(mailing) => {
