@@ -209,6 +209,52 @@ fn the_next_run_of_the_project_keeps_a_mail_that_has_to_wait() {
     assert!(!details(&project).exists());
 }
 
+/// A port at which nobody ever answers, though connections are made.
+fn dead_end() -> std::net::TcpListener {
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+#[test]
+fn the_mails_of_many_dead_runs_delay_the_end_of_a_run_no_longer_than_its_own() {
+    let test = Test::new();
+    let limit = Duration::from_secs(3);
+    let project = waiting(&test, "p").set("mail", json!({"deadline": "3s"}));
+    let mut dead = Vec::new();
+    for _ in 0..6 {
+        let _ = std::fs::remove_file(project.root.join("go"));
+        dead.push(killed(&test, &project, &[]));
+    }
+    let other = waiting(&test, "q").set("mail", json!({"deadline": "3s"}));
+    dead.push(killed(&test, &other, &[]));
+    let nobody = dead_end();
+    let mut command = test.command(["run", "p"]);
+    let command = command
+        .env("LOGIN_MAIL", "runs@example.test")
+        .env("PASSWORD_MAIL", "of-the-mailbox")
+        .env("MAIL_HOST", "127.0.0.1")
+        .env("MAIL_PORT", nobody.local_addr().unwrap().port().to_string());
+    let begin = Instant::now();
+    Finished::of(command.output().unwrap()).expect(0);
+    let took = begin.elapsed();
+    assert!(took < limit * 5, "{took:?} for {} mails", dead.len() + 1);
+    let waits = test.runner(["mail", "status", "--json"]).expect(0).json();
+    assert_eq!(waits.len(), dead.len() + 1, "all are in the outbox: {waits:?}");
+    assert!(!details(&project).exists() && !details(&other).exists());
+}
+
+#[test]
+fn whoever_else_sees_to_dead_runs_delays_the_end_of_a_run_no_longer_than_its_mail_may() {
+    let test = Test::new();
+    let project = waiting(&test, "p").set("mail", json!({"deadline": "1s"}));
+    killed(&test, &project, &["--no-mail"]);
+    let lock = std::fs::File::options().create(true).append(true).open(project.root.join("logs/.recovery.lock")).unwrap();
+    lock.lock().unwrap();
+    let begin = Instant::now();
+    let run = test.runner(["run", "p", "--no-mail"]).expect(0);
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    assert!(run.stderr.contains("they are looked at the next time"), "{}", run.stderr);
+}
+
 #[test]
 fn a_run_that_was_to_mail_nothing_mails_nothing_when_it_died() {
     let test = Test::new();
