@@ -38,6 +38,7 @@ pub(crate) use known::remember_project;
 pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
+pub(crate) use outbox::KEPT_MARKS;
 pub use outbox::{OutboxKind, OutboxRow, OutboxState, PutOff, RefusedRecipient, Tried};
 pub use past::past_runs_in_folders;
 pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};

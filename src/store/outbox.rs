@@ -18,6 +18,9 @@ const SENT_DAYS: i64 = 30;
 /// Days for which a failed entry is kept, message and all.
 const FAILED_DAYS: i64 = 90;
 
+/// The folder in a project's logs that has an empty file for each run whose mail waits in its folder, named as the run.
+pub(crate) const KEPT_MARKS: &str = ".kept";
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -205,7 +208,8 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn is_something_to_deliver(&mut self) -> Result<bool, StoreError> {
-        sqlx::query_scalar(IS_SOMETHING).fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
+        let is_known = sqlx::query_scalar(IS_SOMETHING).fetch_one(&mut self.connection).await;
+        Ok(is_known.map_err(|error| self.error(error))? || !self.kept_in_folders().is_empty())
     }
 
     /// What is not delivered, oldest first.
@@ -363,7 +367,23 @@ impl Store {
                 .fetch_all(&mut self.connection)
                 .await
                 .map_err(|error| self.error(error))?;
-        Ok(rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, dir.into()))).collect())
+        let known = rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, PathBuf::from(dir))));
+        let mut kept: Vec<(RunId, PathBuf)> = known.collect();
+        let others = self.kept_in_folders();
+        kept.extend(others.into_iter().filter(|(run_id, _)| !rows_have(&kept, run_id)).collect::<Vec<_>>());
+        Ok(kept)
+    }
+
+    /// Likewise runs that the database may not know of: that it couldn't be used is why their mail was kept. They leave a
+    /// mark at their project. Costs a look for a folder in each project.
+    fn kept_in_folders(&self) -> Vec<(RunId, PathBuf)> {
+        let projects = self.remembered_projects().into_iter();
+        let marks = projects.flat_map(|root| {
+            let marks = std::fs::read_dir(root.join("logs").join(KEPT_MARKS)).into_iter().flatten().flatten();
+            let runs = root.join("logs").join("runs");
+            marks.filter_map(move |mark| Some((RunId::parse(mark.file_name().to_str()?)?, runs.join(mark.file_name()))))
+        });
+        marks.collect()
     }
 
     /// Forgets what ended long ago and every hold that is over as long.
@@ -441,6 +461,10 @@ impl Store {
     }
 }
 
+fn rows_have(kept: &[(RunId, PathBuf)], run_id: &RunId) -> bool {
+    kept.iter().any(|(other, _)| other == run_id)
+}
+
 async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> {
     let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
     let ended = tried.state.is_final().then(|| micros(tried.time));
@@ -463,10 +487,11 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     .fetch_one(&mut *transaction)
     .await?;
     if !tried.state.is_final() {
-        // The run has ended meanwhile: its start is no news any more.
-        let outdated = "DELETE FROM outbox WHERE id = ?1 AND kind = 'ping' AND slot = 'start'
-            AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.run_id = ?2 AND o.kind = 'ping' AND o.slot <> 'start')";
-        sqlx::query(outdated).bind(tried.id).bind(&run_id).execute(&mut *transaction).await?;
+        // A run has ended meanwhile: what was to be told before is no news any more.
+        let outdated = "DELETE FROM outbox WHERE id = ?1 AND kind = 'ping'
+            AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.project_dir = outbox.project_dir AND o.profile IS outbox.profile
+                AND o.kind = 'ping' AND o.slot <> 'start' AND o.id > outbox.id)";
+        sqlx::query(outdated).bind(tried.id).execute(&mut *transaction).await?;
     }
     if let (true, Some(mail)) = (settled, &tried.mail) {
         sqlx::query("UPDATE runs SET mail_state = ?2, mail_detail = ?3 WHERE run_id = ?1")

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Finished, Project, Test, finish, wait_for, wait_for_file};
 use crate::post_office::PostOffice;
+use crate::web_server::{Answer, WebServer};
 
 /// The whole events of a run.
 fn events(run_dir: &Path) -> Vec<Value> {
@@ -207,6 +208,28 @@ fn the_next_run_of_the_project_keeps_a_mail_that_has_to_wait() {
     Finished::of(office.of(&mut test.command(["run", "p"])).output().unwrap()).expect(0);
     assert!(office.runs().contains(&run));
     assert!(!details(&project).exists());
+}
+
+#[test]
+fn a_watchdog_is_told_of_no_death_after_a_newer_run_has_ended() {
+    let test = Test::new();
+    let web = WebServer::start(&[Answer::Reply(200, "", "OK")]);
+    let pings = json!({"success": web.url("/ok"), "failure": web.url("/fail")});
+    let project = waiting(&test, "p").set("email_strategy", "none").set("mail", json!({"pings": pings}));
+    killed(&test, &project, &[]);
+    test.runner(["run", "p"]).expect(0);
+    assert!(!details(&project).exists());
+    let told: Vec<String> = web.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(told, ["/ok"]);
+    // Where no run of its own came after it, the other project's tells it.
+    for file in ["go", "started"] {
+        std::fs::remove_file(project.root.join(file)).unwrap();
+    }
+    killed(&test, &project, &[]);
+    test.project("other").script("a.txt", "print a");
+    test.runner(["run", "other"]).expect(0);
+    let told: Vec<String> = web.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(told, ["/ok", "/fail"]);
 }
 
 /// A port at which nobody ever answers, though connections are made.
