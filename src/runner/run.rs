@@ -167,7 +167,9 @@ impl Run<'_> {
         let deadline = Deadline::after(self.project.mail.deadline);
         self.after(&mut recorder, history, postman, &deadline, &options.cancel).await;
         let report = recorder.fold.into_report();
-        report.map(|report| (RunOutput::of(report), deadline)).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
+        report
+            .map(|report| (RunOutput::of(report), deadline))
+            .ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
     }
 
     fn recorder<'s>(

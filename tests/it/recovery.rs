@@ -182,7 +182,10 @@ fn the_run_of_another_project_sees_to_it_too() {
     assert!(details(&dead).exists());
     for args in [&["run", "other", "--no-mail"][..], &["run", "other", "--mail-dir", "mails"]] {
         test.runner(args).expect(0);
-        assert!(details(&dead).exists() && of_kind(&events(&dead.run_dir()), "mail").is_empty(), "it waits for one that sends");
+        assert!(
+            details(&dead).exists() && of_kind(&events(&dead.run_dir()), "mail").is_empty(),
+            "it waits for one that sends"
+        );
     }
     assert!(!test.path("mails").exists(), "nobody looks there for the mails of others");
     let office = PostOffice::open();
@@ -270,7 +273,8 @@ fn whoever_else_sees_to_dead_runs_delays_the_end_of_a_run_no_longer_than_its_mai
     let test = Test::new();
     let project = waiting(&test, "p").set("mail", json!({"deadline": "1s"}));
     killed(&test, &project, &["--no-mail"]);
-    let lock = std::fs::File::options().create(true).append(true).open(project.root.join("logs/.recovery.lock")).unwrap();
+    let lock =
+        std::fs::File::options().create(true).append(true).open(project.root.join("logs/.recovery.lock")).unwrap();
     lock.lock().unwrap();
     let begin = Instant::now();
     let run = test.runner(["run", "p", "--no-mail"]).expect(0);

@@ -128,7 +128,16 @@ impl<'a> RunCommand<'a> {
             }
         };
         let state_dir = state_dir.path().map(Path::to_owned);
-        Self { flags, request, output, state_dir, spawner, cancel: Cancel::default(), history, deadline: Mutex::default() }
+        Self {
+            flags,
+            request,
+            output,
+            state_dir,
+            spawner,
+            cancel: Cancel::default(),
+            history,
+            deadline: Mutex::default(),
+        }
     }
 
     fn run_all(&self, jobs: u16, projects: VecDeque<Project>) -> ExitCode {
