@@ -7,7 +7,7 @@ use lettre::transport::smtp::Error as SmtpError;
 use super::render::one_line;
 use super::transport::{DeliveryError, DeliveryFailure, Refused, Stage};
 use super::{MailSettings, MailTls, SignIn};
-use crate::model::format_duration;
+use crate::model::{format_duration, format_size};
 
 /// Characters of a server's reply that are kept.
 const REPLY: usize = 400;
@@ -114,7 +114,14 @@ pub(super) fn explain_no_token(settings: &MailSettings) -> DeliveryError {
 
 /// The server accepted none of the recipients.
 pub(super) fn explain_refused(refused: &[Refused], settings: &MailSettings) -> DeliveryError {
-    if let Some(one) = refused.first().filter(|_| refused.iter().all(|one| is_about_sender(&one.reply))) {
+    // What all were answered may say nothing of them.
+    for concerns_all in [is_about_sender, is_too_large] {
+        if let Some(one) = refused.first().filter(|_| refused.iter().all(|one| concerns_all(&one.reply))) {
+            return explain_reply(one.reply.clone(), Stage::Recipients, settings);
+        }
+    }
+    // The others are refused again when it may send again.
+    if let Some(one) = refused.iter().find(|one| is_about_quota(&one.reply)) {
         return explain_reply(one.reply.clone(), Stage::Recipients, settings);
     }
     let who = refused.iter().map(|one| one.recipient.as_str()).collect::<Vec<_>>().join(", ");
@@ -164,7 +171,9 @@ pub(super) fn explain_reply(reply: String, stage: Stage, settings: &MailSettings
     } else if is_about_sender(&reply) {
         let hint = "set MAIL_FROM to the login, or have the right to send as that address granted";
         (DeliveryFailure::SenderRefused, format!("{login} may not send mail in the name of {from}; {hint}"))
-    } else if says("QuotaExceeded") || says("5.2.122") {
+    } else if is_too_large(&reply) {
+        return explain_too_large(None, Some(reply), stage);
+    } else if is_about_quota(&reply) {
         let hint = "it may send again later (Exchange Online allows 30 messages a minute and 10,000 recipients a day)";
         (DeliveryFailure::QuotaExceeded, format!("the mailbox {login} has sent too much for now; {hint}"))
     } else if says("MapiExceptionLogonFailed") {
@@ -186,6 +195,35 @@ pub(super) fn explain_reply(reply: String, stage: Stage, settings: &MailSettings
 /// Whether the login may not send in the sender's name. Postfix says so to each recipient.
 fn is_about_sender(reply: &str) -> bool {
     ["SendAsDenied", "5.7.60", "5.2.252", "not owned by user"].iter().any(|words| reply.contains(words))
+}
+
+/// Whether the login has sent too much. 5.1.90 is Exchange Online's word for the recipients of a day, 5.4.5 Gmail's for its
+/// limit of a day.
+fn is_about_quota(reply: &str) -> bool {
+    let codes = ["5.2.122", "5.1.90", "5.4.5"];
+    reply.to_ascii_lowercase().contains("quotaexceeded") || codes.iter().any(|code| enhanced(reply) == Some(code))
+}
+
+/// Whether the message is larger than the server takes (RFC 3463, section 3.4; RFC 1870, section 6.1). A 552 without such a code
+/// may also tell of a mailbox that is full.
+fn is_too_large(reply: &str) -> bool {
+    let says_so = ["size", "large", "big"].iter().any(|word| reply.to_ascii_lowercase().contains(word));
+    enhanced(reply) == Some("5.3.4") || enhanced(reply).is_none() && reply.starts_with("552") && says_so
+}
+
+/// The status code that follows the three digits (RFC 2034).
+fn enhanced(reply: &str) -> Option<&str> {
+    let word = reply.split([' ', '-']).nth(1)?;
+    let is_code = word.split('.').count() == 3 && word.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+    is_code.then_some(word)
+}
+
+/// The message is larger than the server takes: than `limit`, in bytes, if it has told that.
+pub(super) fn explain_too_large(limit: Option<u64>, reply: Option<String>, stage: Stage) -> DeliveryError {
+    let hint = "if it is so by attached outputs, set `attach_output` of `mail` to \"never\"";
+    let takes = limit.map(|limit| format!(", which takes {} at most", format_size(limit))).unwrap_or_default();
+    let sentence = format!("the mail is too large for the server{takes}; {hint}");
+    DeliveryError { failure: DeliveryFailure::TooLarge, stage, sentence, reply }
 }
 
 fn server(settings: &MailSettings) -> String {
@@ -322,9 +360,18 @@ mod tests {
             (
                 "552 5.3.4 Message size exceeds fixed maximum message size",
                 (Message, &basic),
-                (Permanent, Fail),
-                "refused",
+                (TooLarge, Fail),
+                "attach_output",
             ),
+            ("552 message is too big", (Message, &basic), (TooLarge, Fail), "attach_output"),
+            ("552 5.2.2 Mailbox full", (Message, &basic), (Permanent, Fail), "refused"),
+            (
+                "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+                (Message, &token),
+                (QuotaExceeded, Pause),
+                "10,000 recipients",
+            ),
+            ("550 5.4.5 Daily user sending limit exceeded.", (Message, &basic), (QuotaExceeded, Pause), "later"),
             ("550 5.1.8 Access denied, bad outbound sender", (Sender, &basic), (Permanent, Fail), "refused"),
             ("554 5.7.1 Your address is on a list", (Connect, &basic), (Permanent, Hold), "refused"),
         ];
@@ -347,6 +394,10 @@ mod tests {
         assert_eq!(refused(&["550 5.1.10 Not found", "550 5.7.1 No relaying"]), NextStep::Fail);
         let not_yours = "553 5.7.1 <other@example.com>: Sender address rejected: not owned by user runs@example.com";
         assert_eq!(refused(&[not_yours, not_yours]), NextStep::Hold);
+        let quota =
+            "550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients";
+        assert_eq!(refused(&[quota, quota]), NextStep::Pause);
+        assert_eq!(refused(&[quota, "550 5.1.10 Not found"]), NextStep::Pause, "who may get it later decides");
         assert_eq!(refused(&["the server takes no addresses with other than ASCII letters"]), NextStep::Fail);
     }
 

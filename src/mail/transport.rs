@@ -129,6 +129,8 @@ pub enum DeliveryFailure {
     RecipientsRefused,
     /// The mailbox has sent too much.
     QuotaExceeded,
+    /// The message is larger than the server takes.
+    TooLarge,
     /// The server asks to try later.
     Temporary,
     /// The server refuses for good.
@@ -176,7 +178,7 @@ impl DeliveryError {
             | F::SenderRefused => NextStep::Hold,
             // One of them who may be taken later is reason enough; the reply is then that one's.
             F::RecipientsRefused if self.reply.as_ref().is_some_and(|reply| reply.starts_with('4')) => NextStep::Retry,
-            F::RecipientsRefused => NextStep::Fail,
+            F::RecipientsRefused | F::TooLarge => NextStep::Fail,
             // Before the sender is named, a refusal is none of this message.
             F::Permanent if matches!(self.stage, Stage::Connect | Stage::StartTls | Stage::SignIn) => NextStep::Hold,
             F::Permanent => NextStep::Fail,

@@ -11,7 +11,7 @@ use super::settle::tell_events;
 use crate::event::{EventKind, RunEvent};
 use crate::mail::{KEPT_MAIL, write_whole};
 use crate::model::{MailState, RunId};
-use crate::store::{Durability, NewEntry, OutboxKind, Store, StoreError};
+use crate::store::{Durability, KEPT_MARKS, NewEntry, OutboxKind, Store, StoreError};
 
 /// The file in the run's folder that says whom the mail beside it is for.
 pub const KEPT_ENVELOPE: &str = "mail.json";
@@ -53,8 +53,21 @@ pub fn keep(entry: &NewEntry) -> io::Result<()> {
         queued_at: entry.queued_at,
     };
     write_whole(&entry.run_dir.join(KEPT_MAIL), &entry.message)?;
-    // Last: where it is, the message is too.
-    write_whole(&entry.run_dir.join(KEPT_ENVELOPE), &serde_json::to_vec_pretty(&envelope)?)
+    // Where it is, the message is too.
+    write_whole(&entry.run_dir.join(KEPT_ENVELOPE), &serde_json::to_vec_pretty(&envelope)?)?;
+    // By this it is found when the database, once it can be used, doesn't know the run. Else by whoever brings that up to date.
+    if let Some(mark) = mark(&entry.run_dir) {
+        let marked = mark.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&mark, ""));
+        if let Err(error) = marked {
+            tracing::warn!("cannot write {}: {error}", mark.display());
+        }
+    }
+    Ok(())
+}
+
+/// The file that says at the project that this run keeps its mail.
+fn mark(run_dir: &Path) -> Option<PathBuf> {
+    Some(run_dir.parent()?.parent()?.join(KEPT_MARKS).join(run_dir.file_name()?))
 }
 
 /// Puts the mails that runs keep into the outbox. Each step may be done again: the outbox takes a run's mail once.
@@ -68,8 +81,13 @@ pub(super) async fn take_in(store: &mut Store) -> Result<(), StoreError> {
                 store.enqueue(&[entry]).await?;
                 MailState::Queued { error: None }
             }
+            // It was taken in, and whoever did that had no time to take the mark away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && store.mail_about(&run_id).await?.is_some() => {
+                unmark(&run_dir);
+                continue;
+            }
             // Nobody can do more for it.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            Err(error) if is_lost(&error, &run_dir) => {
                 let error = format!("the mail that was kept in {} can't be read: {error}", run_dir.display());
                 MailState::Failed { error }
             }
@@ -81,8 +99,23 @@ pub(super) async fn take_in(store: &mut Store) -> Result<(), StoreError> {
         tell_events(&run_dir, mail.clone());
         store.record(&[(run_id, RunEvent::now(EventKind::Mail { mail }))], Durability::Process).await?;
         let _ = std::fs::remove_file(run_dir.join(KEPT_ENVELOPE));
+        unmark(&run_dir);
     }
     Ok(())
+}
+
+fn unmark(run_dir: &Path) {
+    if let Some(mark) = mark(run_dir) {
+        let _ = std::fs::remove_file(mark);
+    }
+}
+
+/// Whether nobody will ever read it: where the folder that runs are in is missing too, it may be on a drive that comes back.
+fn is_lost(error: &io::Error, run_dir: &Path) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotFound => run_dir.parent().is_some_and(Path::is_dir),
+        kind => kind == io::ErrorKind::InvalidData,
+    }
 }
 
 fn read(run_dir: &Path) -> io::Result<NewEntry> {

@@ -4,6 +4,7 @@ use super::options::{RunError, RunOptions, RunOutput, Tell, trace};
 use super::run::run_here;
 use crate::event::EventSink;
 use crate::exec::Cancel;
+use crate::mail::Deadline;
 use crate::model::Project;
 
 /// Runs a project.
@@ -38,18 +39,19 @@ impl Runner {
             let running = thread
                 .spawn_scoped(scope, || run_here(&self.project, options, None, &trace))
                 .map_err(RunError::System)?;
-            running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let ended = running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            ended.map(|(output, _)| output)
         })
     }
 
     /// Runs the project on this thread, which no runtime may have, and lets a sink listen that borrows; `tell` hears of what
-    /// happens around the run.
+    /// happens around the run. Returns also until when what follows may wait for mails.
     pub(crate) fn run_with<'a>(
         &'a self,
         options: RunOptions,
         listener: Box<dyn EventSink + 'a>,
         tell: Tell<'_>,
-    ) -> Result<RunOutput, RunError> {
+    ) -> Result<(RunOutput, Deadline), RunError> {
         run_here(&self.project, options, Some(listener), tell)
     }
 
@@ -68,7 +70,7 @@ impl Runner {
         let _interrupt = InterruptOnDrop(options.cancel.clone());
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let work = move || {
-            let _ = sender.send(run_here(&self.project, options, None, &trace));
+            let _ = sender.send(run_here(&self.project, options, None, &trace).map(|(output, _)| output));
         };
         std::thread::Builder::new().name("project-runner".into()).spawn(work).map_err(RunError::System)?;
         match receiver.await {

@@ -38,7 +38,8 @@ impl Posted {
 
 impl Mailing {
     /// Delivers what was prepared, or leaves it where it will be delivered from; on a thread of its own, so that whoever
-    /// interrupts doesn't have to wait for a slow server.
+    /// interrupts doesn't have to wait for a slow server. After `limit` nobody waits any longer; what isn't delivered by then
+    /// is in the outbox.
     pub(super) async fn post(
         &self,
         prepared: Prepared,
@@ -46,6 +47,7 @@ impl Mailing {
         report: &RunReport,
         history: Option<&HistoryWriter>,
         cancel: &Cancel,
+        limit: Duration,
     ) -> Posted {
         let written = match prepared.mail {
             Mail::None(state) => Some(state),
@@ -63,7 +65,7 @@ impl Mailing {
         }
         let queued = queue(history, &entries);
         let is_queued = queued.is_ok() && written.is_none();
-        let deadline = Deadline::after(project.mail.deadline);
+        let deadline = Deadline::after(limit);
         let work = Work {
             couriers: Arc::clone(&self.couriers),
             project: project.clone(),

@@ -12,26 +12,28 @@ use super::recorder;
 use super::recording::{RecordError, Recorded, Recording};
 use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
 use crate::exec::{self, DeadRun, Masker, ProjectLock, RecoveryLock};
+use crate::mail::Deadline;
 use crate::model::{MailState, Project, RunId, RunReport};
 use crate::plan::{self, Selection};
 use crate::sink::{EventsFile, HistoryWriter};
-use crate::store;
+use crate::store::{self, NewEntry, OutboxKind, PastOf};
 
 /// How long a run that is about to begin waits for somebody else who sees to the same project.
 const BEFORE: Duration = Duration::from_secs(3);
-/// The same at the end of a run: as long as a mail may take, and more.
-const AFTER: Duration = Duration::from_secs(60);
+
+/// Among how many folders of the newest runs one looks for one that has ended since.
+const NEWER: u32 = 100;
 
 /// After how many days a mail that can't be sent is given up.
 const GIVE_UP_AFTER_DAYS: i64 = 7;
 
 /// What of the dead runs of a running project is seen to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Part {
     /// Before its scripts begin: what doesn't wait for others.
     Record,
-    /// At its end: their mails too, which may take their time.
-    Mail,
+    /// At its end: their mails too, for which one waits until then. Those whose turn comes later are put into the outbox.
+    Mail(Deadline),
 }
 
 /// Sees to the runs that died in the slots of a project that is about to run, or has run.
@@ -49,8 +51,11 @@ pub(super) async fn recover_own(
     let logs = project.logs_dir();
     let give_up = || options.cancel.cancelled_by().is_some();
     let recording = Recording { root: &project.root, loaded: Some(project), ends_remains: true };
+    let patience = match &part {
+        Part::Record => BEFORE,
+        Part::Mail(deadline) => deadline.left(),
+    };
     let recovery = Recovery { recording, part, name: &project.name, history, options, tell };
-    let patience = if part == Part::Record { BEFORE } else { AFTER };
     match RecoveryLock::acquire(&logs, patience, &give_up) {
         Ok(Some(_alone)) => {
             let mut settled = Vec::new();
@@ -62,14 +67,15 @@ pub(super) async fn recover_own(
             recovery.commit();
             settled.iter().for_each(|run_id| lock.settled(run_id));
         }
-        Ok(None) if part == Part::Record => {}
+        Ok(None) if matches!(recovery.part, Part::Record) => {}
         Ok(None) => recovery.trouble("another process sees to the runs that died; they are looked at the next time"),
         Err(error) => recovery.trouble(&format!("cannot see to the runs that died: {error}")),
     }
 }
 
-/// Sees to the runs that died in the other projects that this machine knows. Costs a look for a file where none did.
-pub(crate) fn recover_others(own: &[PathBuf], options: &RunOptions, tell: Tell<'_>) {
+/// Sees to the runs that died in the other projects that this machine knows. Costs a look for a file where none did. Their
+/// mails are waited for until the deadline, as in [`Part::Mail`].
+pub(crate) fn recover_others(own: &[PathBuf], options: &RunOptions, deadline: &Deadline, tell: Tell<'_>) {
     let History::Shared(history) = &options.history else { return };
     let known = store::remembered_projects(history.state_dir());
     let others = known.into_iter().filter(|root| !own.contains(root));
@@ -80,18 +86,25 @@ pub(crate) fn recover_others(own: &[PathBuf], options: &RunOptions, tell: Tell<'
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     for root in died {
         if options.cancel.cancelled_by().is_none() {
-            runtime.block_on(recover_project(&root, history, options, tell));
+            runtime.block_on(recover_project(&root, history, options, deadline, tell));
         }
     }
 }
 
-async fn recover_project(root: &Path, history: &HistoryWriter, options: &RunOptions, tell: Tell<'_>) {
+async fn recover_project(
+    root: &Path,
+    history: &HistoryWriter,
+    options: &RunOptions,
+    deadline: &Deadline,
+    tell: Tell<'_>,
+) {
     let logs = root.join("logs");
     // Whoever has it does the same.
     let Ok(Some(_alone)) = RecoveryLock::acquire(&logs, Duration::ZERO, &|| true) else { return };
     let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let recording = Recording { root, loaded: None, ends_remains: true };
-    let recovery = Recovery { recording, part: Part::Mail, name: &name, history: Some(history), options, tell };
+    let part = Part::Mail(deadline.clone());
+    let recovery = Recovery { recording, part, name: &name, history: Some(history), options, tell };
     let mut settled: Vec<RunId> = Vec::new();
     // Asked again: it may have been seen to meanwhile.
     for dead in exec::dead_runs(&logs) {
@@ -148,7 +161,7 @@ impl Recovery<'_> {
         let _ = read_events(&events, |event| {
             history.as_mut().map(|history| history.on_event(&event));
         });
-        if self.part == Part::Record && report.mail.is_none() {
+        if matches!(self.part, Part::Record) && report.mail.is_none() {
             return false;
         }
         let mut tell = |mail: MailState| {
@@ -192,18 +205,25 @@ impl Recovery<'_> {
         };
         let delivery = match (&self.options.mail, &dead.mail) {
             (_, MailDelivery::Off) => MailDelivery::Off,
-            (MailDelivery::Folder(folder), _) | (_, MailDelivery::Folder(folder)) => {
-                MailDelivery::Folder(folder.clone())
-            }
-            // Whoever wants no mail now has not said that nobody wants this one.
-            (MailDelivery::Off, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
-            (MailDelivery::Off, MailDelivery::Send) => return Some(MailState::NotDue),
+            (_, MailDelivery::Folder(folder)) => MailDelivery::Folder(folder.clone()),
             (MailDelivery::Send, MailDelivery::Send) => MailDelivery::Send,
+            // Whoever wants no mail sent now has not said that nobody is to get this one.
+            (_, MailDelivery::Send) if mailing::is_due(&project, report, self.history) => return None,
+            (_, MailDelivery::Send) => return Some(MailState::NotDue),
         };
         match Mailing::of(&project, &delivery, &self.options.history) {
             Ok(mailing) => {
-                let prepared = mailing.prepare(&project, report, self.history);
-                let posted = mailing.post(prepared, &project, report, self.history, &self.options.cancel).await;
+                let mut prepared = mailing.prepare(&project, report, self.history);
+                let is_ping = |entry: &NewEntry| entry.kind == OutboxKind::Ping;
+                if prepared.entries.iter().any(is_ping) && has_newer_end(report) {
+                    // A watchdog would take it for the state of things.
+                    prepared.entries.retain(|entry| !is_ping(entry));
+                }
+                let limit = match &self.part {
+                    Part::Record => Duration::ZERO,
+                    Part::Mail(deadline) => deadline.left(),
+                };
+                let posted = mailing.post(prepared, &project, report, self.history, &self.options.cancel, limit).await;
                 let mut mail = posted.mail;
                 let plan = plan::build(&project, &Selection::default(), std::env::vars_os());
                 if let Some(masker) = plan.ok().and_then(|plan| Masker::new(plan.secrets.forms()).ok().flatten()) {
@@ -223,6 +243,18 @@ impl Recovery<'_> {
         self.trouble(&format!("the mail about run {} waits for the next run: {why}", report.run_id));
         None
     }
+}
+
+/// Whether a later run of the same project and profile has ended.
+fn has_newer_end(report: &RunReport) -> bool {
+    let of = PastOf {
+        project_dir: report.project_dir.clone(),
+        profile: report.profile.clone(),
+        before: Utc::now(),
+        with_written: true,
+    };
+    let past = store::past_runs_in_folders(&of, NEWER);
+    past.iter().any(|run| run.started > report.started)
 }
 
 /// What happened, in a sentence.

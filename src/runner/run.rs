@@ -19,17 +19,19 @@ use super::script::micros;
 use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
 use crate::exec::{self, Buffers, Cancel, Masker};
+use crate::mail::Deadline;
 use crate::model::{Clock, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
 
+/// Runs the project; returns also until when what follows may wait for mails.
 pub(super) fn run_here<'a>(
     project: &'a Project,
     mut options: RunOptions,
     listener: Option<Box<dyn EventSink + 'a>>,
     tell: Tell<'_>,
-) -> Result<RunOutput, RunError> {
+) -> Result<(RunOutput, Deadline), RunError> {
     let plan = plan::build(project, &options.selection, std::env::vars_os())?;
     let mailing = Mailing::of(project, &options.mail, &options.history)?;
     let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
@@ -75,10 +77,10 @@ pub(super) fn run_here<'a>(
         }
         Err(source) => Err(cannot(project, "make the folder", files_dir, source)),
     };
-    if result.is_ok() && options.cancel.cancelled_by().is_none() {
+    if let (Ok((_, deadline)), None) = (&result, options.cancel.cancelled_by()) {
         runtime.block_on(recovery::recover_own(
             project,
-            Part::Mail,
+            Part::Mail(deadline.clone()),
             &mut locks.project,
             history.as_deref(),
             &options,
@@ -130,7 +132,7 @@ impl Run<'_> {
         listener: Option<Box<dyn EventSink + '_>>,
         history: Option<&HistoryWriter>,
         troubles: Vec<String>,
-    ) -> Result<RunOutput, RunError> {
+    ) -> Result<(RunOutput, Deadline), RunError> {
         let begin = Instant::now();
         let sinks = std::mem::take(&mut options.sinks).into_iter().chain(listener);
         let mut recorder = self.recorder(history, sinks)?;
@@ -162,9 +164,12 @@ impl Run<'_> {
         let (files, trouble) = files::collect(&self.files_dir);
         trouble.into_iter().for_each(|why| recorder.warn(why));
         recorder.record(EventKind::RunFinished { status, duration_us: micros(begin.elapsed()), files });
-        self.after(&mut recorder, history, postman, &options.cancel).await;
+        let deadline = Deadline::after(self.project.mail.deadline);
+        self.after(&mut recorder, history, postman, &deadline, &options.cancel).await;
         let report = recorder.fold.into_report();
-        report.map(RunOutput::of).ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
+        report
+            .map(|report| (RunOutput::of(report), deadline))
+            .ok_or_else(|| RunError::System(std::io::Error::other("the run never began")))
     }
 
     fn recorder<'s>(
@@ -222,10 +227,11 @@ impl Run<'_> {
         recorder: &mut Recorder<'_>,
         history: Option<&HistoryWriter>,
         postman: Option<Postman>,
+        deadline: &Deadline,
         cancel: &Cancel,
     ) {
         if let Some(postman) = &postman {
-            postman.hurry(self.project.mail.deadline);
+            postman.hurry(deadline.left());
         }
         let Some(report) = recorder.fold.report() else { return };
         let mut prepared = self.mailing.prepare(self.project, report, history);
@@ -235,7 +241,7 @@ impl Run<'_> {
         }
         std::mem::take(&mut prepared.warnings).into_iter().for_each(|why| recorder.warn(why));
         let Some(report) = recorder.fold.report() else { return };
-        let posted = self.mailing.post(prepared, self.project, report, history, cancel).await;
+        let posted = self.mailing.post(prepared, self.project, report, history, cancel, deadline.left()).await;
         let warning = mailing::warning(&posted.mail, report);
         recorder.record(EventKind::Mail { mail: posted.mail.clone() });
         let later = posted.is_queued.then(|| mailing::settle(history, &self.run_id, &posted.mail)).flatten();

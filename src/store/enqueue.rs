@@ -44,7 +44,8 @@ pub struct NewEntry {
 
 impl Store {
     /// Puts entries into the outbox, so that they survive a loss of power; returns their numbers. One that is there
-    /// already stays as it is. The end of a run makes news of its start worthless: that is taken out.
+    /// already stays as it is. The end of a run makes worthless what a watchdog was to be told of the project and profile
+    /// before, which would come out of order: that is taken out.
     ///
     /// # Errors
     /// When the database can't be written; then none of them is in.
@@ -52,19 +53,6 @@ impl Store {
         let ids = enqueue(self, entries).await.map_err(|error| self.error(error))?;
         self.sync_log()?;
         Ok(ids)
-    }
-
-    /// Runs whose mail waits in their folder to be put into the outbox.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn kept_mails(&mut self) -> Result<Vec<(RunId, PathBuf)>, StoreError> {
-        let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT run_id, run_dir FROM runs WHERE mail_state = 'kept' ORDER BY started")
-                .fetch_all(&mut self.connection)
-                .await
-                .map_err(|error| self.error(error))?;
-        Ok(rows.into_iter().filter_map(|(run_id, dir)| Some((RunId::parse(&run_id)?, dir.into()))).collect())
     }
 
     /// The number of the newest entry; 0 if there is none.
@@ -127,11 +115,12 @@ async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sq
     let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut ids = Vec::with_capacity(entries.len());
     for entry in entries {
-        if entry.kind == OutboxKind::Ping {
+        if entry.kind == OutboxKind::Ping && entry.slot.as_deref() != Some("start") {
             let outdated = "DELETE FROM outbox
-                WHERE run_id = ?1 AND kind = 'ping' AND slot = 'start' AND ?2 <> 'start' AND state IN ('queued', 'held')";
-            let query = sqlx::query(outdated).bind(entry.run_id.as_str()).bind(&entry.slot);
-            query.execute(&mut *transaction).await?;
+                WHERE kind = 'ping' AND project_dir = ?1 AND profile IS ?2 AND state IN ('queued', 'held')
+                    AND NOT (run_id = ?3 AND slot IS ?4)";
+            let query = sqlx::query(outdated).bind(entry.project_dir.to_string_lossy()).bind(&entry.profile);
+            query.bind(entry.run_id.as_str()).bind(&entry.slot).execute(&mut *transaction).await?;
         }
         let made = sqlx::query_scalar(
             "INSERT INTO outbox (kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients,

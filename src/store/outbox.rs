@@ -207,7 +207,8 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn is_something_to_deliver(&mut self) -> Result<bool, StoreError> {
-        sqlx::query_scalar(IS_SOMETHING).fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
+        let is_known = sqlx::query_scalar(IS_SOMETHING).fetch_one(&mut self.connection).await;
+        Ok(is_known.map_err(|error| self.error(error))? || !self.kept_in_folders().is_empty())
     }
 
     /// What is not delivered, oldest first.
@@ -465,10 +466,11 @@ async fn end_try(store: &mut Store, tried: &Tried) -> Result<bool, sqlx::Error> 
     .fetch_one(&mut *transaction)
     .await?;
     if !tried.state.is_final() {
-        // The run has ended meanwhile: its start is no news any more.
-        let outdated = "DELETE FROM outbox WHERE id = ?1 AND kind = 'ping' AND slot = 'start'
-            AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.run_id = ?2 AND o.kind = 'ping' AND o.slot <> 'start')";
-        sqlx::query(outdated).bind(tried.id).bind(&run_id).execute(&mut *transaction).await?;
+        // A run has ended meanwhile: what was to be told before is no news any more.
+        let outdated = "DELETE FROM outbox WHERE id = ?1 AND kind = 'ping'
+            AND EXISTS (SELECT 1 FROM outbox AS o WHERE o.project_dir = outbox.project_dir AND o.profile IS outbox.profile
+                AND o.kind = 'ping' AND o.slot <> 'start' AND o.id > outbox.id)";
+        sqlx::query(outdated).bind(tried.id).execute(&mut *transaction).await?;
     }
     if let (true, Some(mail)) = (settled, &tried.mail) {
         sqlx::query("UPDATE runs SET mail_state = ?2, mail_detail = ?3 WHERE run_id = ?1")

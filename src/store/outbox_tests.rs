@@ -133,9 +133,12 @@ fn a_start_is_no_news_after_the_end() {
         let slots = async |store: &mut Store| -> Vec<String> {
             store.undelivered().await.unwrap().into_iter().filter_map(|row| row.slot).collect()
         };
-        assert_eq!(slots(&mut store).await, ["start", "success", "failure"]);
+        assert_eq!(slots(&mut store).await, ["start", "failure"], "of an earlier run nothing is told any more");
         store.end_try(&tried(starts[1], OutboxState::Queued)).await.unwrap();
-        assert_eq!(slots(&mut store).await, ["success", "failure"]);
+        assert_eq!(slots(&mut store).await, ["failure"]);
+        let other = NewEntry { profile: None, ..ping('c', "success") };
+        store.enqueue(&[other, ping('d', "start"), ping('b', "failure")]).await.unwrap();
+        assert_eq!(slots(&mut store).await, ["failure", "success"], "each profile has a watchdog of its own");
     });
 }
 

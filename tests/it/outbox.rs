@@ -239,6 +239,59 @@ fn without_a_database_a_mail_is_sent_or_kept_until_there_is_one() {
     assert_eq!(history(&test), ["sent"; 3]);
 }
 
+/// A run that could neither send its mail nor put it into the outbox, whose database is of use again by now. Returns its folder.
+fn keeping(test: &Test, project: &Project, office: &PostOffice) -> std::path::PathBuf {
+    let database = test.path("state").join("state.db");
+    std::fs::create_dir_all(test.path("state")).unwrap();
+    std::fs::write(&database, "no database at all, but something of a length").unwrap();
+    office.misbehave(At::Greeting, Manner::HangsUp, 1);
+    runner(test, office, &["run", "p"]).expect(0);
+    std::fs::remove_file(database).unwrap();
+    let kept = project.run_dir();
+    assert_eq!(mail_events(&kept), ["kept"]);
+    kept
+}
+
+#[test]
+fn a_kept_mail_is_found_by_whoever_sends_next() {
+    for next in [["run", "p"], ["run", "q"]] {
+        let (test, project, office) = mailing();
+        let _other = test.project("q").set("email_strategy", "all").script("a.txt", "print a");
+        let kept = keeping(&test, &project, &office);
+        // Not looked at in between: the database learns of it by nobody else.
+        runner(&test, &office, &next).expect(0);
+        assert_eq!(office.taken().len(), 2, "{next:?}");
+        assert_eq!(mail_events(&kept), ["kept", "queued", "sent"]);
+        assert!(std::fs::read_dir(project.root.join("logs/.kept")).unwrap().next().is_none());
+    }
+}
+
+#[test]
+fn a_kept_mail_is_shown_and_flushed_like_one_of_the_outbox() {
+    let (test, project, office) = mailing();
+    let kept = keeping(&test, &project, &office);
+    let shown = status(&test);
+    assert_eq!((shown.len(), &shown[0]["state"]), (1, &"kept".into()), "{shown:?}");
+    assert!(test.runner(["mail", "status"]).expect(0).stdout.contains(&*kept.to_string_lossy()));
+    assert_eq!(runner(&test, &office, &["mail", "flush"]).expect(0).stdout, "1 sent; nothing is left.\n");
+    assert!(status(&test).is_empty());
+}
+
+#[test]
+fn a_kept_mail_whose_drive_is_away_waits_for_it() {
+    let (test, project, office) = mailing();
+    keeping(&test, &project, &office);
+    assert_eq!(history(&test), ["kept"]);
+    let _other = test.project("q").set("email_strategy", "all").script("a.txt", "print a");
+    std::fs::rename(&project.root, test.path("away")).unwrap();
+    runner(&test, &office, &["run", "q"]).expect(0);
+    assert_eq!(office.taken().len(), 1);
+    std::fs::rename(test.path("away"), &project.root).unwrap();
+    runner(&test, &office, &["run", "q"]).expect(0);
+    assert_eq!(office.taken().len(), 3);
+    assert_eq!(mail_events(&project.run_dir()), ["kept", "queued", "sent"]);
+}
+
 #[test]
 fn a_mail_waits_for_its_project_to_be_mended() {
     let (test, project, office) = mailing();

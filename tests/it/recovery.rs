@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Project, Test, finish, wait_for, wait_for_file};
+use crate::harness::{Finished, Project, Test, finish, wait_for, wait_for_file};
+use crate::post_office::PostOffice;
+use crate::web_server::{Answer, WebServer};
 
 /// The whole events of a run.
 fn events(run_dir: &Path) -> Vec<Value> {
@@ -178,13 +180,20 @@ fn the_run_of_another_project_sees_to_it_too() {
     let waits = format!("dead: the mail about run {run} waits for the next run: MissingEnvironmentVariable");
     assert!(other.stderr.contains(&waits), "{}", other.stderr);
     assert!(details(&dead).exists());
-    test.runner(["run", "other", "--no-mail"]).expect(0);
-    assert!(details(&dead).exists() && of_kind(&events(&dead.run_dir()), "mail").is_empty());
-    test.runner(["run", "other", "--mail-dir", "mails"]).expect(0);
-    check_all_runs(&dead, &test.path("mails"));
-    let mails = std::fs::read_dir(test.path("mails")).unwrap().count();
-    test.runner(["run", "other", "--mail-dir", "mails"]).expect(0);
-    assert_eq!(std::fs::read_dir(test.path("mails")).unwrap().count(), mails, "once is enough");
+    for args in [&["run", "other", "--no-mail"][..], &["run", "other", "--mail-dir", "mails"]] {
+        test.runner(args).expect(0);
+        assert!(
+            details(&dead).exists() && of_kind(&events(&dead.run_dir()), "mail").is_empty(),
+            "it waits for one that sends"
+        );
+    }
+    assert!(!test.path("mails").exists(), "nobody looks there for the mails of others");
+    let office = PostOffice::open();
+    for _ in 0..2 {
+        Finished::of(office.of(&mut test.command(["run", "other"])).output().unwrap()).expect(0);
+        assert_eq!(office.runs(), [run.as_str()], "once is enough");
+    }
+    assert!(!details(&dead).exists());
 }
 
 #[test]
@@ -192,12 +201,85 @@ fn the_next_run_of_the_project_keeps_a_mail_that_has_to_wait() {
     let test = Test::new();
     let project = waiting(&test, "p");
     let run = killed(&test, &project, &[]);
-    test.runner(["run", "p", "--no-mail"]).expect(0);
-    assert!(details(&project).exists(), "somebody has to send the mail");
+    for args in [&["run", "p", "--no-mail"][..], &["run", "p", "--mail-dir", "mails"]] {
+        test.runner(args).expect(0);
+        assert!(details(&project).exists(), "somebody has to send the mail");
+    }
+    assert!(!test.path("mails").join(format!("p-{run}.eml")).exists());
     assert_eq!(status(&test, &run), "interrupted");
-    test.runner(["run", "p", "--mail-dir", "mails"]).expect(0);
-    assert!(test.path("mails").join(format!("p-{run}.eml")).exists());
+    let office = PostOffice::open();
+    Finished::of(office.of(&mut test.command(["run", "p"])).output().unwrap()).expect(0);
+    assert!(office.runs().contains(&run));
     assert!(!details(&project).exists());
+}
+
+#[test]
+fn a_watchdog_is_told_of_no_death_after_a_newer_run_has_ended() {
+    let test = Test::new();
+    let web = WebServer::start(&[Answer::Reply(200, "", "OK")]);
+    let pings = json!({"success": web.url("/ok"), "failure": web.url("/fail")});
+    let project = waiting(&test, "p").set("email_strategy", "none").set("mail", json!({"pings": pings}));
+    killed(&test, &project, &[]);
+    test.runner(["run", "p"]).expect(0);
+    assert!(!details(&project).exists());
+    let told: Vec<String> = web.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(told, ["/ok"]);
+    // Where no run of its own came after it, the other project's tells it.
+    for file in ["go", "started"] {
+        std::fs::remove_file(project.root.join(file)).unwrap();
+    }
+    killed(&test, &project, &[]);
+    test.project("other").script("a.txt", "print a");
+    test.runner(["run", "other"]).expect(0);
+    let told: Vec<String> = web.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(told, ["/ok", "/fail"]);
+}
+
+/// A port at which nobody ever answers, though connections are made.
+fn dead_end() -> std::net::TcpListener {
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+#[test]
+fn the_mails_of_many_dead_runs_delay_the_end_of_a_run_no_longer_than_its_own() {
+    let test = Test::new();
+    let limit = Duration::from_secs(3);
+    let project = waiting(&test, "p").set("mail", json!({"deadline": "3s"}));
+    let mut dead = Vec::new();
+    for _ in 0..6 {
+        let _ = std::fs::remove_file(project.root.join("go"));
+        dead.push(killed(&test, &project, &[]));
+    }
+    let other = waiting(&test, "q").set("mail", json!({"deadline": "3s"}));
+    dead.push(killed(&test, &other, &[]));
+    let nobody = dead_end();
+    let mut command = test.command(["run", "p"]);
+    let command = command
+        .env("LOGIN_MAIL", "runs@example.test")
+        .env("PASSWORD_MAIL", "of-the-mailbox")
+        .env("MAIL_HOST", "127.0.0.1")
+        .env("MAIL_PORT", nobody.local_addr().unwrap().port().to_string());
+    let begin = Instant::now();
+    Finished::of(command.output().unwrap()).expect(0);
+    let took = begin.elapsed();
+    assert!(took < limit * 5, "{took:?} for {} mails", dead.len() + 1);
+    let waits = test.runner(["mail", "status", "--json"]).expect(0).json();
+    assert_eq!(waits.len(), dead.len() + 1, "all are in the outbox: {waits:?}");
+    assert!(!details(&project).exists() && !details(&other).exists());
+}
+
+#[test]
+fn whoever_else_sees_to_dead_runs_delays_the_end_of_a_run_no_longer_than_its_mail_may() {
+    let test = Test::new();
+    let project = waiting(&test, "p").set("mail", json!({"deadline": "1s"}));
+    killed(&test, &project, &["--no-mail"]);
+    let lock =
+        std::fs::File::options().create(true).append(true).open(project.root.join("logs/.recovery.lock")).unwrap();
+    lock.lock().unwrap();
+    let begin = Instant::now();
+    let run = test.runner(["run", "p", "--no-mail"]).expect(0);
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    assert!(run.stderr.contains("they are looked at the next time"), "{}", run.stderr);
 }
 
 #[test]
@@ -244,7 +326,7 @@ fn a_mail_that_can_not_be_sent_for_a_week_is_given_up() {
 fn a_broken_project_file_loses_nothing() {
     let test = Test::new();
     let project = waiting(&test, "p");
-    let run = killed(&test, &project, &[]);
+    let run = killed(&test, &project, &["--mail-dir", "mails"]);
     let file = project.root.join("exec_config.json");
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, "{").unwrap();

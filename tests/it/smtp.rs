@@ -83,7 +83,15 @@ fn a_refusal_at_any_step_is_explained_and_leads_to_the_right_step() {
         (Step::Message, send_as, SenderRefused, Hold, "MAIL_FROM"),
         (Step::Message, quota, QuotaExceeded, Pause, "10,000 recipients"),
         (Step::Message, logon, Temporary, Retry, "permission"),
-        (Step::Message, "552 5.3.4 Message size exceeds fixed limit", Permanent, Fail, "5.3.4"),
+        (Step::Message, "552 5.3.4 Message size exceeds fixed limit", TooLarge, Fail, "attach_output"),
+        (Step::Mail, "550 5.4.5 Daily user sending limit exceeded.", QuotaExceeded, Pause, "sent too much"),
+        (
+            Step::Rcpt,
+            "550 5.1.90 You've reached your daily limit for message recipients",
+            QuotaExceeded,
+            Pause,
+            "5.1.90",
+        ),
     ];
     for (step, said, kind, next, remedy) in cases {
         let server = with_fault(step, Fault::Reply(said));
@@ -94,6 +102,24 @@ fn a_refusal_at_any_step_is_explained_and_leads_to_the_right_step() {
         assert!(text.contains(said) && text.contains(remedy) && !text.contains(PASSWORD), "{text}");
         assert!(server.received().is_empty());
     }
+}
+
+#[test]
+fn what_the_server_says_is_too_large_is_not_even_begun() {
+    let mut large = letter("large");
+    large.bytes.extend(b"as long as a line of a mail may well be, and longer than this one\r\n".repeat(20_000));
+    let server = SmtpServer::start(Options { size: 1_000_000, ..Options::default() });
+    let mut courier = courier(settings(&server));
+    let (result, handed) = send(&mut courier, &large);
+    let error = result.unwrap_err();
+    assert_eq!((error.failure, error.next_step(), handed), (DeliveryFailure::TooLarge, NextStep::Fail, 0), "{error}");
+    assert!(error.to_string().contains("976.6 KiB at most") && error.to_string().contains("attach_output"), "{error}");
+    assert!(!server.said().iter().any(|line| line.contains("MAIL FROM")), "{:?}", server.said());
+    send(&mut courier, &letter("small")).0.unwrap();
+
+    let server = SmtpServer::start(Options::default());
+    send(&mut crate::letters::courier(settings(&server)), &large).0.unwrap();
+    assert_eq!(server.received()[0].data.len(), large.bytes.len());
 }
 
 const STEPS: [(Step, Stage); 11] = [

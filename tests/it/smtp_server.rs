@@ -79,6 +79,8 @@ pub(crate) struct Options {
     pub(crate) refused: Vec<(&'static str, &'static str)>,
     /// The name in the certificate.
     pub(crate) name: &'static str,
+    /// How large a message may be.
+    pub(crate) size: u32,
 }
 
 impl Default for Options {
@@ -93,6 +95,7 @@ impl Default for Options {
             enough: None,
             refused: Vec::new(),
             name: "127.0.0.1",
+            size: 157_286_400,
         }
     }
 }
@@ -311,7 +314,7 @@ impl Session<'_> {
             return Ok(());
         }
         self.say("250-test.example.test Hello [127.0.0.1]")?;
-        self.say("250-SIZE 157286400")?;
+        self.say(&format!("250-SIZE {}", self.options.size))?;
         if !safe && self.options.tls == Tls::Upgraded {
             self.say("250-STARTTLS")?;
         }

@@ -17,7 +17,8 @@ use crate::cli::signals;
 use crate::config::Environment;
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
-use crate::model::{Parent, Project};
+use crate::mail::Deadline;
+use crate::model::{MailOptions, Parent, Project};
 use crate::plan::{self, Selection};
 use crate::runner::{self, History, MailDelivery, Notice, RunError, RunOptions, Runner};
 use crate::sink::{AtEnd, HistoryWriter, JsonSink};
@@ -103,6 +104,8 @@ struct RunCommand<'a> {
     spawner: Arc<dyn Spawn>,
     cancel: Cancel,
     history: History,
+    /// Until when the process may wait for mails once all has run: as long as the run whose time ends last.
+    deadline: Mutex<Option<Deadline>>,
 }
 
 impl<'a> RunCommand<'a> {
@@ -125,7 +128,16 @@ impl<'a> RunCommand<'a> {
             }
         };
         let state_dir = state_dir.path().map(Path::to_owned);
-        Self { flags, request, output, state_dir, spawner, cancel: Cancel::default(), history }
+        Self {
+            flags,
+            request,
+            output,
+            state_dir,
+            spawner,
+            cancel: Cancel::default(),
+            history,
+            deadline: Mutex::default(),
+        }
     }
 
     fn run_all(&self, jobs: u16, projects: VecDeque<Project>) -> ExitCode {
@@ -146,7 +158,9 @@ impl<'a> RunCommand<'a> {
                 worst.max(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })
         });
-        runner::recover_others(&own, &self.options(), &|notice| self.tell(&notice));
+        let deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let deadline = deadline.unwrap_or_else(|| Deadline::after(MailOptions::default().deadline));
+        runner::recover_others(&own, &self.options(), &deadline, &|notice| self.tell(&notice));
         worst
     }
 
@@ -188,7 +202,13 @@ impl<'a> RunCommand<'a> {
         match Runner::new(project).run_with(self.options(), sink, &|notice| self.tell(&notice)) {
             // Interrupted after the last script, too: while the mail was under way.
             Ok(_) if self.cancel.cancelled_by().is_some() => ExitCode::Interrupted,
-            Ok(run) => ExitCode::from(run.report.status),
+            Ok((run, deadline)) => {
+                let mut last = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.as_ref().is_none_or(|last| last.instant() < deadline.instant()) {
+                    *last = Some(deadline);
+                }
+                ExitCode::from(run.report.status)
+            }
             Err(error) => {
                 let what = styled(output::BAD, "error:");
                 self.output.error(match &error {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +17,7 @@ use super::Transcript;
 use super::job::Job;
 use super::stuffed::Stuffed;
 use crate::mail::explain::{
-    explain, explain_lookup, explain_lost, explain_no_password, explain_no_xoauth2, explain_refused,
+    explain, explain_lookup, explain_lost, explain_no_password, explain_no_xoauth2, explain_refused, explain_too_large,
 };
 use crate::mail::message::host_label;
 use crate::mail::render::one_line;
@@ -27,6 +27,9 @@ use crate::mail::{Accepted, DeliveryError, DeliveryFailure, MailTls, Refused, Si
 const PATIENCE_PER_ADDRESS: Duration = Duration::from_secs(10);
 /// How long the farewell may take when another connection is to follow.
 const QUIT: Duration = Duration::from_secs(1);
+
+/// From so many bytes on a server is asked how large a message may be: each takes smaller ones.
+const LARGE: u64 = 1024 * 1024;
 
 /// A connection, as long as there is one, and what it takes to make another.
 pub(super) struct Session {
@@ -91,6 +94,7 @@ impl Session {
         if std::mem::take(&mut self.dirty) {
             self.say(job, Stage::Sender, "RSET\r\n")?;
         }
+        self.check_size(job)?;
         let refused = self.announce(job)?;
         self.say(job, Stage::Data, Data)?;
         job.ask_to_hand_over()?;
@@ -237,6 +241,24 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the server says that it takes no message of this size. Asked anew (RFC 5321, section 4.1.4), since lettre keeps
+    /// to itself what it was told.
+    fn check_size(&mut self, job: &Job) -> Step<()> {
+        let size = job.message.bytes.len() as u64;
+        if size < LARGE {
+            return Ok(());
+        }
+        match self.say(job, Stage::Sender, Ehlo::new(hello())) {
+            Ok(answer) => match size_limit(&answer).filter(|limit| *limit < size) {
+                Some(limit) => Err(explain_too_large(Some(limit), None, Stage::Sender)),
+                None => Ok(()),
+            },
+            // Who doesn't like to be asked twice says what is too large when it comes.
+            Err(DeliveryError { reply: Some(reply), .. }) if !reply.starts_with("421") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Names sender and recipients; returns the recipients who were refused.
     fn announce(&mut self, job: &Job) -> Step<Vec<Refused>> {
         let envelope = &job.message.envelope;
@@ -336,6 +358,12 @@ impl Session {
 fn hello() -> ClientId {
     let host = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     ClientId::Domain(host_label(&host))
+}
+
+/// How large a message may be (RFC 1870, section 4); 0 means that there is no fixed limit.
+fn size_limit(answer: &Response) -> Option<u64> {
+    let limit = |line: &str| line.strip_prefix("SIZE ").and_then(|size| size.trim().parse().ok());
+    answer.message().find_map(limit).filter(|limit| *limit > 0)
 }
 
 fn said(response: &Response) -> String {

@@ -20,7 +20,7 @@ use crate::store::{OutboxRow, OutboxState, Store, StoreError};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> ExitCode {
-    let mut before = HashSet::new();
+    let (mut before, mut kept) = (HashSet::new(), Vec::new());
     let opened = with_store(state, output, async |store, _| {
         // Mails that wait in run folders are known by their runs.
         bring_up_to_date(store, None, output).await?;
@@ -28,6 +28,7 @@ pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> 
             store.requeue_failed(Utc::now()).await?;
         }
         before.extend(store.undelivered().await?.into_iter().map(|row| row.id));
+        kept = store.kept_mails().await?;
         Ok(())
     });
     let (ExitCode::Success, Some(dir)) = (opened, state.path()) else { return opened };
@@ -50,6 +51,10 @@ pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> 
     }
     let mut left = 0;
     let told = with_store(state, output, async |store, out| {
+        // They have been put into the outbox meanwhile.
+        for (run_id, _) in &kept {
+            before.extend(store.mail_about(run_id).await?.map(|row| row.id));
+        }
         let (waiting, failed) = remaining(store, &before).await?;
         left = waiting.len() + failed.len();
         let gone = before.iter().filter(|id| !waiting.iter().chain(&failed).any(|row| row.id == **id)).count();

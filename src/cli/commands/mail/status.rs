@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::StateDir;
 use super::super::delivery::next_at;
-use super::super::reading::with_store;
+use super::super::reading::{bring_up_to_date, with_store};
 use super::super::table::{Align, Cell, Table};
 use super::super::view::{BOLD, DIM, View, one_line, rfc3339};
 use crate::cli::ExitCode;
@@ -19,6 +19,8 @@ use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState};
 
 pub(super) fn status(args: &MailStatusArgs, state: &StateDir, output: &Output) -> ExitCode {
     with_store(state, output, async |store, out| {
+        // Mails that wait in run folders are known by their runs.
+        bring_up_to_date(store, None, output).await?;
         let rows = store.undelivered_or_failed().await?;
         let holds = store.holds().await?;
         let kept = store.kept_mails().await?;
