@@ -239,7 +239,7 @@ fn postfix_s_refusals_are_understood() {
     let mut large = letter("large");
     large.bytes.extend("and so on\r\n".repeat(20_000).into_bytes());
     let error = send(&mut one, &large).0.unwrap_err();
-    assert_eq!((error.failure, error.next_step()), (DeliveryFailure::Permanent, NextStep::Fail), "{error}");
+    assert_eq!((error.failure, error.next_step()), (DeliveryFailure::TooLarge, NextStep::Fail), "{error}");
     assert!(error.to_string().contains("552 5.3.4"), "{error}");
     let mut foreign = letter("foreign");
     let other =
