@@ -79,6 +79,8 @@
 //! | [`sink`] | listeners: the log and its rotation, the run's folder, the history |
 //! | [`store`] | the state database |
 //! | [`mail`] | the summary: strategy, text, delivery |
+//! | [`outbox`] | mails, pings and chats on their way: kept until they are delivered |
+//! | [`schedule`] | when something is due: cron expressions and other triggers, in time zones |
 //! | [`doctor`] | whether the machine and a project are fit to run unattended |
 //! | [`cli`] | the `runner` command |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -93,6 +95,7 @@ pub mod model;
 pub mod outbox;
 pub mod plan;
 pub mod runner;
+pub mod schedule;
 pub mod sink;
 pub mod store;
 

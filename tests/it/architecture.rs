@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, and the rooms that each may use. All may use themselves.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("schedule", &[]),
     ("event", &["model"]),
     ("plan", &["model", "event"]),
     ("config", &["model"]),

@@ -1,0 +1,14 @@
+//! When projects are due: triggers as pure functions over time zones. Reads no clock and no file.
+
+mod calendar;
+mod cron;
+mod fields;
+#[cfg(test)]
+mod tests;
+mod trigger;
+mod zone;
+
+pub use calendar::{CalendarStep, usual_first_day};
+pub use cron::{ByField, CronError};
+pub use trigger::{Cron, Dst, Trigger, instants, next_after};
+pub use zone::{Fold, Gap};

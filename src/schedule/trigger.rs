@@ -1,0 +1,169 @@
+//! Triggers: when something is due, as a pure function of an instant.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::calendar::CalendarStep;
+use super::cron::{self, ByField, CronError};
+use super::fields::Fields;
+use super::zone::{CivilTimes, Fold, Gap, next_instant};
+
+/// How often the parts of an `all` may be asked before that is taken for never: enough for years of nights that don't
+/// meet, and done within milliseconds.
+const MEETINGS: usize = 5_000;
+
+/// When something is due.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trigger {
+    /// At the times that a cron expression tells.
+    Cron(Cron),
+    /// Again and again after the same elapsed time.
+    Interval {
+        /// How long; at least a second.
+        every: SignedDuration,
+        /// The first; the others are counted from it, forwards only.
+        anchor: Timestamp,
+    },
+    /// Again and again after the same step of the calendar.
+    Calendar {
+        /// The step.
+        step: CalendarStep,
+        /// In which zone.
+        zone: TimeZone,
+        /// What daylight saving does to it.
+        dst: Dst,
+    },
+    /// Once.
+    At(Timestamp),
+    /// At the instants that all of these have.
+    All(Vec<Trigger>),
+    /// At each instant that one of these has.
+    Any(Vec<Trigger>),
+    /// Only from and until some instant, both included.
+    Bounded {
+        /// What is bounded.
+        inner: Box<Trigger>,
+        /// The first instant that counts.
+        start: Option<Timestamp>,
+        /// The last one.
+        end: Option<Timestamp>,
+    },
+}
+
+/// A cron expression in a time zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cron {
+    fields: Fields,
+    zone: TimeZone,
+    dst: Dst,
+}
+
+/// What daylight saving does; `None` is the usual: a time of the day that falls into a gap runs once right after it, and one
+/// that comes twice runs the first time; a rhythm (`*` or a step in hour or minute) follows elapsed time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dst {
+    /// To times that don't exist.
+    pub gap: Option<Gap>,
+    /// To times that come twice.
+    pub fold: Option<Fold>,
+}
+
+impl Cron {
+    /// From an expression of five or six fields, or one as `@daily`.
+    ///
+    /// # Errors
+    /// When it isn't one, with the place.
+    pub fn parse(text: &str, zone: TimeZone, dst: Dst) -> Result<Self, CronError> {
+        Ok(Self { fields: cron::parse(text)?, zone, dst })
+    }
+
+    /// Field by field.
+    ///
+    /// # Errors
+    /// With the name of the field that is wrong.
+    pub fn from_fields(by: &ByField, zone: TimeZone, dst: Dst) -> Result<Self, (&'static str, CronError)> {
+        Ok(Self { fields: cron::parse_fields(by)?, zone, dst })
+    }
+
+    #[cfg(test)]
+    pub(super) fn matches(&self, time: DateTime) -> bool {
+        CivilTimes::next(&self.fields, time, true) == Some(time)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_fixed(&self) -> bool {
+        self.fields.fixed
+    }
+
+    fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let (gap, fold) = if self.fields.fixed { (Gap::After, Fold::First) } else { (Gap::Skip, Fold::Twice) };
+        let (gap, fold) = (self.dst.gap.unwrap_or(gap), self.dst.fold.unwrap_or(fold));
+        next_instant(&self.fields, &self.zone, gap, fold, after)
+    }
+}
+
+impl CivilTimes for Fields {
+    fn next(&self, from: DateTime, inclusive: bool) -> Option<DateTime> {
+        Self::next(self, from, inclusive)
+    }
+}
+
+/// The first instant strictly after `after` at which the trigger is due; `None`: never again. Takes bounded time for every
+/// trigger: a cron expression or step of the calendar that matches nothing in 400 years never does, and the parts of an
+/// `all` that don't meet after 5,000 looks are taken never to.
+#[must_use]
+pub fn next_after(trigger: &Trigger, after: Timestamp) -> Option<Timestamp> {
+    match trigger {
+        Trigger::Cron(cron) => cron.next_after(after),
+        Trigger::Interval { every, anchor } => next_interval(*every, *anchor, after),
+        Trigger::Calendar { step, zone, dst } => {
+            let (gap, fold) = (dst.gap.unwrap_or(Gap::After), dst.fold.unwrap_or(Fold::First));
+            next_instant(step, zone, gap, fold, after)
+        }
+        Trigger::At(at) => (*at > after).then_some(*at),
+        Trigger::Any(parts) => parts.iter().filter_map(|part| next_after(part, after)).min(),
+        Trigger::All(parts) => next_meeting(parts, after),
+        Trigger::Bounded { inner, start, end } => {
+            let before_start = start.and_then(|start| start.checked_sub(SignedDuration::from_nanos(1)).ok());
+            let after = before_start.map_or(after, |before| before.max(after));
+            next_after(inner, after).filter(|at| end.is_none_or(|end| *at <= end))
+        }
+    }
+}
+
+fn next_interval(every: SignedDuration, anchor: Timestamp, after: Timestamp) -> Option<Timestamp> {
+    if after < anchor {
+        return Some(anchor);
+    }
+    let every_ns = every.as_nanos();
+    if every_ns <= 0 {
+        return None;
+    }
+    let steps = (after.as_nanosecond() - anchor.as_nanosecond()) / every_ns + 1;
+    Timestamp::from_nanosecond(anchor.as_nanosecond().checked_add(steps.checked_mul(every_ns)?)?).ok()
+}
+
+fn next_meeting(parts: &[Trigger], after: Timestamp) -> Option<Timestamp> {
+    let just_before = |at: Timestamp| at.checked_sub(SignedDuration::from_nanos(1)).ok();
+    let mut candidate = next_after(parts.first()?, after)?;
+    let (mut agreed, mut turn) = (1, 1);
+    for _ in 0..MEETINGS {
+        if agreed == parts.len() {
+            return Some(candidate);
+        }
+        let found = next_after(&parts[turn % parts.len()], just_before(candidate)?)?;
+        if found == candidate {
+            agreed += 1;
+        } else {
+            (candidate, agreed) = (found, 1);
+        }
+        turn += 1;
+    }
+    None
+}
+
+/// The instants after one, in order.
+pub fn instants(trigger: &Trigger, after: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+    std::iter::successors(next_after(trigger, after), |last| next_after(trigger, *last))
+}

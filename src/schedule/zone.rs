@@ -1,0 +1,81 @@
+//! From civil time to instants: what daylight saving does to planned times. Pure; no clock is read.
+//!
+//! A zone's time line is looked at in stretches of one offset. Within one, civil times and instants go side by side; where
+//! two meet, civil times are either left out (a gap) or come twice (a fold), and the policy says what becomes of what was
+//! planned for them.
+
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
+
+/// What becomes of times that don't exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// All that fall into one gap run once, at the first instant after it.
+    After,
+    /// They are left out.
+    Skip,
+}
+
+/// What becomes of times that come twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    /// They run the first time.
+    First,
+    /// They run each time.
+    Twice,
+}
+
+/// Civil times in order.
+pub(super) trait CivilTimes {
+    /// The first after `from`, or at it if that counts too.
+    fn next(&self, from: DateTime, inclusive: bool) -> Option<DateTime>;
+}
+
+/// The first instant strictly after `after` at which one of these civil times is due in a zone.
+pub(super) fn next_instant(
+    times: &dyn CivilTimes,
+    zone: &TimeZone,
+    gap: Gap,
+    fold: Fold,
+    after: Timestamp,
+) -> Option<Timestamp> {
+    let mut offset = zone.to_offset(after);
+    let (mut from, mut inclusive) = (offset.to_datetime(after), false);
+    if fold == Fold::First
+        && let Some(end) = end_of_repetition(zone, after, offset)
+        && from < end
+    {
+        (from, inclusive) = (end, true);
+    }
+    // Between the civil time from which was searched and the one that was found there is none.
+    let mut found = times.next(from, inclusive)?;
+    for transition in zone.following(after) {
+        let at = transition.timestamp();
+        if let Some(instant) = to_instant(offset, found).filter(|instant| *instant < at) {
+            return Some(instant);
+        }
+        let (old, new) = (offset.to_datetime(at), transition.offset().to_datetime(at));
+        if new > old && gap == Gap::After && found < new {
+            return Some(at);
+        }
+        offset = transition.offset();
+        let begin = if new < old && fold == Fold::First { old } else { new };
+        if found < begin || begin <= from {
+            (from, found) = (begin, times.next(begin, true)?);
+        }
+    }
+    to_instant(offset, found)
+}
+
+/// Until which civil time the stretch that `at` is in repeats what came before it; `None` if it doesn't.
+fn end_of_repetition(zone: &TimeZone, at: Timestamp, offset: Offset) -> Option<DateTime> {
+    let next = at.checked_add(SignedDuration::from_nanos(1)).ok()?;
+    let began = zone.preceding(next).next()?.timestamp();
+    let before = zone.to_offset(began.checked_sub(SignedDuration::from_nanos(1)).ok()?);
+    (before > offset).then(|| before.to_datetime(began))
+}
+
+fn to_instant(offset: Offset, time: DateTime) -> Option<Timestamp> {
+    offset.to_timestamp(time).ok()
+}
