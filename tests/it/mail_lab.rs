@@ -253,3 +253,64 @@ fn other_manners_make_no_difference_and_a_bad_certificate_does() {
     let error = refusal(&mut courier(bad.settings(&BY_PASSWORD)), DeliveryFailure::Certificate, NextStep::Retry);
     assert!(error.sentence.contains("NOT TO BE TRUSTED"), "{error}");
 }
+
+/// What becomes of a run's mail for each kind of answer, as its user sees it; and that it goes out once that is over.
+#[test]
+fn what_it_refuses_a_run_waits_is_held_or_has_failed_and_goes_out_in_the_end() {
+    let Some(lab) = lab(&[]) else { return };
+    let cases = [
+        (r#"{"auth": "535 5.7.139 Authentication unsuccessful, basic authentication is disabled."}"#, "held", "OAuth"),
+        (r#"{"auth": "550 5.7.30 Basic authentication is not supported."}"#, "held", "runner mail login"),
+        (r#"{"mail": "432 4.3.2 Concurrent connections limit exceeded."}"#, "queued", "432 4.3.2"),
+        (r#"{"mail": "550 5.7.60 Client does not have permissions to send as this sender"}"#, "held", "MAIL_FROM"),
+        (r#"{"data": "430 4.2.0 STOREDRV; MapiExceptionLogonFailed"}"#, "queued", "permission"),
+        (
+            r#"{"data": "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"}"#,
+            "queued",
+            "too much",
+        ),
+        (r#"{"data": "554 5.6.0 Corrupt message content"}"#, "failed", "5.6.0"),
+        (r#"{"rcpt": "550 5.1.10 Recipient not found"}"#, "failed", "recipients"),
+        (r#"{"mail": "drop"}"#, "queued", "hung up"),
+        (r#"{"data": "drop"}"#, "queued", "nobody knows"),
+    ];
+    for (fault, state, remedy) in cases {
+        let test = Test::new();
+        let _project = test.project("p").set("email_strategy", "all").script("a.txt", "print a");
+        let before = lab.mails().len();
+        lab.faults(fault);
+        let run = lab.runner(&test, &["run", "p"], &BY_PASSWORD).expect(0);
+        assert!(run.stderr.contains(remedy), "{fault}: {}", run.stderr);
+        let mail = || test.runner(["history", "--json"]).expect(0).json()[0]["mail"].clone();
+        assert_eq!(mail(), state, "{fault}");
+        assert_eq!(test.runner(["mail", "status", "--json"]).expect(0).json()[0]["state"], state, "{fault}");
+        assert_eq!(lab.mails().len(), before, "{fault}");
+        lab.faults("{}");
+        let flush: &[&str] = if state == "failed" { &["mail", "flush", "--failed"] } else { &["mail", "flush"] };
+        lab.runner(&test, flush, &BY_PASSWORD).expect(0);
+        assert_eq!((mail(), lab.mails().len()), ("sent".into(), before + 1), "{fault}");
+    }
+}
+
+#[test]
+fn of_a_run_s_mail_that_it_has_taken_without_a_word_it_gets_the_same_once_more() {
+    let Some(lab) = lab(&[]) else { return };
+    let test = Test::new();
+    let project = test.project("p").set("email_strategy", "all").script("a.txt", "print a");
+    let _project = project.set("recipients", serde_json::json!(["ann@example.test", "bob@example.test"]));
+    lab.faults(r#"{"stored": "drop", "times": 1}"#);
+    lab.runner(&test, &["run", "p"], &BY_PASSWORD).expect(0);
+    lab.runner(&test, &["mail", "flush"], &BY_PASSWORD).expect(0);
+    let runs: Vec<String> = lab.mails().iter().map(|mail| header(mail, "X-Run-Id")).collect();
+    assert!(runs.len() == 2 && runs[0] == runs[1] && runs[0].len() == 13, "{runs:?}");
+    // One recipient who is refused keeps nobody else from getting it.
+    lab.faults(r#"{"rcpt": "550 5.1.10 Recipient not found", "times": 1}"#);
+    let run = lab.runner(&test, &["run", "p"], &BY_PASSWORD).expect(0);
+    assert!(run.stdout.contains("mail sent") && run.stderr.contains("for ann@example.test"), "{}", run.stderr);
+    assert_eq!(lab.mails().len(), 3);
+}
+
+fn header(mail: &[u8], name: &str) -> String {
+    let mail = MessageParser::default().parse(mail).unwrap();
+    mail.header_raw(name).unwrap_or_default().trim().to_owned()
+}
