@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::{Accepted, DeliveryError, DeliveryFailure, FinishedMessage, Stage, Transport};
+use super::{FinishedMessage, KEPT_MAIL};
+use crate::model::{MailState, RunReport};
 
 /// Writes each message to a file of its own.
 #[derive(Debug)]
@@ -26,32 +26,29 @@ impl EmlFolder {
         self.folder.join(&message.file_name)
     }
 
+    /// Writes the message about a run to its file, in the place of what may be there, and beside the run's events; says what
+    /// became of it.
+    #[must_use]
+    pub fn deliver(&self, report: &RunReport, message: &FinishedMessage) -> MailState {
+        if let Err(error) = write_whole(&report.run_dir.join(KEPT_MAIL), &message.bytes) {
+            tracing::warn!("cannot keep the mail in {}: {error}", report.run_dir.display());
+        }
+        let file = self.file_for(message);
+        match self.write(message) {
+            Ok(()) => MailState::Written { file },
+            Err(error) => {
+                let hint = "check that the folder can be written";
+                MailState::Failed { error: format!("cannot write the mail to {}: {error}; {hint}", file.display()) }
+            }
+        }
+    }
+
     /// Writes a message to its file, in the place of what may be there.
     ///
     /// # Errors
     /// When the folder can't be made, or the file not be written.
     pub fn write(&self, message: &FinishedMessage) -> io::Result<()> {
         write_whole(&self.file_for(message), &message.bytes)
-    }
-}
-
-impl Transport for EmlFolder {
-    fn send(&self, message: &FinishedMessage, _deadline: Duration) -> Result<Accepted, DeliveryError> {
-        let file = self.file_for(message);
-        match self.write(message) {
-            Ok(()) => {
-                Ok(Accepted { reply: format!("written to {}", file.display()), refused: Vec::new(), message_id: None })
-            }
-            Err(error) => Err(DeliveryError {
-                failure: DeliveryFailure::File,
-                stage: Stage::File,
-                sentence: format!(
-                    "cannot write the mail to {}: {error}; check that the folder can be written",
-                    file.display()
-                ),
-                reply: None,
-            }),
-        }
     }
 }
 

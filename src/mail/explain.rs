@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use lettre::transport::smtp::Error as SmtpError;
 
+use super::delivery::{DeliveryError, DeliveryFailure, Refused, Stage};
 use super::render::one_line;
-use super::transport::{DeliveryError, DeliveryFailure, Refused, Stage};
 use super::{MailSettings, MailTls, SignIn};
 use crate::model::{format_duration, format_size};
 

@@ -9,8 +9,8 @@ use lettre::message::Mailbox;
 use super::locking::state_dir;
 use super::options::{History, MailDelivery};
 use crate::mail::{
-    self, AttachedOutput, Delivery, Details, EmlFolder, FinishedMessage, MailMode, MailSettingsError, RenderContext,
-    Rendered, Transport, WebSlot,
+    self, AttachedOutput, Delivery, Details, FinishedMessage, MailMode, MailSettingsError, RenderContext, Rendered,
+    WebSlot,
 };
 use crate::model::{EmailStrategy, MailState, PAST_RUNS, Project, RunId, RunReport};
 use crate::outbox::{self, Couriers, SmtpCouriers};
@@ -105,7 +105,6 @@ impl Mailing {
             recipients: &project.recipients,
             mode: &self.mode,
             context,
-            deadline: project.mail.deadline,
         };
         let options = project.mail.clone();
         let details = Details { options, conversation: root.as_deref(), attachments: &attachments };
@@ -249,19 +248,6 @@ fn conversation_root(history: Option<&HistoryWriter>, key: String) -> Option<Str
 /// Whether a mail about the run would be due, if mails were sent.
 pub(super) fn is_due(project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> bool {
     mail::is_due(project.email_strategy, report, &context_with_past(project, report, history, false))
-}
-
-/// Writes a mail to a folder, and beside the run's events.
-pub(super) fn write(report: &RunReport, folder: PathBuf, message: &FinishedMessage) -> MailState {
-    let kept = std::fs::write(report.run_dir.join(mail::KEPT_MAIL), &message.bytes);
-    if let Err(error) = kept {
-        tracing::warn!("cannot keep the mail in {}: {error}", report.run_dir.display());
-    }
-    let folder = EmlFolder::new(folder);
-    match folder.send(message, std::time::Duration::MAX) {
-        Ok(_) => MailState::Written { file: folder.file_for(message) },
-        Err(error) => MailState::Failed { error: error.to_string() },
-    }
 }
 
 /// Marks that a run has recorded what has become of its mail so far; returns what has become of it since.

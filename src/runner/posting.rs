@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::mailing::{self, Mail, Mailing, Prepared};
 use crate::exec::Cancel;
-use crate::mail::{self, Deadline, MailMode, NextStep};
+use crate::mail::{self, Deadline, EmlFolder, MailMode, NextStep};
 use crate::model::{MailState, Project, RunId, RunReport};
 use crate::outbox::{self, Couriers, Force, Outbox};
 use crate::sink::{HistoryWriter, When};
@@ -51,7 +51,7 @@ impl Mailing {
     ) -> Posted {
         let written = match prepared.mail {
             Mail::None(state) => Some(state),
-            Mail::Folder(folder, message) => Some(mailing::write(report, folder, &message)),
+            Mail::Folder(folder, message) => Some(EmlFolder::new(folder).deliver(report, &message)),
             Mail::Entry => None,
         };
         let entries = prepared.entries;

@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use chrono::DateTime;
 use mail_parser::{MessageParser, MimeHeaders};
-use project_runner::mail::{Delivery, KEPT_MAIL, MailMode, RenderContext, deliver, render};
+use project_runner::mail::{Delivery, Details, EmlFolder, KEPT_MAIL, MailMode, RenderContext, is_due, make, render};
 use project_runner::model::{
     EmailStrategy, MailState, Outcome, OutputSummary, RunId, RunReport, RunStatus, ScriptReport, Usage,
 };
 
-/// Long enough for a busy machine.
-const PATIENT: Duration = Duration::from_secs(20);
 const EVERYBODY: [&str; 3] = ["ann@example.test", "bob@example.test", "cho@example.test"];
 
 fn script(index: usize, name: &str, outcome: Outcome, traceback: Option<&str>) -> ScriptReport {
@@ -68,10 +65,13 @@ fn report(folder: &Path) -> RunReport {
 fn delivered(report: &RunReport, strategy: EmailStrategy, mode: &MailMode) -> MailState {
     let recipients = EVERYBODY.map(str::to_owned);
     let context = RenderContext::default();
-    deliver(
-        report,
-        &Delivery { strategy, from: None, recipients: &recipients, mode, context: &context, deadline: PATIENT },
-    )
+    if !is_due(strategy, report, &context) {
+        return MailState::NotDue;
+    }
+    let MailMode::Folder(folder) = mode else { return MailState::Off };
+    let delivery = Delivery { strategy, from: None, recipients: &recipients, mode, context: &context };
+    let (message, _) = make(report, &delivery, &Details::default()).unwrap();
+    EmlFolder::new(folder.clone()).deliver(report, &message)
 }
 
 #[test]

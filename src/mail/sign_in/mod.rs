@@ -4,8 +4,10 @@
 mod endpoint;
 mod explain;
 mod file;
+mod nobody;
 mod os;
 mod tokens;
 
 pub use endpoint::DeviceCode;
+pub(crate) use nobody::NoTokens;
 pub use tokens::{SignedIn, Tokens};

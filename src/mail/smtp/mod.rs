@@ -4,8 +4,5 @@ mod courier;
 mod job;
 mod session;
 mod stuffed;
-mod transport;
 
 pub use courier::{SmtpCourier, Transcript};
-pub(crate) use transport::NoTokens;
-pub use transport::SmtpTransport;

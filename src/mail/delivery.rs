@@ -1,21 +1,11 @@
-//! The seam between a finished message and whatever takes it: a server, a folder, or a test.
+//! What comes of a message: whoever took it, who was refused, or what kept it, and when.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{FinishedMessage, NextStep};
-
-/// Takes finished messages to where they should go.
-pub trait Transport {
-    /// Delivers one message, within `deadline` for everything together.
-    ///
-    /// # Errors
-    /// When nobody gets it, or nobody can say whether anybody does. The message itself is unharmed and may be tried again.
-    fn send(&self, message: &FinishedMessage, deadline: Duration) -> Result<Accepted, DeliveryError>;
-}
+use super::NextStep;
 
 /// The message was taken, for one recipient at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +62,6 @@ pub enum Stage {
     Data,
     /// Handing the message over: if this fails, nobody knows whether the server has it.
     Message,
-    /// Writing a file.
-    File,
 }
 
 impl fmt::Display for Stage {
@@ -88,7 +76,6 @@ impl fmt::Display for Stage {
             Self::Recipients => "naming the recipients",
             Self::Data => "announcing the message",
             Self::Message => "handing the message over",
-            Self::File => "writing the file",
         })
     }
 }
