@@ -14,6 +14,10 @@ mod outbox;
 // The tests' server, of which this program uses a part.
 #[cfg(target_os = "linux")]
 #[allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#[path = "../../tests/it/listener.rs"]
+mod listener;
+#[cfg(target_os = "linux")]
+#[allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 #[path = "../../tests/it/smtp_server.rs"]
 mod smtp_server;
 

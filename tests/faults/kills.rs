@@ -14,19 +14,7 @@ const IN_A_SCENE: usize = 8;
 
 pub fn kills(faults: &Faults) {
     let each = faults.of(7, 160);
-    std::thread::scope(|scope| {
-        for lane in 0..LANES {
-            scope.spawn(move || {
-                let mut dice = faults.dice(lane);
-                let mut left = each;
-                while left > 0 {
-                    let now = left.min(IN_A_SCENE);
-                    one_scene(faults, &mut dice, now);
-                    left -= now;
-                }
-            });
-        }
-    });
+    faults.in_lanes(LANES, each, IN_A_SCENE, one_scene);
     #[cfg(windows)]
     faults.tally.skip("descendants are known by the process ids that they write only: there is no /proc");
 }

@@ -23,19 +23,7 @@ const LAST_RUNS: usize = 5;
 
 pub fn mail(faults: &Faults) {
     let each = faults.of(15, 150);
-    std::thread::scope(|scope| {
-        for lane in 0..LANES {
-            scope.spawn(move || {
-                let mut dice = faults.dice(lane);
-                let mut left = each;
-                while left > 0 {
-                    let now = left.min(IN_A_SCENE);
-                    one_scene(faults, &mut dice, now);
-                    left -= now;
-                }
-            });
-        }
-    });
+    faults.in_lanes(LANES, each, IN_A_SCENE, one_scene);
 }
 
 fn one_scene(faults: &Faults, dice: &mut Dice, kills: usize) {

@@ -58,6 +58,24 @@ impl Faults {
         Dice::new(self.seed ^ (lane << 48))
     }
 
+    /// Does so many things in each lane, lanes side by side, each with dice of its own; `scene` does some of them, of which a
+    /// new folder takes no more than `in_a_scene`.
+    pub fn in_lanes(&self, lanes: u64, each: usize, in_a_scene: usize, scene: fn(&Self, &mut Dice, usize)) {
+        std::thread::scope(|scope| {
+            for lane in 0..lanes {
+                scope.spawn(move || {
+                    let mut dice = self.dice(lane);
+                    let mut left = each;
+                    while left > 0 {
+                        let now = left.min(in_a_scene);
+                        scene(self, &mut dice, now);
+                        left -= now;
+                    }
+                });
+            }
+        });
+    }
+
     /// One number for the short form, another for the long one.
     pub fn of<T>(&self, short: T, long: T) -> T {
         if self.long { long } else { short }

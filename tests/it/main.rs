@@ -26,6 +26,7 @@ mod history;
 mod leaks;
 mod letters;
 mod library;
+mod listener;
 mod mail;
 mod mail_lab;
 mod message;

@@ -2,9 +2,8 @@
 //! (`AUTH` only under TLS, `250 2.0.0 OK <ID@…>`) and a fault on request at every step, for so many times as wanted.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,6 +11,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::listener::Listener;
 
 /// The only user.
 pub(crate) const LOGIN: &str = "runs@example.test";
@@ -114,13 +115,10 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     /// Each line the client said, with `TLS ` before it where it was protected.
     said: Mutex<Vec<String>>,
-    /// Every connection there has been.
-    open: Mutex<Vec<TcpStream>>,
     /// How often the fault has happened.
     faults: Mutex<u32>,
     /// How many conversations are over.
     ended: Mutex<usize>,
-    closing: Mutex<bool>,
 }
 
 /// Runs until dropped.
@@ -129,44 +127,31 @@ pub(crate) struct SmtpServer {
     /// The certificate authority's certificate, in PEM.
     pub(crate) ca: String,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    listener: Listener,
 }
 
 impl SmtpServer {
     pub(crate) fn start(options: Options) -> Self {
         let (ca, config) = certificates(options.name);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
-        let (of_acceptor, options) = (Arc::clone(&shared), Arc::new(options));
-        let acceptor = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(stream) = stream else { continue };
-                if *of_acceptor.closing.lock().unwrap() {
-                    break;
-                }
-                of_acceptor.open.lock().unwrap().push(stream.try_clone().unwrap());
-                let (shared, options, config) = (Arc::clone(&of_acceptor), Arc::clone(&options), Arc::clone(&config));
-                std::thread::spawn(move || {
-                    let session = Session {
-                        tcp: &stream,
-                        stream: Box::new(&stream),
-                        protected: false,
-                        ahead: Vec::new(),
-                        shared: &shared,
-                        options: &options,
-                        login: None,
-                        from: None,
-                        to: Vec::new(),
-                        taken: 0,
-                    };
-                    let _ = session.serve(config);
-                    *shared.ended.lock().unwrap() += 1;
-                    let _ = stream.shutdown(Shutdown::Both);
-                });
-            }
+        let of_listener = Arc::clone(&shared);
+        let listener = Listener::start(move |stream| {
+            let session = Session {
+                tcp: stream,
+                stream: Box::new(stream),
+                protected: false,
+                ahead: Vec::new(),
+                shared: &of_listener,
+                options: &options,
+                login: None,
+                from: None,
+                to: Vec::new(),
+                taken: 0,
+            };
+            let _ = session.serve(Arc::clone(&config));
+            *of_listener.ended.lock().unwrap() += 1;
         });
-        Self { port, ca, shared, acceptor: Some(acceptor) }
+        Self { port: listener.port, ca, shared, listener }
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -179,7 +164,7 @@ impl SmtpServer {
 
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
-        self.shared.open.lock().unwrap().len()
+        self.listener.connections()
     }
 
     /// How many of them the client, or a fault, has ended.
@@ -189,20 +174,7 @@ impl SmtpServer {
 
     /// Closes all connections, as a server does that starts anew.
     pub(crate) fn hang_up(&self) {
-        for stream in self.shared.open.lock().unwrap().iter() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-impl Drop for SmtpServer {
-    fn drop(&mut self) {
-        *self.shared.closing.lock().unwrap() = true;
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-        self.hang_up();
+        self.listener.hang_up();
     }
 }
 

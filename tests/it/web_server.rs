@@ -2,12 +2,11 @@
 //! answers as the test has it, also not at all.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::listener::Listener;
 use crate::smtp_server::certificates;
 
 /// How a call is answered.
@@ -40,8 +39,6 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     /// What is answered next; the last answer goes on for ever.
     answers: Mutex<Vec<Answer>>,
-    open: Mutex<Vec<TcpStream>>,
-    closing: Mutex<bool>,
 }
 
 pub(crate) struct WebServer {
@@ -49,7 +46,7 @@ pub(crate) struct WebServer {
     /// The certificate of who issued the server's, in PEM; empty without TLS.
     pub(crate) ca: String,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    _listener: Listener,
 }
 
 impl WebServer {
@@ -65,34 +62,18 @@ impl WebServer {
     }
 
     fn serve(answers: &[Answer], config: Option<Arc<ServerConfig>>, ca: String) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared { answers: Mutex::new(answers.to_vec()), ..Shared::default() });
-        let of_acceptor = Arc::clone(&shared);
-        let acceptor = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(stream) = stream else { continue };
-                if *of_acceptor.closing.lock().unwrap() {
-                    break;
-                }
-                of_acceptor.open.lock().unwrap().push(stream.try_clone().unwrap());
-                let (shared, config) = (Arc::clone(&of_acceptor), config.clone());
-                std::thread::spawn(move || {
-                    let closer = stream.try_clone();
-                    let _ = match config {
-                        None => converse(stream, &shared),
-                        Some(config) => match ServerConnection::new(config) {
-                            Ok(tls) => converse(StreamOwned::new(tls, stream), &shared),
-                            Err(error) => Err(io::Error::other(error)),
-                        },
-                    };
-                    if let Ok(stream) = closer {
-                        let _ = stream.shutdown(Shutdown::Both);
-                    }
-                });
-            }
+        let of_listener = Arc::clone(&shared);
+        let listener = Listener::start(move |stream| {
+            let _ = match config.clone() {
+                None => converse(stream, &of_listener),
+                Some(config) => match ServerConnection::new(config) {
+                    Ok(tls) => converse(StreamOwned::new(tls, stream), &of_listener),
+                    Err(error) => Err(io::Error::other(error)),
+                },
+            };
         });
-        Self { port, ca, shared, acceptor: Some(acceptor) }
+        Self { port: listener.port, ca, shared, _listener: listener }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -102,19 +83,6 @@ impl WebServer {
 
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
-    }
-}
-
-impl Drop for WebServer {
-    fn drop(&mut self) {
-        *self.shared.closing.lock().unwrap() = true;
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-        for stream in self.shared.open.lock().unwrap().iter() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
     }
 }
 
