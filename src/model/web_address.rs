@@ -40,8 +40,12 @@ pub fn resolve_address(written: &str, variable: &dyn Fn(&str) -> Option<String>)
     if parse(&address).is_some() { Ok(address) } else { Err(InvalidAddress::NoWebAddress) }
 }
 
-/// Its scheme, and its host with the port.
+/// Its scheme, and its host with the port. The parser of addresses drops what follows a `#` unread; a line's end there
+/// is no less a slip.
 fn parse(address: &str) -> Option<(bool, Uri)> {
+    if address.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return None;
+    }
     let uri: Uri = address.parse().ok()?;
     let encrypted = match uri.scheme_str()? {
         "https" => true,
@@ -111,6 +115,7 @@ mod tests {
             ("https:///x", Err(InvalidAddress::NoWebAddress)),
             ("https://a.example/a b", Err(InvalidAddress::NoWebAddress)),
             ("https://a.example/\r\nX: y", Err(InvalidAddress::NoWebAddress)),
+            ("https://a.example/x#\ny", Err(InvalidAddress::NoWebAddress)),
             ("", Err(InvalidAddress::NoWebAddress)),
         ] {
             assert_eq!(resolve_address(written, &variable), expected.map(str::to_owned), "{written}");
