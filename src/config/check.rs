@@ -85,6 +85,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         overlap: overlap.unwrap_or_default(),
         locks: locks.unwrap_or_default(),
         dotenv: frame.dotenv,
+        schedules: Vec::new(),
         profile: frame.profile.map(str::to_owned),
     })
 }

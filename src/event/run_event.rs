@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::{
-    AttachedFile, Leaked, MailState, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus, SkipReason,
-    Usage, Usual,
+    AttachedFile, Leaked, MailState, Occasion, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus,
+    SkipReason, Usage, Usual,
 };
 
 /// Version of the form of `events.jsonl`; it stands in each `run_started`. A larger one is refused politely.
@@ -125,6 +125,9 @@ pub enum EventKind {
         /// For when it was planned; none if it was started by hand.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         planned: Option<DateTime<Utc>>,
+        /// What else is known of that, if a schedule planned it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occasion: Option<Occasion>,
         /// The log file.
         log_file: PathBuf,
         /// The run's folder.

@@ -31,7 +31,7 @@ pub use policy::{
 };
 pub use project::{CommonSettings, Interpreter, Project, Script};
 pub use report::{
-    AttachedFile, EarlierAttempt, Following, Leaked, MailState, OutputSummary, Pace, Parent, ProcessIdentity,
+    AttachedFile, EarlierAttempt, Following, Leaked, MailState, Occasion, OutputSummary, Pace, Parent, ProcessIdentity,
     RunReport, ScriptReport, Usage, Usual,
 };
 pub use size::{InvalidSize, format_size, parse_size};

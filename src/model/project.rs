@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::schedule::Schedule;
+
 use super::{
     EmailStrategy, Expectation, Language, LogRotation, MailOptions, OnFailure, OnLeak, OutputPolicy, Overlap,
     RetryPolicy,
@@ -105,6 +107,8 @@ pub struct Project {
     /// Values of the `.env` files, of which the project's own wins over its parents'. The process environment, which
     /// wins over all of them, is not in here.
     pub dotenv: BTreeMap<String, SecretString>,
+    /// When it is due, in the file's order; empty unless it has a `schedule`.
+    pub schedules: Vec<Schedule>,
     /// The profile it was loaded with, if any.
     pub profile: Option<String>,
 }

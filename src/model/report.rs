@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, RunId, RunStatus, format_duration};
+use crate::schedule::Hindrance;
 
 /// What a script used of the machine, its descendants that it waited for included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,6 +50,35 @@ pub struct ProcessIdentity {
     pub started: u64,
     /// Which start of the machine it belongs to; empty where the system has no name for that.
     pub boot: String,
+}
+
+/// The planned instant that a run was started for by a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occasion {
+    /// The schedule, as it is known among the project's.
+    pub schedule: String,
+    /// When the run was to begin: the planned instant, and its share of `jitter`.
+    pub due: DateTime<Utc>,
+    /// What kept it from beginning then; `None` if it began in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Hindrance>,
+    /// How many planned instants before it stands for too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub merged: u64,
+    /// The first of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_from: Option<DateTime<Utc>>,
+    /// How many were missed for good since the last run, so that nobody else tells of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missed: u64,
+    /// The first of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_from: Option<DateTime<Utc>>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a run follows another.
@@ -322,6 +352,8 @@ pub struct RunReport {
     pub parent: Option<Parent>,
     /// For when it was planned; `None` if it was started by hand.
     pub planned: Option<DateTime<Utc>>,
+    /// What else is known of that; `None` too if something else than a schedule planned it.
+    pub occasion: Option<Occasion>,
     /// When it began.
     pub started: DateTime<Utc>,
     /// When it ended; `None` while it hasn't.

@@ -11,7 +11,7 @@ use crate::event::EventSink;
 use crate::exec::{self, Cancel, LockError, Spawn};
 use crate::mail::MailSettingsError;
 pub use crate::model::MailDelivery;
-use crate::model::{Parent, RunReport};
+use crate::model::{Occasion, Parent, RunId, RunReport};
 use crate::plan::{SelectError, Selection};
 use crate::sink::HistoryWriter;
 
@@ -69,6 +69,10 @@ pub struct RunOptions {
     pub parent: Option<Parent>,
     /// For when it was planned; none if it is started by hand. One that follows another does the work of that one's time.
     pub planned: Option<DateTime<Utc>>,
+    /// What else is known of that, if a schedule planned it.
+    pub occasion: Option<Occasion>,
+    /// The run's id; `None` makes one. It must never have been used.
+    pub run_id: Option<RunId>,
 }
 
 impl Default for RunOptions {
@@ -82,6 +86,8 @@ impl Default for RunOptions {
             sinks: Vec::new(),
             parent: None,
             planned: None,
+            occasion: None,
+            run_id: None,
         }
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn run_here<'a>(
     let mailing = Mailing::of(project, &options.mail, &options.history)?;
     let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let (run_id, host) = (RunId::random(), recording::host());
+    let run_id = options.run_id.take().unwrap_or_else(RunId::random);
+    let host = recording::host();
     let mut locks = runtime.block_on(Locks::take(project, &run_id, &host, &options, tell))?;
     let (history, mut troubles) = match history_writer(&options.history) {
         Ok(history) => (history, Vec::new()),
@@ -215,6 +216,7 @@ impl Run<'_> {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             parent: options.parent.clone(),
             planned: options.planned,
+            occasion: options.occasion.clone(),
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),
             scripts: self.plan.planned(),

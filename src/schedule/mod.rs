@@ -1,14 +1,18 @@
 //! When projects are due: triggers as pure functions over time zones. Reads no clock and no file.
 
+mod answer;
 mod calendar;
 mod cron;
+mod entry;
 mod fields;
 #[cfg(test)]
 mod tests;
 mod trigger;
 mod zone;
 
+pub use answer::{Answer, Hindrance, SkipCause};
 pub use calendar::{CalendarStep, usual_first_day};
 pub use cron::{ByField, CronError};
+pub use entry::Schedule;
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
 pub use zone::{Fold, Gap};

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::event::{EventKind, RunEvent};
 use crate::model::{
-    AttachedFile, Leaked, MailState, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus, Usage, Usual,
+    AttachedFile, Leaked, MailState, Occasion, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus,
+    Usage, Usual,
 };
 
 /// Bytes kept of a traceback, or of last lines: the end. The run's events have all of it.
@@ -41,6 +42,7 @@ pub(super) struct RunStart {
     version: String,
     parent: Option<Parent>,
     planned: Option<i64>,
+    occasion: Option<Occasion>,
     started: i64,
     log_file: String,
     run_dir: String,
@@ -275,6 +277,7 @@ impl RunStart {
             runner,
             parent,
             planned,
+            occasion,
             log_file,
             run_dir,
             scripts,
@@ -294,6 +297,7 @@ impl RunStart {
             version: runner.clone(),
             parent: parent.clone(),
             planned: planned.map(micros),
+            occasion: occasion.clone(),
             started: micros(event.time),
             log_file: log_file.to_string_lossy().into_owned(),
             run_dir: run_dir.to_string_lossy().into_owned(),

@@ -12,8 +12,8 @@ use thiserror::Error;
 use super::batch::micros;
 use super::{Store, StoreError, known};
 use crate::model::{
-    AttachedFile, EarlierAttempt, MailState, OutputSummary, Parent, ProcessIdentity, RunId, RunReport, RunStatus,
-    ScriptReport, Usage,
+    AttachedFile, EarlierAttempt, MailState, Occasion, OutputSummary, Parent, ProcessIdentity, RunId, RunReport,
+    RunStatus, ScriptReport, Usage,
 };
 
 /// How many candidates an ambiguous run id lists.
@@ -66,6 +66,8 @@ pub struct RunRow {
     pub parent: Option<Parent>,
     /// For when it was planned; `None` if it was started by hand.
     pub planned: Option<DateTime<Utc>>,
+    /// What else is known of that, if a schedule planned it.
+    pub occasion: Option<Occasion>,
     /// When it began, to the microsecond.
     pub started: DateTime<Utc>,
     /// When it ended; `None` while it hasn't.
@@ -311,6 +313,7 @@ impl Store {
             version: run.version,
             parent: run.parent,
             planned: run.planned,
+            occasion: run.occasion,
             started: run.started,
             finished: run.finished,
             duration_us: run.duration_us,
@@ -339,6 +342,7 @@ impl Store {
             version: get.value("version")?,
             parent: get.json("parent")?,
             planned: get.time("planned")?,
+            occasion: get.json("occasion")?,
             started: get.time("started")?.ok_or_else(|| get.bad("started", "NULL"))?,
             finished: get.time("finished")?,
             duration_us: get.count("duration_us")?.unwrap_or(0),

@@ -35,6 +35,7 @@ pub(crate) fn started(run_id: &RunId, project_dir: &Path, time: DateTime<Utc>, s
         runner: "0.1.0".into(),
         parent: None,
         planned: None,
+        occasion: None,
         log_file: project_dir.join("logs").join("daily.log"),
         run_dir: project_dir.join("logs").join("runs").join(run_id.as_str()),
         scripts: scripts.iter().map(planned).collect(),

@@ -1,6 +1,6 @@
 //! The database's schema, as a list of migrations. The n-th brings a database of version n-1 to version n; a migration
 //! that was released is never changed. Times are microseconds since 1970 in UTC, durations microseconds, `run_id` the 13
-//! digits; `outcome`, `output`, `leaked`, `usual`, `parent`, `process`, `files` and `mail_detail` are the JSON of the events.
+//! digits; `outcome`, `output`, `leaked`, `usual`, `parent`, `occasion`, `process`, `files`, `holder` and `mail_detail` are the JSON of the events.
 
 /// The version of the schema that this runner writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -8,7 +8,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Marks the file as ours ("prun"), so that no other program's database is taken for it.
 pub(super) const APPLICATION_ID: i64 = 0x7072_756e;
 
-pub(super) const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// `scripts.outcome_kind` is NULL while a script has no end. The runs' counts are those of an ended run.
 const V1: &str = "
@@ -155,5 +155,59 @@ CREATE TABLE conversations (
     conversation TEXT NOT NULL PRIMARY KEY,
     message_id TEXT NOT NULL,
     since INTEGER NOT NULL
+) STRICT;
+";
+
+/// Schedules and the answers to their planned instants. A schedule answers for the instants after `since`; up to and with
+/// `covered` each has its answer. What changes its definition ends it and begins another. `keeper` is who starts its runs.
+/// A row of `occurrences` covers `count` neighbouring instants with the same answer, from `first` to `last`; what ran has a
+/// row of its own. `state` is `claimed` from the moment that somebody (`holder`) has taken it upon himself until the run
+/// begins or can't; `run_id` is chosen then already, so that it can be told later whether the run began. `into_planned` is the
+/// instant whose run stands for merged ones. `told` is 0 while somebody has to be told that it was missed. `presences` has
+/// when daemons were there: `seen` is the last that is known.
+const V4: &str = "
+ALTER TABLE runs ADD COLUMN occasion TEXT;
+CREATE TABLE schedules (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_dir TEXT NOT NULL,
+    profile TEXT,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    keeper TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    covered INTEGER NOT NULL,
+    paused INTEGER,
+    ended INTEGER,
+    overdue_told INTEGER
+) STRICT;
+CREATE UNIQUE INDEX schedules_in_force ON schedules (project_dir, coalesce(profile, ''), name) WHERE ended IS NULL;
+CREATE TABLE occurrences (
+    schedule_id INTEGER NOT NULL REFERENCES schedules (id) ON DELETE CASCADE,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT,
+    into_planned INTEGER,
+    due INTEGER,
+    run_id TEXT,
+    claimed INTEGER,
+    began INTEGER,
+    holder TEXT,
+    told INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (schedule_id, first)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX occurrences_claimed ON occurrences (schedule_id, first) WHERE state = 'claimed';
+CREATE INDEX occurrences_untold ON occurrences (schedule_id, first) WHERE NOT told;
+CREATE INDEX occurrences_of_runs ON occurrences (run_id) WHERE run_id IS NOT NULL;
+CREATE TABLE presences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    host TEXT NOT NULL,
+    process TEXT NOT NULL,
+    began INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    ended INTEGER
 ) STRICT;
 ";

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, and the rooms that each may use. All may use themselves.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("model", &[]),
+    ("model", &["schedule"]),
     ("schedule", &[]),
     ("event", &["model"]),
     ("plan", &["model", "event"]),
-    ("config", &["model"]),
+    ("config", &["model", "schedule"]),
     ("exec", &["model", "event", "plan"]),
-    ("store", &["model", "event"]),
-    ("mail", &["model", "event"]),
+    ("store", &["model", "schedule", "event"]),
+    ("mail", &["model", "schedule", "event"]),
     ("sink", &["model", "event", "store", "mail"]),
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
     ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),

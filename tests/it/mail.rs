@@ -46,6 +46,7 @@ fn report(folder: &Path) -> RunReport {
         version: "0.1.0".to_owned(),
         parent: None,
         planned: None,
+        occasion: None,
         started,
         finished: Some(started),
         duration_us: 3_000_000,

@@ -178,6 +178,8 @@ impl<'a> RunCommand<'a> {
             sinks: Vec::new(),
             parent: self.request.parent.clone(),
             planned: self.request.planned,
+            occasion: None,
+            run_id: None,
         }
     }
 

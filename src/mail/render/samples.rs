@@ -47,6 +47,7 @@ pub(crate) fn report(project: &str, outcomes: Vec<Outcome>) -> RunReport {
         version: "0.1.0".to_owned(),
         parent: None,
         planned: None,
+        occasion: None,
         started,
         finished: Some(started + TimeDelta::microseconds(duration_us as i64)),
         duration_us,

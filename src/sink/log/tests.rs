@@ -77,6 +77,7 @@ fn started(names: &[&str]) -> EventKind {
         runner: "0".into(),
         parent: None,
         planned: None,
+        occasion: None,
         log_file: PathBuf::from("p.log"),
         run_dir: PathBuf::from("run"),
         scripts: names.iter().map(script).collect(),
