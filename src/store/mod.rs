@@ -36,7 +36,7 @@ pub use enqueue::NewEntry;
 pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, import_project};
 pub(crate) use kept::KEPT_MARKS;
-pub(crate) use known::remember_project;
+pub(crate) use known::{KNOWN_FILE as KNOWN_PROJECTS, known_projects_file, remember_project};
 pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use open::{DATABASE_FILE, OpenOptions, Store};

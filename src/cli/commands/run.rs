@@ -269,24 +269,11 @@ impl std::io::Write for JsonLines<'_> {
     }
 }
 
-/// On Linux a guardian of this same program, so that a runner that is killed leaves nothing behind.
-#[cfg(target_os = "linux")]
-fn spawner(output: &Output) -> Arc<dyn Spawn> {
-    let guardian = std::env::current_exe().and_then(|program| exec::guardian::Guardian::start(&program));
-    match guardian {
-        Ok(guardian) => Arc::new(guardian),
-        Err(error) => {
-            let what = "the scripts run without a guardian, and may outlive a runner that is killed";
-            output.error(format!("{} {what}: {error}", styled(output::WARNING, "warning:")));
-            exec::default_spawner()
-        }
+/// Who owns the scripts of this process, with a word if that is less than it should be.
+pub(super) fn spawner(output: &Output) -> Arc<dyn Spawn> {
+    let (spawner, trouble) = exec::owning_spawner();
+    if let Some(trouble) = trouble {
+        output.error(format!("{} {trouble}", styled(output::WARNING, "warning:")));
     }
-}
-
-/// Elsewhere the system does the guardian's work, as far as it is done.
-#[cfg(not(target_os = "linux"))]
-fn spawner(_output: &Output) -> Arc<dyn Spawn> {
-    #[cfg(windows)]
-    exec::keep_streams_to_itself();
-    exec::default_spawner()
+    spawner
 }

@@ -1,0 +1,10 @@
+//! The daemon: starts the runs of projects when their schedules say so, for as long as it lives.
+//!
+//! One loop that waits for whatever comes first: an instant of the wall clock, a file that changed, a run that began or ended,
+//! a word from outside. What is due and what becomes of it, the ledger decides. It prints nothing.
+
+mod os;
+mod source;
+mod watch;
+
+pub use source::Source;

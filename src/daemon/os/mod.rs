@@ -1,0 +1,30 @@
+//! What differs between systems: an alarm by the wall clock, and how the machine's own service manager is spoken to.
+
+#[cfg(not(any(target_os = "linux", windows)))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(unix))]
+mod no_systemd;
+#[cfg(unix)]
+mod systemd;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(any(target_os = "linux", windows)))]
+pub(super) use elsewhere::Alarm;
+#[cfg(target_os = "linux")]
+pub(super) use linux::Alarm;
+#[cfg(not(unix))]
+pub(super) use no_systemd as systemd;
+#[cfg(windows)]
+pub(super) use windows::Alarm;
+
+/// Why an [`Alarm`] rings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rang {
+    /// Its instant has come.
+    Time,
+    /// The clock was set, or the machine woke up: what was reckoned with the clock has to be reckoned anew.
+    ClockSet,
+}
