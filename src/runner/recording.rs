@@ -181,7 +181,7 @@ impl From<SinkError> for RecordError {
     }
 }
 
-pub(super) fn host() -> String {
+pub(crate) fn host() -> String {
     hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 

@@ -17,6 +17,7 @@ mod location;
 mod open;
 mod outbox;
 mod past;
+mod presences;
 mod query;
 mod schema;
 mod senders;

@@ -1,15 +1,21 @@
 //! Systems without a timer of the kernel's on the wall clock: a thread that looks at the clock at least once a minute.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Rang;
+use super::{Clocks, Rang};
 
 /// How long it sleeps at most: by so much a clock that was set, or a machine that slept, may delay it.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// What the clocks say now: reckoned from the first time that this was asked.
+pub(in crate::daemon) fn clocks() -> Clocks {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Clocks { awake: FIRST.elapsed(), up: None }
+}
 
 struct State {
     at: Option<Timestamp>,

@@ -6,16 +6,23 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::io::Errno;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-use rustix::time::{timerfd_create, timerfd_settime};
+use rustix::time::{ClockId, clock_gettime, timerfd_create, timerfd_settime};
 
-use super::Rang;
+use super::{Clocks, Rang};
 
 /// Far enough away never to come, and near enough for every kernel: the year 2200.
 const NEVER: i64 = 7_258_118_400;
+
+/// What the clocks say now.
+pub(in crate::daemon) fn clocks() -> Clocks {
+    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    Clocks { awake: read(ClockId::Monotonic), up: Some(read(ClockId::Boottime)) }
+}
 
 /// Rings at an instant of the wall clock.
 pub(in crate::daemon) struct Alarm {

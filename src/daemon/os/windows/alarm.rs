@@ -7,17 +7,28 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use windows_sys::Win32::Foundation::{HANDLE, WAIT_OBJECT_0};
+use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 use windows_sys::Win32::System::Threading::{
     CancelWaitableTimer, CreateWaitableTimerExW, INFINITE, SetWaitableTimer, TIMER_ALL_ACCESS, WaitForSingleObject,
 };
+use windows_sys::Win32::System::WindowsProgramming::QueryUnbiasedInterruptTime;
 
-use crate::daemon::os::Rang;
+use crate::daemon::os::{Clocks, Rang};
 
 /// From 1601, where Windows begins to count, to 1970, in tenths of microseconds ("FILETIME").
 const EPOCH: i128 = 116_444_736_000_000_000;
+
+/// What the clocks say now.
+pub(in crate::daemon) fn clocks() -> Clocks {
+    let mut tenths = 0;
+    // SAFETY: it is written to live memory; the other takes nothing.
+    let (_, up) = unsafe { (QueryUnbiasedInterruptTime(&raw mut tenths), GetTickCount64()) };
+    Clocks { awake: Duration::from_nanos(tenths.saturating_mul(100)), up: Some(Duration::from_millis(up)) }
+}
 
 /// Rings at an instant of the wall clock.
 pub(in crate::daemon) struct Alarm {

@@ -2,4 +2,4 @@
 
 mod alarm;
 
-pub(in crate::daemon) use alarm::Alarm;
+pub(in crate::daemon) use alarm::{Alarm, clocks};
