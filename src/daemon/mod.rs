@@ -5,6 +5,7 @@
 
 mod clock;
 mod control;
+mod listener;
 mod look;
 mod os;
 mod post;

@@ -3,17 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
-
-use jiff::Timestamp;
 
 use super::control::Message;
 use super::projects::Loader;
-use super::word::{Tell, Weight, Word, bad, plain, warning};
+use super::listener::Listener;
+use super::word::{Tell, bad, plain, warning};
 use super::work::DaemonOptions;
 use crate::exec::Cancel;
 use crate::ledger::{Claim, Ended, carry_out};
-use crate::model::{Project, RunId, RunStatus, format_duration};
+use crate::model::{Project, RunId};
 use crate::runner::{History, Notice, RunOptions};
 
 /// What a run tells the loop.
@@ -131,7 +129,6 @@ impl Launcher {
         let run_id = &claim.run_id;
         let send = |told| drop(self.sender.send(Message::Run(told)));
         let project = self.loader.fresh(in_force);
-        let name = project.name.clone();
         let notice = |notice: Notice| match notice {
             Notice::Waiting(text) => {
                 send(Told::Waits(run_id.clone()));
@@ -139,11 +136,8 @@ impl Launcher {
             }
             Notice::Recorded(text) | Notice::Trouble(text) => (self.tell)(warning(text)),
         };
-        let begin = Instant::now();
-        let began = || {
-            send(Told::Began(run_id.clone()));
-            (self.tell)(plain(format!("{name}: begins{}, run {run_id}", told_of(claim))));
-        };
+        let began = || send(Told::Began(run_id.clone()));
+        let listener = Box::new(Listener::new(&project.name, &*self.tell, &began));
         let options = RunOptions {
             mail: self.options.mail.clone(),
             history: History::Shared(Arc::clone(&self.options.history)),
@@ -151,8 +145,12 @@ impl Launcher {
             cancel,
             ..RunOptions::default()
         };
-        let ended = carry_out(claim, &project, options, &began, &notice);
-        let _ = begin;
+        let ended = carry_out(claim, &project, options, listener, &notice);
+        match &ended {
+            Ended::Ran | Ended::GaveBack => {}
+            Ended::Overlap { detail } => (self.tell)(warning(format!("skipped: {detail}"))),
+            Ended::CouldNotRun { detail } => (self.tell)(bad(detail)),
+        }
         send(Told::Ended(run_id.clone(), ended));
     }
 }

@@ -154,10 +154,7 @@ impl Daemon {
             Ok::<_, StoreError>((store, Engine::new(Ledger::open(&state_dir).await?), id, earlier))
         })?;
         let presence = Presence { booted: seen.booted(), since: Some(seen.at()), earlier, ..Presence::default() };
-        let send = |message| {
-            let sender = control.0.clone();
-            move |told| drop(sender.send(message(told)))
-        };
+        let (rings, notices) = (control.0.clone(), control.0.clone());
         let loader = Loader::new(options.profile.as_deref());
         let launcher = Launcher {
             sender: control.0.clone(),
@@ -182,9 +179,9 @@ impl Daemon {
             engine,
             news: VecDeque::new(),
             trouble: None,
-            alarm: Alarm::new(send(Message::Rang))?,
+            alarm: Alarm::new(move |why| drop(rings.send(Message::Rang(why))))?,
             times: Times { seen: after(seen.at(), SEEN), alive: Some(seen.at()), ..Times::default() },
-            watch: Watch::new(send(Message::Noticed)),
+            watch: Watch::new(move |noticed| drop(notices.send(Message::Noticed(noticed)))),
             projects: Projects::new(loader),
             noticed: Vec::new(),
             out_of_reach: Vec::new(),
