@@ -8,17 +8,15 @@ use crate::model::{Outcome, RunStatus, format_duration};
 
 /// Listens to one run.
 pub(super) struct Listener<'a> {
-    pub(super) tell: &'a Tell,
-    /// Called when it begins.
-    pub(super) began: &'a (dyn Fn() + Sync),
+    tell: &'a Tell,
     project: String,
     scripts: Vec<String>,
     failed: Vec<String>,
 }
 
 impl<'a> Listener<'a> {
-    pub(super) fn new(project: &str, tell: &'a Tell, began: &'a (dyn Fn() + Sync)) -> Self {
-        Self { tell, began, project: project.to_owned(), scripts: Vec::new(), failed: Vec::new() }
+    pub(super) fn new(project: &str, tell: &'a Tell) -> Self {
+        Self { tell, project: project.to_owned(), scripts: Vec::new(), failed: Vec::new() }
     }
 
     fn finished(&self, status: RunStatus, duration_us: u64) {
@@ -38,7 +36,6 @@ impl EventSink for Listener<'_> {
     fn on_event(&mut self, event: &RunEvent) -> Result<(), SinkError> {
         match &event.kind {
             EventKind::RunStarted { run_id, scripts, planned, occasion, .. } => {
-                (self.began)();
                 self.scripts = scripts.iter().map(|script| script.name.clone()).collect();
                 let planned = planned.map(|at| at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string());
                 let planned = planned.map_or_else(String::new, |at| format!(" (planned {at})"));

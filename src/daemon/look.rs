@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::source::is_gone;
 use super::watch::Noticed;
 use super::word::{plain, warning};
-use super::work::{Daemon, LOOK, News, after};
+use super::work::{Daemon, LOOK, after};
 
 impl Daemon {
     /// Looks at all projects, and reads those anew of which something was noticed.
@@ -19,8 +20,10 @@ impl Daemon {
         let changed = |root: &Path| anything || at.iter().any(|path| concerns(path, root));
         let tell = std::sync::Arc::clone(&self.tell);
         let changes = self.projects.look(&survey, &changed, &|word| tell(word));
-        for change in changes {
-            self.news.push_back(News::Project(change));
+        self.changes.extend(changes);
+        if is_first {
+            let source = self.options.source.clone();
+            self.forget_the_gone(|root| source.covers(root) && !survey.is_out_of_reach(root) && is_gone(root));
         }
         for (folder, why) in &survey.out_of_reach {
             if !self.out_of_reach.contains(&(folder.clone(), why.clone())) {
@@ -42,7 +45,6 @@ impl Daemon {
         self.out_of_reach = survey.out_of_reach;
         let peeks = self.watch.has_to_look() || !self.out_of_reach.is_empty();
         self.times.peek = if peeks { self.times.peek.or_else(|| after(self.seen.at(), LOOK)) } else { None };
-        let _ = is_first;
     }
 }
 

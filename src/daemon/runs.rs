@@ -4,24 +4,27 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use jiff::Timestamp;
+
 use super::control::Message;
 use super::projects::Loader;
 use super::listener::Listener;
 use super::word::{Tell, bad, plain, warning};
 use super::work::DaemonOptions;
 use crate::exec::Cancel;
-use crate::ledger::{Claim, Ended, carry_out};
+use crate::ledger::{self, Claim, carry_out};
 use crate::model::{Project, RunId};
-use crate::runner::{History, Notice, RunOptions};
+use crate::runner::{History, Notice, RunError, RunOptions, Runner};
+use crate::store::RunEnded;
 
 /// What a run tells the loop.
 pub(super) enum Told {
     /// It waits for others, and hasn't begun.
     Waits(RunId),
     /// It has begun.
-    Began(RunId),
+    Began(RunId, Timestamp),
     /// There is nothing left to do about its claim.
-    Ended(RunId, Ended),
+    Ended(RunId, RunEnded),
 }
 
 /// A claim that has a place.
@@ -65,7 +68,7 @@ impl Runs {
     pub(super) fn start(
         &mut self,
         project: impl Fn(&Claim) -> Option<Arc<Project>>,
-    ) -> Vec<(RunId, Ended)> {
+    ) -> Vec<(RunId, RunEnded)> {
         let mut failed = Vec::new();
         while self.under_way.len() < self.most
             && let Some(claim) = self.waiting.pop_front()
@@ -73,7 +76,7 @@ impl Runs {
             let run_id = claim.run_id.clone();
             let Some(project) = project(&claim) else {
                 let detail = "the project is gone".to_owned();
-                failed.push((run_id, Ended::CouldNotRun { detail }));
+                failed.push((run_id, RunEnded::CouldNotRun { detail }));
                 continue;
             };
             let cancel = Cancel::default();
@@ -83,7 +86,7 @@ impl Runs {
                 Ok(_) => drop(self.under_way.insert(run_id, UnderWay { cancel, waits: false })),
                 Err(error) => {
                     (self.launcher.tell)(bad(format!("no thread for run {run_id}: {error}")));
-                    failed.push((run_id, Ended::GaveBack));
+                    failed.push((run_id, RunEnded::GaveBack));
                     break;
                 }
             }
@@ -95,7 +98,7 @@ impl Runs {
     pub(super) fn told(&mut self, told: &Told) {
         match told {
             Told::Waits(run_id) => self.wait(run_id, true),
-            Told::Began(run_id) => self.wait(run_id, false),
+            Told::Began(run_id, _) => self.wait(run_id, false),
             Told::Ended(run_id, _) => drop(self.under_way.remove(run_id)),
         }
     }
@@ -136,8 +139,8 @@ impl Launcher {
             }
             Notice::Recorded(text) | Notice::Trouble(text) => (self.tell)(warning(text)),
         };
-        let began = || send(Told::Began(run_id.clone()));
-        let listener = Box::new(Listener::new(&project.name, &*self.tell, &began));
+        let runner = Runner::new(Project::clone(&project));
+        let listener = Box::new(Listener::new(&project.name, &*self.tell));
         let options = RunOptions {
             mail: self.options.mail.clone(),
             history: History::Shared(Arc::clone(&self.options.history)),
@@ -145,12 +148,14 @@ impl Launcher {
             cancel,
             ..RunOptions::default()
         };
-        let ended = carry_out(claim, &project, options, listener, &notice);
-        match &ended {
-            Ended::Ran | Ended::GaveBack => {}
-            Ended::Overlap { detail } => (self.tell)(warning(format!("skipped: {detail}"))),
-            Ended::CouldNotRun { detail } => (self.tell)(bad(detail)),
+        let told = |told| match told {
+            ledger::Told::Began(at) => send(Told::Began(run_id.clone(), at)),
+            ledger::Told::Ended(ended) => send(Told::Ended(run_id.clone(), ended)),
+        };
+        match carry_out(claim, &runner, options, listener, &notice, &told) {
+            Ok(_) | Err(RunError::Interrupted { .. }) => {}
+            Err(error @ RunError::AlreadyRunning { .. }) => (self.tell)(warning(format!("skipped: {error}"))),
+            Err(error) => (self.tell)(bad(error.to_string())),
         }
-        send(Told::Ended(run_id.clone(), ended));
     }
 }

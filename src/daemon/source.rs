@@ -34,6 +34,17 @@ impl Survey {
 }
 
 impl Source {
+    /// Whether a project in this folder would be looked after.
+    pub(super) fn covers(&self, root: &Path) -> bool {
+        match self {
+            Self::Known(_) => true,
+            Self::Folders(folders) => {
+                let parents = [Some(root), root.parent()];
+                folders.iter().any(|folder| parents.contains(&Some(folder)))
+            }
+        }
+    }
+
     /// Looks which projects there are.
     pub(super) fn survey(&self) -> Survey {
         let mut survey = Survey::default();
@@ -92,6 +103,11 @@ impl Survey {
 fn is_project(folder: &Path) -> bool {
     // One that can't be looked at is there, and reading it will say what is wrong.
     !matches!(std::fs::symlink_metadata(folder.join(PROJECT_FILE)), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Whether a project is gone for good: not just its disk, for now.
+pub(super) fn is_gone(root: &Path) -> bool {
+    !is_project(root) && root.parent().is_some_and(Path::is_dir)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The daemon's loop.
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::collections::{HashSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -20,12 +20,11 @@ use super::source::Source;
 use super::watch::{Noticed, Watch};
 use super::word::{Tell, Word, bad, plain};
 use crate::exec::{self, Cancel, Spawn};
-use crate::ledger::{Ended, Engine, Ledger};
+use crate::ledger::{Engine, Ledger, ScheduledProject};
 use crate::model::{MailDelivery, RunId};
-use crate::runner;
 use crate::schedule::Presence;
 use crate::sink::HistoryWriter;
-use crate::store::{Store, StoreError};
+use crate::store::{Keeper, RunEnded, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -81,12 +80,8 @@ pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Ar
     Ok(())
 }
 
-/// Something that the ledger has to hear, in this order, as soon as it can be used.
-#[derive(Debug)]
-pub(super) enum News {
-    Project(Change),
-    Run(RunId, Option<Ended>),
-}
+/// What a run's claim has come to: `None`, it has begun.
+type RunNews = (RunId, Option<RunEnded>);
 
 /// When what is to be done, by the wall clock.
 #[derive(Debug, Default)]
@@ -120,7 +115,12 @@ pub(super) struct Daemon {
     store: Store,
     presence_id: i64,
     engine: Engine,
-    pub(super) news: VecDeque<News>,
+    /// What the ledger has to hear of projects, as soon as it can be used.
+    pub(super) changes: VecDeque<Change>,
+    /// What it has to hear of runs.
+    news: Vec<(RunNews, Timestamp)>,
+    /// Schedules that others keep, as far as that was said.
+    left_to_others: HashSet<(PathBuf, String)>,
     /// Why the ledger can't be used, once that was said.
     trouble: Option<String>,
     alarm: Alarm,
@@ -146,7 +146,7 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (options, seen) = (Arc::new(options), Seen::now());
         let state_dir = options.history.state_dir().to_owned();
-        let (host, process) = (runner::host(), exec::of_this_process());
+        let (host, process) = (exec::host(), exec::of_this_process());
         let (store, engine, presence_id, earlier) = runtime.block_on(async {
             let mut store = Store::open(&state_dir).await?;
             let earlier = store.presences(&host).await?;
@@ -177,7 +177,9 @@ impl Daemon {
             store,
             presence_id,
             engine,
-            news: VecDeque::new(),
+            changes: VecDeque::new(),
+            news: Vec::new(),
+            left_to_others: HashSet::new(),
             trouble: None,
             alarm: Alarm::new(move |why| drop(rings.send(Message::Rang(why))))?,
             times: Times { seen: after(seen.at(), SEEN), alive: Some(seen.at()), ..Times::default() },
@@ -247,7 +249,8 @@ impl Daemon {
             self.look_around(false);
             self.times.settle = Some(now);
         }
-        if is_due(self.times.settle) || !self.news.is_empty() && self.trouble.is_none() {
+        // What is told of runs lets others go on.
+        if is_due(self.times.settle) || !self.news.is_empty() {
             self.settle(now);
         }
         if is_due(self.times.interrupt) {
@@ -271,27 +274,64 @@ impl Daemon {
 
     /// Has the ledger hear what is new, and say what is to run.
     fn settle(&mut self, now: Timestamp) {
-        while let Some(news) = self.news.front() {
-            if let Err(error) = self.runtime.block_on(enter(&mut self.engine, news, now, &self.presence)) {
-                return self.in_trouble(&error, now);
-            }
-            self.news.pop_front();
-        }
-        if self.ends.is_some() {
-            self.times.settle = None;
-            return;
-        }
-        match self.runtime.block_on(self.engine.tick(now, &self.presence)) {
+        let settled = self.hand_on_news(now).and_then(|()| match self.ends {
+            Some(_) => Ok(Vec::new()),
+            None => self.runtime.block_on(self.engine.tick(now, &self.presence)),
+        });
+        self.times.settle = self.engine.next_wake().filter(|_| self.ends.is_none());
+        match settled {
             Ok(claims) => {
                 self.runs.take(claims);
-                self.times.settle = self.engine.next_wake();
+                if self.trouble.take().is_some() {
+                    self.say(plain("the state database can be used again"));
+                }
             }
-            Err(error) => return self.in_trouble(&error, now),
-        }
-        if self.trouble.take().is_some() {
-            self.say(plain("the state database can be used again"));
+            Err(error) => self.in_trouble(&error, now),
         }
         self.start_runs();
+    }
+
+    fn hand_on_news(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut heard = Ok(());
+        for ((run_id, ended), at) in self.news.drain(..) {
+            // What can't be written now the ledger writes later.
+            let told = self.runtime.block_on(async {
+                match ended {
+                    None => self.engine.began(&run_id, at).await,
+                    Some(ended) => self.engine.ended(&run_id, ended, at).await,
+                }
+            });
+            heard = heard.and(told);
+        }
+        heard?;
+        while let Some(change) = self.changes.front() {
+            match change {
+                Change::Gone(root) => {
+                    let profile = self.options.profile.as_deref();
+                    self.runtime.block_on(self.engine.remove(root, profile, now))?;
+                    self.changes.pop_front();
+                }
+                Change::InForce(_) => self.put_all(now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the ledger keep the projects that are in force from now on, up to the first change of another kind.
+    fn put_all(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let projects: Vec<ScheduledProject> = self.changes.iter().map_while(scheduled).collect();
+        let left = self.runtime.block_on(self.engine.put_all(&projects, now))?;
+        self.changes.drain(..projects.len());
+        for (project, left) in projects.into_iter().zip(left) {
+            for (schedule, keeper) in left {
+                if self.left_to_others.insert((project.dir.clone(), schedule.clone())) {
+                    let (name, keeper) = (&project.name, keeper.name());
+                    let what = format!("{name}: its schedule `{schedule}` is kept by {keeper}, and left to it");
+                    self.say(plain(what));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn in_trouble(&mut self, error: &StoreError, now: Timestamp) {
@@ -304,8 +344,20 @@ impl Daemon {
     }
 
     fn start_runs(&mut self) {
-        let failed = self.runs.start(|claim| self.projects.in_force(&claim.project_dir).cloned());
-        self.news.extend(failed.into_iter().map(|(run_id, ended)| News::Run(run_id, Some(ended))));
+        let (projects, at) = (&self.projects, self.seen.at());
+        let failed = self.runs.start(|claim| projects.in_force(&claim.project_dir).cloned());
+        self.news.extend(failed.into_iter().map(|(run_id, ended)| ((run_id, Some(ended)), at)));
+    }
+
+    /// Takes up what is kept by daemons of projects that are gone: they went while none was there.
+    pub(super) fn forget_the_gone(&mut self, is_gone: impl Fn(&Path) -> bool) {
+        let kept = self.runtime.block_on(self.engine.ledger().kept_by(Keeper::Daemon));
+        for (root, profile) in kept.unwrap_or_default() {
+            if profile == self.options.profile && is_gone(&root) {
+                self.say(plain(format!("the project that was in {} is gone", root.display())));
+                self.changes.push_back(Change::Gone(root));
+            }
+        }
     }
 
     /// Sets the alarm for what comes first; true if the clock was set meanwhile.
@@ -332,13 +384,12 @@ impl Daemon {
                 self.runs.told(&told);
                 match told {
                     Told::Waits(_) => return,
-                    Told::Began(run_id) => self.news.push_back(News::Run(run_id, None)),
+                    Told::Began(run_id, at) => self.news.push(((run_id, None), at)),
                     Told::Ended(run_id, ended) => {
-                        self.news.push_back(News::Run(run_id, Some(ended)));
+                        self.news.push(((run_id, Some(ended)), Timestamp::now()));
                         self.post.ask(now);
                     }
                 }
-                self.start_runs();
             }
             Message::Posted(next) => self.post.done(next, Timestamp::now()),
             Message::Reload => self.reload(),
@@ -361,7 +412,8 @@ impl Daemon {
         }
         systemd::stopping();
         let given_back = self.runs.take_back(&by);
-        self.news.extend(given_back.into_iter().map(|run_id| News::Run(run_id, Some(Ended::GaveBack))));
+        let at = self.seen.at();
+        self.news.extend(given_back.into_iter().map(|run_id| ((run_id, Some(RunEnded::GaveBack)), at)));
         let left = match self.runs.count() {
             0 => String::new(),
             1 => "; one run is under way, and goes on to its end".to_owned(),
@@ -416,14 +468,14 @@ impl Daemon {
     }
 }
 
-/// Has the ledger hear something.
-async fn enter(engine: &mut Engine, news: &News, now: Timestamp, presence: &Presence) -> Result<(), StoreError> {
-    match news {
-        News::Project(Change::InForce(project)) => engine.put(project, now, presence).await,
-        News::Project(Change::Gone(root)) => engine.remove(root, now, presence).await,
-        News::Run(run_id, None) => engine.began(run_id, now).await,
-        News::Run(run_id, Some(ended)) => engine.ended(run_id, ended, now).await,
-    }
+fn scheduled(change: &Change) -> Option<ScheduledProject> {
+    let Change::InForce(project) = change else { return None };
+    Some(ScheduledProject {
+        dir: project.root.clone(),
+        profile: project.profile.clone(),
+        name: project.name.clone(),
+        schedules: project.schedules.clone(),
+    })
 }
 
 pub(super) fn after(now: Timestamp, pause: SignedDuration) -> Option<Timestamp> {
