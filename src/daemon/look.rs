@@ -1,25 +1,28 @@
 //! Looking which projects there are and how they are set up, when that may have changed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::source::is_gone;
 use super::watch::Noticed;
 use super::word::{plain, warning};
 use super::work::{Daemon, LOOK, after};
+use crate::config;
 
 impl Daemon {
     /// Looks at all projects, and reads those anew of which something was noticed.
     pub(super) fn look_around(&mut self, is_first: bool) {
         self.times.look = None;
         let noticed = std::mem::take(&mut self.noticed);
-        let anything = noticed.contains(&Noticed::Anything);
-        let at: Vec<PathBuf> = noticed.into_iter().filter_map(path).collect();
-        // What happened to a watched folder itself may have ended the watch.
-        at.iter().for_each(|path| self.watch.unwatch(path));
+        for noticed in &noticed {
+            // What happened to a watched folder itself may have ended the watch.
+            if let Noticed::At(path) = noticed {
+                self.watch.unwatch(path);
+            }
+        }
         let survey = self.options.source.survey();
-        let changed = |root: &Path| anything || at.iter().any(|path| concerns(path, root));
+        let changed = |root: &Path| noticed.iter().any(|noticed| concerns(noticed, root));
         let tell = std::sync::Arc::clone(&self.tell);
-        let changes = self.projects.look(&survey, &changed, &|word| tell(word));
+        let changes = self.projects.look(&survey, &changed, is_first, &|word| tell(word));
         self.changes.extend(changes);
         if is_first {
             let source = self.options.source.clone();
@@ -48,14 +51,15 @@ impl Daemon {
     }
 }
 
-fn path(noticed: Noticed) -> Option<PathBuf> {
+/// Whether what was noticed may change how a project is set up: a file that says so, in its folder or above it, or the folder.
+fn concerns(noticed: &Noticed, root: &Path) -> bool {
     match noticed {
-        Noticed::At(path) => Some(path),
-        Noticed::Anything => None,
+        Noticed::Anything => true,
+        Noticed::In(folder) => root.starts_with(folder),
+        Noticed::At(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_above = path.parent().is_some_and(|folder| root.starts_with(folder));
+            path == root || is_above && config::is_config_file(&name)
+        }
     }
-}
-
-/// Whether what happened at a path may change how a project is set up: to a file in its folder or above it, or to the folder.
-fn concerns(path: &Path, root: &Path) -> bool {
-    path == root || path.parent().is_some_and(|folder| root.starts_with(folder))
 }

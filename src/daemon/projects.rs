@@ -79,11 +79,13 @@ impl Projects {
         folders.chain(survey.grounds.iter().cloned()).collect()
     }
 
-    /// Brings everything in line with what is there now. Of known projects only those are read anew whose files may have `changed`.
+    /// Brings everything in line with what is there now. Of known projects only those are read anew whose
+    /// files may have `changed`.
     pub(super) fn look(
         &mut self,
         survey: &Survey,
         changed: &dyn Fn(&Path) -> bool,
+        is_first: bool,
         tell: &dyn Fn(Word),
     ) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -96,24 +98,25 @@ impl Projects {
         }
         for root in &survey.projects {
             if !self.known.contains_key(root) || changed(root) {
-                changes.extend(self.read(root, tell).map(Change::InForce));
+                changes.extend(self.read(root, is_first, tell).map(Change::InForce));
             }
         }
         changes
     }
 
     /// Reads one; `None` if what is in force stays so.
-    fn read(&mut self, root: &Path, tell: &dyn Fn(Word)) -> Option<Arc<Project>> {
+    fn read(&mut self, root: &Path, at_start: bool, tell: &dyn Fn(Word)) -> Option<Arc<Project>> {
         let known = self.known.entry(root.to_owned()).or_default();
         match self.loader.load(root) {
             Ok((project, warnings)) => {
                 let was_wrong = !known.wrong.is_empty();
                 let is_first = known.in_force.is_none();
                 let word = match &known.in_force {
-                    None => None,
+                    None if at_start || project.schedules.is_empty() => None,
+                    None => Some("it is looked after from now on"),
                     Some(_) if was_wrong => Some("its files are in order again"),
                     Some(before) if before.schedules != project.schedules => Some("its schedule has changed"),
-                    Some(_) => Some("its files have changed"),
+                    Some(_) => Some("its files were read anew"),
                 };
                 if is_first {
                     warnings.iter().for_each(|problem| tell(warning(problem.plain())));

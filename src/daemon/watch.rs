@@ -16,6 +16,8 @@ use crate::doctor;
 pub(super) enum Noticed {
     /// Something about this file or folder.
     At(PathBuf),
+    /// Something in this folder.
+    In(PathBuf),
     /// The system has lost track: anything may have changed.
     Anything,
 }

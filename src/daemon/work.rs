@@ -241,7 +241,7 @@ impl Daemon {
     fn do_what_is_due(&mut self, now: Timestamp) {
         let is_due = |time: Option<Timestamp>| time.is_some_and(|at| at <= now);
         if is_due(self.times.peek) {
-            self.noticed.extend(self.watch.look().into_iter().map(Noticed::At));
+            self.noticed.extend(self.watch.look().into_iter().map(Noticed::In));
             self.times.look = Some(now).filter(|_| !self.noticed.is_empty() || !self.out_of_reach.is_empty());
             self.times.peek = after(now, LOOK);
         }
