@@ -41,4 +41,5 @@ pub use keys::PROJECT_FILE;
 pub use load::{LoadRequest, Loaded, config_folders, dotenv_files, is_config_file, load, load_config};
 pub use paths::project_root;
 pub use problem::{ConfigError, Problem, ProblemKind};
+pub(crate) use schedule::schedule_of_definition;
 pub use schema::schema;
