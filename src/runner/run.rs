@@ -20,8 +20,9 @@ use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
 use crate::exec::{self, Buffers, Cancel, Masker};
 use crate::mail::Deadline;
-use crate::model::{Clock, Project, RunId, RunStatus, SkipReason, SystemClock};
+use crate::model::{Clock, Occasion, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::{self, RunPlan};
+use crate::schedule::{Hindrance, PUNCTUAL};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
 
@@ -216,7 +217,7 @@ impl Run<'_> {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             parent: options.parent.clone(),
             planned: options.planned,
-            occasion: options.occasion.clone(),
+            occasion: options.occasion.clone().map(|occasion| at_last(occasion, self.begin)),
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),
             scripts: self.plan.planned(),
@@ -261,6 +262,15 @@ impl Run<'_> {
             postman.join(cancel).await;
         }
     }
+}
+
+/// What is known of a run's planned instant when it begins: it may have waited for others.
+fn at_last(mut occasion: Occasion, begin: DateTime<Utc>) -> Occasion {
+    let waited = jiff::SignedDuration::from_micros((begin - occasion.due).num_microseconds().unwrap_or_default());
+    if occasion.late.is_none() && waited > PUNCTUAL {
+        occasion.late = Some(Hindrance::Busy);
+    }
+    occasion
 }
 
 fn commit(recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {

@@ -20,6 +20,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ledger", &["model", "schedule", "event", "config", "exec", "store", "mail", "runner"]),
     ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
     (
+        "daemon",
+        &[
+            "model", "schedule", "event", "config", "exec", "store", "mail", "sink", "outbox", "runner", "ledger", "doctor",
+        ],
+    ),
+    (
         "cli",
         &[
             "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner",
