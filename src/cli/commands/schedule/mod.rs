@@ -1,5 +1,6 @@
 //! `runner schedule …`: one verb, one file.
 
+mod chart;
 mod preview;
 mod verbs;
 
