@@ -90,6 +90,7 @@ pub mod config;
 pub mod doctor;
 pub mod event;
 pub mod exec;
+pub mod host;
 pub mod mail;
 pub mod model;
 pub mod outbox;

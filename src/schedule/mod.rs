@@ -14,5 +14,6 @@ pub use answer::{Answer, Hindrance, SkipCause};
 pub use calendar::{CalendarStep, usual_first_day};
 pub use cron::{ByField, CronError};
 pub use entry::Schedule;
+pub use fields::{DayRule, Fields, MonthDays, WeekDays};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
-pub use zone::{Fold, Gap};
+pub use zone::{Disturbed, Fold, Gap};
