@@ -5,6 +5,7 @@ mod calendar;
 mod cron;
 mod entry;
 mod fields;
+mod preview;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -15,5 +16,6 @@ pub use calendar::{CalendarStep, usual_first_day};
 pub use cron::{ByField, CronError};
 pub use entry::Schedule;
 pub use fields::{DayRule, Fields, MonthDays, WeekDays};
+pub use preview::{Planned, merged};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
 pub use zone::{Disturbed, Fold, Gap};
