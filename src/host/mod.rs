@@ -6,6 +6,7 @@ mod refusal;
 mod rule;
 mod sets;
 mod systemd;
+mod task_triggers;
 #[cfg(test)]
 mod tests;
 

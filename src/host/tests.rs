@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::rule::rules;
+use super::task_triggers::{On, TaskTrigger, triggers};
 use super::{Refusal, cron, systemd};
 use crate::schedule::{CalendarStep, Cron, Dst, Fold, Gap, Trigger, instants, usual_first_day};
 
@@ -289,5 +290,115 @@ proptest! {
         const COUNT: usize = 6;
         let ours: Vec<Timestamp> = instants(&trigger, after).take(COUNT).collect();
         prop_assert_eq!(systemds_reading(&lines, after, COUNT), ours, "{} after {}: {:?}", text, after, lines);
+    }
+}
+
+/// What Task Scheduler would do with triggers by their documentation: the instants after one, in the time zone of the machine.
+fn task_schedulers_reading(
+    triggers: &[TaskTrigger],
+    system: &TimeZone,
+    after: Timestamp,
+    until: Timestamp,
+) -> Vec<Timestamp> {
+    let instant = |text: &str| match text.strip_suffix('Z') {
+        Some(_) => at(text),
+        None => text.parse::<jiff::civil::DateTime>().unwrap().to_zoned(system.clone()).unwrap().timestamp(),
+    };
+    let mut found = Vec::new();
+    for trigger in triggers {
+        let first = instant(&trigger.start);
+        let end = trigger.end.as_deref().map_or(until, instant).min(until);
+        let begins: Vec<Timestamp> = if trigger.on == On::Once {
+            vec![first]
+        } else {
+            let first: jiff::civil::DateTime = trigger.start.parse().unwrap();
+            let days = std::iter::successors(Some(first.date()), |day| day.tomorrow().ok());
+            let days = days.take_while(|day| {
+                day.to_zoned(TimeZone::UTC).unwrap().timestamp() <= end + SignedDuration::from_hours(48)
+            });
+            let days = days.filter(|day| counts(&trigger.on, *day, first.date()));
+            days.map(|day| day.to_datetime(first.time()).to_zoned(system.clone()).unwrap().timestamp()).collect()
+        };
+        for begin in begins.into_iter().filter(|begin| *begin <= end) {
+            let Some(repetition) = trigger.repetition else {
+                found.push(begin);
+                continue;
+            };
+            let last = repetition.duration.map_or(end, |for_| begin + SignedDuration::from_secs(for_)).min(end);
+            let skipped = (after.as_second() - begin.as_second()).max(0) / repetition.interval;
+            let from = begin + SignedDuration::from_secs(skipped * repetition.interval);
+            let next = |at: &Timestamp| Some(*at + SignedDuration::from_secs(repetition.interval));
+            found.extend(std::iter::successors(Some(from), next).take_while(|at| *at <= last));
+        }
+    }
+    found.retain(|at| *at > after && *at <= until);
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The first place where two lists differ.
+fn differing(theirs: &[Timestamp], ours: &[Timestamp]) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    let at = (0..theirs.len().max(ours.len())).find(|at| theirs.get(*at) != ours.get(*at))?;
+    Some((theirs.get(at).copied(), ours.get(at).copied()))
+}
+
+fn counts(on: &On, day: jiff::civil::Date, first: jiff::civil::Date) -> bool {
+    let weekday = format!("{:?}", day.weekday());
+    let month = day.strftime("%B").to_string();
+    let is_last = day.month() != day.tomorrow().unwrap().month();
+    let last_week = day.month() != day.saturating_add(jiff::Span::new().days(7)).month();
+    match on {
+        On::Once => false,
+        On::Days { every } => i64::from((day - first).get_days()) % every == 0,
+        On::Weeks { days } => days.contains(&weekday.as_str()),
+        On::Months { days, months } => {
+            months.contains(&month.as_str())
+                && days.iter().any(|counted| *counted == day.day().to_string() || (counted == "Last" && is_last))
+        }
+        On::WeekdaysOfMonths { weeks, days, months } => {
+            let nth = ((day.day() - 1) / 7 + 1).to_string();
+            months.contains(&month.as_str())
+                && days.contains(&weekday.as_str())
+                && weeks.iter().any(|week| *week == nth || (week == "Last" && last_week))
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn task_scheduler_and_cron_read_the_same_instants(
+        (text, trigger) in trigger(), after in instant(), bounds in proptest::option::weighted(0.2, (-300i64..300, 0i64..300)),
+        system in proptest::sample::select(&ZONES[..]),
+    ) {
+        let days = |days: i64| after + SignedDuration::from_hours(24 * days);
+        let trigger = match bounds {
+            None => trigger,
+            Some((from, length)) => {
+                Trigger::Bounded { inner: Box::new(trigger), start: Some(days(from)), end: Some(days(from + length)) }
+            }
+        };
+        // Half of the cases go by the machine's own zone.
+        let own = text.split_once(" in ").and_then(|(_, rest)| ZONES.iter().find(|name| rest.starts_with(**name)));
+        let system = zone(own.filter(|_| after.as_second() % 2 == 0).unwrap_or(&system));
+        let Ok(found) = rules(&trigger, after) else { return Ok(()) };
+        const COUNT: usize = 400;
+        let until = days(500);
+        let ours: Vec<Timestamp> = instants(&trigger, after).take(COUNT).take_while(|at| *at <= until).collect();
+        let until = if ours.len() == COUNT { ours[COUNT - 1] } else { until };
+        if let Ok(triggers) = triggers(&found, &system, after, false) {
+            prop_assert!(triggers.len() <= 48);
+            let theirs = task_schedulers_reading(&triggers, &system, after, until);
+            prop_assert_eq!(differing(&theirs, &ours), None, "{} after {}: {:?}", text, after, triggers);
+        }
+        // Our own reader keeps to what cron(8) says of changes of the clocks.
+        if let Ok(lines) = cron::fields(&found, &system, after) {
+            let read = |line: &String| Trigger::Cron(Cron::parse(line, system.clone(), Dst::default()).unwrap());
+            let any = Trigger::Any(lines.iter().map(read).collect());
+            let theirs: Vec<Timestamp> = instants(&any, after).take_while(|at| *at <= until).collect();
+            prop_assert_eq!(differing(&theirs, &ours), None, "{} after {}: {:?}", text, after, lines);
+        }
     }
 }
