@@ -17,8 +17,8 @@ mod run;
 mod script;
 
 pub use facade::Runner;
-pub(crate) use options::Notice;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
+pub(crate) use options::{Notice, Tell};
 pub(crate) use recording::{lives_or_record, never_began};
 pub(crate) use recovery::recover_others;
 pub(crate) use script::output_name;

@@ -5,6 +5,8 @@ mod calendar;
 mod cron;
 mod entry;
 mod fields;
+mod ledger;
+mod presence;
 mod preview;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,8 @@ pub use calendar::{CalendarStep, usual_first_day};
 pub use cron::{ByField, CronError};
 pub use entry::Schedule;
 pub use fields::{DayRule, Fields, MonthDays, WeekDays};
+pub use ledger::{AT_ONCE, Claimed, Look, PUNCTUAL, SET_BACK, Settlement, Span, Standing, Timing, latest};
+pub use presence::{Presence, Stay};
 pub use preview::{Planned, merged};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
 pub use zone::{Disturbed, Fold, Gap};
