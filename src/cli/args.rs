@@ -6,7 +6,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 mod schedule;
 
-pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
+pub(super) use schedule::{
+    ScheduleCommand, ScheduleInstallArgs, SchedulePreviewArgs, ScheduleStatusArgs, ScheduleUninstallArgs, With,
+};
 
 const EXAMPLES: &str = "\
 Examples:

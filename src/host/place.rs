@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use super::entry::Setting;
@@ -134,6 +136,30 @@ pub fn find_units(dir: &Path) -> Vec<(String, Label)> {
 #[must_use]
 pub fn is_enabled(name: &str, dir: &Path) -> bool {
     dir.join("timers.target.wants").join(format!("{name}.timer")).symlink_metadata().is_ok()
+}
+
+/// Whether an account's own systemd runs also while it isn't signed in (loginctl(1), `enable-linger`).
+#[must_use]
+pub fn lingers(account: &str) -> bool {
+    Path::new("/var/lib/systemd/linger").join(account).exists()
+}
+
+/// Whether the system's rules for a time zone plan other changes for the next years than this program's; `false` where the
+/// system has none.
+#[must_use]
+pub fn zone_differs(name: &str, now: Timestamp) -> bool {
+    /// Two years; no one plans further ahead without looking again.
+    const CHANGES: usize = 4;
+    let Ok(rules) = std::fs::read(Path::new("/usr/share/zoneinfo").join(name)) else { return false };
+    let (Ok(systems), Ok(own)) = (TimeZone::tzif(name, &rules), TimeZone::get(name)) else { return false };
+    let plans = |zone: &TimeZone| -> Vec<_> {
+        let changes = zone.following(now).map(|change| (change.timestamp(), change.offset()));
+        // Some files list changes of nothing but a name.
+        let mut before = zone.to_offset(now);
+        let real = changes.filter(|(_, offset)| std::mem::replace(&mut before, *offset) != *offset);
+        std::iter::once((now, zone.to_offset(now))).chain(real.take(CHANGES)).collect()
+    };
+    plans(&systems) != plans(&own)
 }
 
 fn systemctl(system_wide: bool, arguments: &[&str]) -> Result<(), PlaceError> {

@@ -1,6 +1,10 @@
 //! `runner schedule …`: one verb, one file.
 
+mod entries;
+mod install;
 mod preview;
+mod status;
+mod uninstall;
 mod verbs;
 
 pub(in crate::cli) use verbs::schedule;
