@@ -92,6 +92,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod event;
 pub mod exec;
+pub mod host;
 pub mod ledger;
 pub mod mail;
 pub mod model;

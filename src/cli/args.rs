@@ -8,7 +8,9 @@ mod daemon;
 mod schedule;
 
 pub(super) use daemon::{DaemonArgs, DaemonCommand, DaemonInstallArgs, DaemonWork};
-pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
+pub(super) use schedule::{
+    ScheduleCommand, ScheduleInstallArgs, SchedulePreviewArgs, ScheduleStatusArgs, ScheduleUninstallArgs, With,
+};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,9 +1,10 @@
 //! Steps of the calendar: every so many years, months, weeks or days, at a time of the day.
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::{Span, ToSpan};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, ToSpan};
 
-use super::zone::CivilTimes;
+use super::zone::{CivilTimes, Disturbed, disturbed};
 
 /// How many steps in a row may fall on days that don't exist (31 February) before that is taken for never: more than four
 /// centuries of leap days.
@@ -27,6 +28,12 @@ pub struct CalendarStep {
 }
 
 impl CalendarStep {
+    /// Whether and when changes of the clocks in a zone meet with it, after an instant.
+    #[must_use]
+    pub fn disturbed(&self, zone: &TimeZone, after: Timestamp) -> Disturbed {
+        disturbed(self, zone, after)
+    }
+
     fn months_a_step(&self) -> i64 {
         i64::from(self.years) * 12 + i64::from(self.months)
     }

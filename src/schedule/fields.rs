@@ -11,52 +11,60 @@ const CYCLE: usize = CYCLE_YEARS.unsigned_abs() as usize;
 
 /// How the two day fields go together (Vixie cron: if either begins with `*`, both must match, else either suffices).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DayRule {
+pub enum DayRule {
+    /// Both must match.
     Both,
+    /// Either suffices.
     Either,
 }
 
 /// Days of a month.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct MonthDays {
+pub struct MonthDays {
     /// Bit n is the day n.
-    pub(super) days: u32,
+    pub days: u32,
     /// Bit n is the day n days before the last.
-    pub(super) from_end: u32,
+    pub from_end: u32,
     /// Bit n is the working day nearest to the day n, in the same month.
-    pub(super) nearest: u32,
+    pub nearest: u32,
     /// The month's last working day.
-    pub(super) last_working: bool,
+    pub last_working: bool,
 }
 
 /// Days of the week.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct WeekDays {
+pub struct WeekDays {
     /// Bit 0 is Sunday.
-    pub(super) days: u8,
+    pub days: u8,
     /// For the first to the fifth of a weekday in its month: bit 0 is Sunday.
-    pub(super) nth: [u8; 5],
+    pub nth: [u8; 5],
     /// The last of a weekday in its month: bit 0 is Sunday.
-    pub(super) last: u8,
+    pub last: u8,
 }
 
 /// A cron expression, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fields {
+pub struct Fields {
     /// `None` is any year; else sorted, each once.
-    pub(super) years: Option<Vec<i16>>,
+    pub years: Option<Vec<i16>>,
     /// Bit n is the month n.
-    pub(super) months: u16,
-    pub(super) month_days: MonthDays,
-    pub(super) week_days: WeekDays,
-    pub(super) day_rule: DayRule,
+    pub months: u16,
+    /// Days of the month.
+    pub month_days: MonthDays,
+    /// Days of the week.
+    pub week_days: WeekDays,
+    /// How these two go together.
+    pub day_rule: DayRule,
     /// ISO weeks; `None` is any; bit n is the week n.
-    pub(super) weeks: Option<u64>,
-    pub(super) hours: u32,
-    pub(super) minutes: u64,
-    pub(super) seconds: u64,
+    pub weeks: Option<u64>,
+    /// Bit n is the hour n.
+    pub hours: u32,
+    /// Bit n is the minute n.
+    pub minutes: u64,
+    /// Bit n is the second n.
+    pub seconds: u64,
     /// Whether hour and minute were written without `*` or a step: then it tells times of the day, not a rhythm.
-    pub(super) fixed: bool,
+    pub fixed: bool,
 }
 
 /// The bits `from..=to`.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::calendar::CalendarStep;
 use super::cron::{self, ByField, CronError};
 use super::fields::Fields;
-use super::zone::{CivilTimes, Fold, Gap, next_instant};
+use super::zone::{CivilTimes, Disturbed, Fold, Gap, disturbed, next_instant};
 
 /// How often the parts of an `all`, and their parts, may be asked before that is taken for never: enough for years of
 /// nights that don't meet, and done within milliseconds.
@@ -69,6 +69,14 @@ pub struct Dst {
     pub fold: Option<Fold>,
 }
 
+impl Dst {
+    /// What was chosen, else what is usual for a time of the day.
+    #[must_use]
+    pub fn of_times_of_the_day(self) -> (Gap, Fold) {
+        (self.gap.unwrap_or(Gap::After), self.fold.unwrap_or(Fold::First))
+    }
+}
+
 impl Cron {
     /// From an expression of five or six fields, or one as `@daily`.
     ///
@@ -86,6 +94,31 @@ impl Cron {
         Ok(Self { fields: cron::parse_fields(by)?, zone, dst })
     }
 
+    /// Which civil times match.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The time zone that they are told in.
+    #[must_use]
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// What daylight saving does to it: what was chosen, else what is usual for times of the day or for a rhythm.
+    #[must_use]
+    pub fn policy(&self) -> (Gap, Fold) {
+        let (gap, fold) = if self.fields.fixed { (Gap::After, Fold::First) } else { (Gap::Skip, Fold::Twice) };
+        (self.dst.gap.unwrap_or(gap), self.dst.fold.unwrap_or(fold))
+    }
+
+    /// Whether and when changes of the clocks meet with it, after an instant.
+    #[must_use]
+    pub fn disturbed(&self, after: Timestamp) -> Disturbed {
+        disturbed(&self.fields, &self.zone, after)
+    }
+
     #[cfg(test)]
     pub(super) fn matches(&self, time: DateTime) -> bool {
         CivilTimes::next(&self.fields, time, true) == Some(time)
@@ -97,8 +130,7 @@ impl Cron {
     }
 
     fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        let (gap, fold) = if self.fields.fixed { (Gap::After, Fold::First) } else { (Gap::Skip, Fold::Twice) };
-        let (gap, fold) = (self.dst.gap.unwrap_or(gap), self.dst.fold.unwrap_or(fold));
+        let (gap, fold) = self.policy();
         next_instant(&self.fields, &self.zone, gap, fold, after)
     }
 }
@@ -132,7 +164,7 @@ fn look(trigger: &Trigger, after: Timestamp, looks: &mut usize) -> Option<Timest
         }
         Trigger::Interval { every, anchor } => next_interval(*every, *anchor, after),
         Trigger::Calendar { step, zone, dst } => {
-            let (gap, fold) = (dst.gap.unwrap_or(Gap::After), dst.fold.unwrap_or(Fold::First));
+            let (gap, fold) = dst.of_times_of_the_day();
             next_instant(step, zone, gap, fold, after)
         }
         Trigger::At(at) => (*at > after).then_some(*at),

@@ -99,3 +99,34 @@ fn end_of_repetition(zone: &TimeZone, at: Timestamp, offset: Offset) -> Option<D
 fn to_instant(offset: Offset, time: DateTime) -> Option<Timestamp> {
     offset.to_timestamp(time).ok()
 }
+
+/// Civil times that changes of the clocks meet with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disturbed {
+    /// The first that doesn't exist.
+    pub gap: Option<DateTime>,
+    /// The first that comes twice.
+    pub fold: Option<DateTime>,
+}
+
+/// The year before which changes are looked at: what never meets with one until then is taken never to.
+const LOOKED_AHEAD: i16 = 2100;
+
+/// Which of these times don't exist in a zone, and which come twice, after an instant.
+pub(super) fn disturbed(times: &dyn CivilTimes, zone: &TimeZone, after: Timestamp) -> Disturbed {
+    let mut offset = zone.to_offset(after);
+    let mut found = Disturbed::default();
+    for transition in zone.following(after) {
+        let at = transition.timestamp();
+        let (old, new) = (offset.to_datetime(at), transition.offset().to_datetime(at));
+        offset = transition.offset();
+        if new.year() >= LOOKED_AHEAD || (found.gap.is_some() && found.fold.is_some()) {
+            break;
+        }
+        let (kind, from, until) = if new > old { (&mut found.gap, old, new) } else { (&mut found.fold, new, old) };
+        if kind.is_none() && old != new {
+            *kind = times.next(from, true).filter(|time| *time < until);
+        }
+    }
+    found
+}

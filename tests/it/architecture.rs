@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
     ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
     ("ledger", &["model", "schedule", "event", "config", "exec", "store", "mail", "runner"]),
-    ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
+    ("host", &["model", "schedule"]),
+    ("doctor", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "host"]),
     (
         "daemon",
         &[
@@ -29,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner",
-            "doctor",
+            "ledger", "host", "doctor",
         ],
     ),
     // Declare, re-export, call.

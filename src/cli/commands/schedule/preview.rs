@@ -86,7 +86,7 @@ pub(super) fn preview(args: &SchedulePreviewArgs, state: &StateDir, output: &Out
 }
 
 /// The folders named, else the one that one stands in if it is a project, else all that have been run here and are there.
-fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<PathBuf> {
+pub(super) fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<PathBuf> {
     let is_project = |folder: &PathBuf| folder.join("exec_config.json").exists();
     let here = PathBuf::from(".");
     if !named.is_empty() {

@@ -1,6 +1,9 @@
 //! Which verb of `runner schedule` it is.
 
+use super::install::install;
 use super::preview::preview;
+use super::status::status;
+use super::uninstall::uninstall;
 use crate::cli::ExitCode;
 use crate::cli::args::ScheduleCommand;
 use crate::cli::commands::StateDir;
@@ -9,5 +12,8 @@ use crate::cli::output::Output;
 pub(in crate::cli) fn schedule(command: &ScheduleCommand, state: &StateDir, output: &Output) -> ExitCode {
     match command {
         ScheduleCommand::Preview(args) => preview(args, state, output),
+        ScheduleCommand::Install(args) => install(args, state, output),
+        ScheduleCommand::Uninstall(args) => uninstall(args, state, output),
+        ScheduleCommand::Status(args) => status(args, state, output),
     }
 }
