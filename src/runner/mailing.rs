@@ -224,20 +224,26 @@ fn context_with_past(
     let asked = until_now.clone();
     let answer = history.map(|history| {
         let read = async move |store: &mut store::Store| {
-            Ok::<_, StoreError>((store.past_runs(&before, PAST_RUNS).await?, store.last_told(&asked).await?))
+            let kept = store.kept_schedules(&asked.project_dir, asked.profile.as_deref()).await?;
+            Ok::<_, StoreError>((store.past_runs(&before, PAST_RUNS).await?, store.last_told(&asked).await?, kept))
         };
         history.ask(When::Now, read).recv()
     });
-    let (past, last_told) = match answer {
-        Some(Ok(Ok(read))) => read,
+    let (past, last_told, kept) = match answer {
+        Some(Ok(Ok((past, last_told, kept)))) => (past, last_told, Some(kept)),
         _ => {
             let mut past = store::past_runs_in_folders(&until_now, FOLDERS);
             let last_told = past.iter().find(|run| run.is_told()).cloned();
             past.retain(|run| run.started < report.started);
-            (past, last_told)
+            (past, last_told, None)
         }
     };
-    RenderContext { last_told, ..RenderContext::of(project, past) }
+    let next_planned = project.next_planned(Utc::now(), |schedule| match &kept {
+        Some(kept) => kept.contains(&schedule.name),
+        // Nobody can say.
+        None => true,
+    });
+    RenderContext { last_told, next_planned, ..RenderContext::of(project, past) }
 }
 
 fn conversation_root(history: Option<&HistoryWriter>, key: String) -> Option<String> {

@@ -4,6 +4,7 @@
 //! It stores and finds; it decides nothing about runs, never executes anything, and prints nothing. Whatever is in it
 //! can be had again from the run folders ([`import_project`]). WAL, which it uses, needs a local disk.
 
+mod alarms;
 mod batch;
 mod closing;
 mod durations;

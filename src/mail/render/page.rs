@@ -165,7 +165,7 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
     let latest = PastRun::from(report);
     let digest = (strategy == EmailStrategy::Digest).then(|| Digest::of(&latest, report, context, words));
     let verdict = match &digest {
-        Some(digest) => of_digest(digest, report, &scripts, words),
+        Some(digest) => of_digest(digest, report, &scripts, context, words),
         None => of_run(report, &scripts, context, words),
     };
     let Look { symbol, color, .. } = look(verdict.tone);

@@ -7,9 +7,10 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use super::{RenderContext, Rendered, render};
 use crate::model::EmailStrategy::{All, Changes, Digest};
 use crate::model::{
-    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Outcome, OutputSummary, Pace,
+    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Occasion, Outcome, OutputSummary, Pace,
     Parent, PastRun, PastScript, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage, Usual,
 };
+use crate::schedule::Hindrance;
 
 pub(crate) fn success() -> Outcome {
     Outcome::Success { code: 0 }
@@ -102,6 +103,23 @@ fn unusual() -> RunReport {
     report.files = ["invoices/2024-11.pdf", "charts/orders_by_week_and_region.png"]
         .map(|name| AttachedFile { name: name.into(), bytes: 81_920 })
         .into();
+    report
+}
+
+/// A run that began two hours late, for three planned times, after two that were missed.
+fn late() -> RunReport {
+    let mut report = report("Nightly import", vec![success(), success()]);
+    let due = report.started - TimeDelta::seconds(8_000);
+    report.planned = Some(due);
+    report.occasion = Some(Occasion {
+        schedule: "nightly".into(),
+        due,
+        late: Some(Hindrance::MachineAsleep),
+        merged: 2,
+        merged_from: Some(due - TimeDelta::days(2)),
+        missed: 1,
+        missed_from: Some(due - TimeDelta::days(3)),
+    });
     report
 }
 
@@ -204,7 +222,8 @@ pub(crate) fn to_look_at() -> Vec<Sample> {
         let past = if name == "success" { past(&report, 24, &well, &[0]) } else { Vec::new() };
         sample(name, report, All, past)
     });
-    [first, still, recovered, digest, quiet].into_iter().chain(reports).collect()
+    let late = sample("late", late(), All, past(&green, 24, &well[..3], &[]));
+    [first, still, recovered, digest, quiet, late].into_iter().chain(reports).collect()
 }
 
 fn without_past() -> Vec<(&'static str, RunReport)> {

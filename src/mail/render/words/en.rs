@@ -3,8 +3,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct English;
 
@@ -178,6 +179,23 @@ impl Phrases for English {
             Change::Recovered { names, count: 1, .. } => format!("{names} works again."),
             Change::Recovered { names, .. } => format!("{names} work again."),
         }
+    }
+
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => format!("The run began {by} late: {}.", self.hindrance(*why)),
+            Planned::Merged { count: 1, first } => format!("The run stands for one more planned time, {first}."),
+            Planned::Merged { count, first } => {
+                format!("The run stands for {count} more planned times, from {first} on.")
+            },
+            Planned::Missed { count: 1, first } => format!("One planned time before it was missed, {first}."),
+            Planned::Missed { count, first } => {
+                format!("{count} planned times before it were missed, from {first} on.")
+            }
+        }
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        why.reason()
     }
 
     fn digested(&self, digested: &Digested) -> String {

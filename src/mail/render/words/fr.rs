@@ -3,8 +3,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct French;
 
@@ -191,6 +192,35 @@ impl Phrases for French {
             }
             Change::Recovered { names, count: 1, .. } => format!("{names} fonctionne de nouveau."),
             Change::Recovered { names, .. } => format!("{names} fonctionnent de nouveau."),
+        }
+    }
+
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => {
+                format!("Démarrage avec {by} de retard\u{a0}: {}.", self.hindrance(*why))
+            }
+            Planned::Merged { count: 1, first } => {
+                format!("Cette exécution vaut aussi pour une échéance précédente ({first}).")
+            }
+            Planned::Merged { count, first } => {
+                format!("Cette exécution vaut aussi pour {count} échéances précédentes (la première\u{a0}: {first}).")
+            }
+            Planned::Missed { count: 1, first } => format!("Une échéance précédente a été manquée ({first})."),
+            Planned::Missed { count, first } => {
+                format!("{count} échéances précédentes ont été manquées (la première\u{a0}: {first}).")
+            }
+        }
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        match why {
+            Hindrance::MachineOff => "la machine était éteinte",
+            Hindrance::MachineAsleep => "la machine était en veille",
+            Hindrance::DaemonOff => "aucun démon n’était actif",
+            Hindrance::HostIdle => "le planificateur du système ne l’a pas lancé",
+            Hindrance::Busy => "d’autres exécutions devaient d’abord se terminer",
+            Hindrance::CouldNotRun => "le projet n’a pas pu être exécuté",
+            Hindrance::ClockSet => "l’horloge a été avancée",
         }
     }
 

@@ -3,8 +3,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct Japanese;
 
@@ -139,6 +140,29 @@ impl Phrases for Japanese {
                 format!("{names} は{failures}回の失敗の後、復旧しました。")
             }
             Change::Recovered { names, .. } => format!("{names} は復旧しました。"),
+        }
+    }
+
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => format!("予定より{by}遅れて開始しました（{}）。", self.hindrance(*why)),
+            Planned::Merged { count: 1, first } => format!("この実行は{first}の予定分を兼ねています。"),
+            Planned::Merged { count, first } => format!("この実行は{first}以降の予定{count}回分を兼ねています。"),
+            Planned::Missed { count: 1, first } => format!("これより前の予定（{first}）は実行されませんでした。"),
+            Planned::Missed { count, first } => {
+                format!("これより前の予定{count}回分（{first}以降）は実行されませんでした。")
+            }
+        }
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        match why {
+            Hindrance::MachineOff => "マシンの電源が切れていたため",
+            Hindrance::MachineAsleep => "マシンがスリープ中だったため",
+            Hindrance::DaemonOff => "デーモンが動作していなかったため",
+            Hindrance::HostIdle => "システムのスケジューラーが起動しなかったため",
+            Hindrance::Busy => "ほかの実行の終了を待っていたため",
+            Hindrance::CouldNotRun => "プロジェクトを実行できなかったため",
+            Hindrance::ClockSet => "時計が進められたため",
         }
     }
 

@@ -4,8 +4,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct Korean;
 
@@ -142,6 +143,29 @@ impl Phrases for Korean {
                 format!("{names} 스크립트가 {failures}회 실패한 뒤 다시 정상입니다.")
             }
             Change::Recovered { names, .. } => format!("{names} 스크립트가 다시 정상입니다."),
+        }
+    }
+
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => format!("예정보다 {by} 늦게 시작되었습니다({}).", self.hindrance(*why)),
+            Planned::Merged { count: 1, first } => format!("이번 실행은 {first} 예정분을 겸합니다."),
+            Planned::Merged { count, first } => format!("이번 실행은 {first} 이후의 예정 {count}회분을 겸합니다."),
+            Planned::Missed { count: 1, first } => format!("이전 예정({first})은 실행되지 않았습니다."),
+            Planned::Missed { count, first } => {
+                format!("이전 예정 {count}회분({first} 이후)은 실행되지 않았습니다.")
+            }
+        }
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        match why {
+            Hindrance::MachineOff => "컴퓨터가 꺼져 있었음",
+            Hindrance::MachineAsleep => "컴퓨터가 절전 상태였음",
+            Hindrance::DaemonOff => "데몬이 실행 중이 아니었음",
+            Hindrance::HostIdle => "시스템 스케줄러가 시작하지 않음",
+            Hindrance::Busy => "다른 실행이 끝나기를 기다림",
+            Hindrance::CouldNotRun => "프로젝트를 실행할 수 없었음",
+            Hindrance::ClockSet => "시계가 앞당겨짐",
         }
     }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, FixedOffset};
 
 use super::{en, fr, ja, ko};
 use crate::model::{Following, Language, Outcome, SkipReason, format_duration, signal_name, windows_status_name};
+use crate::schedule::Hindrance;
 
 /// Words that stay the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,17 @@ pub(in crate::mail::render) struct Digested {
     pub(in crate::mail::render) fails: bool,
 }
 
+/// What became of planned times, told with a run. `first` is as [`Phrases::moment`] has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::mail::render) enum Planned {
+    /// The run began so much later than it should have.
+    Late { by: String, why: Hindrance },
+    /// It stands for so many earlier ones too.
+    Merged { count: u64, first: String },
+    /// So many were missed before it.
+    Missed { count: u64, first: String },
+}
+
 /// What is wanted of the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::mail::render) enum Wanted {
@@ -187,6 +199,10 @@ pub(in crate::mail::render) trait Phrases: Sync {
     fn headline(&self, headline: &Headline) -> String;
     /// A sentence.
     fn change(&self, change: &Change) -> String;
+    /// A sentence.
+    fn planned(&self, planned: &Planned) -> String;
+    /// What kept a run from beginning, as a reason.
+    fn hindrance(&self, why: Hindrance) -> &'static str;
     /// A sentence.
     fn digested(&self, digested: &Digested) -> String;
     /// A sentence or two.
