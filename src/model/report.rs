@@ -85,10 +85,10 @@ impl Occasion {
             let by = (began - self.due).to_std().unwrap_or_default();
             format!("began {} late: {}", format_duration(by), why.reason())
         });
-        let merged = (self.merged > 0)
-            .then(|| format!("stands for {} more planned {}", self.merged, times(self.merged)));
-        let missed = (self.missed > 0)
-            .then(|| format!("{} planned {} before it missed", self.missed, times(self.missed)));
+        let merged =
+            (self.merged > 0).then(|| format!("stands for {} more planned {}", self.merged, times(self.merged)));
+        let missed =
+            (self.missed > 0).then(|| format!("{} planned {} before it missed", self.missed, times(self.missed)));
         [late, merged, missed].into_iter().flatten().collect()
     }
 }

@@ -152,10 +152,10 @@ pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir:
     Some(NewEntry {
         kind: OutboxKind::Ping,
         slot: Some(WebSlot::Start.name().to_owned()),
-        run_id: run_id.clone(),
+        run_id: Some(run_id.clone()),
         project_dir: project.root.clone(),
         profile: project.profile.clone(),
-        run_dir: run_dir.to_owned(),
+        run_dir: Some(run_dir.to_owned()),
         subject: format!("{}: started", project.name),
         from: None,
         login: None,
@@ -164,6 +164,7 @@ pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir:
         conversation: None,
         queued_at: Utc::now(),
         settled: true,
+        unless_since: None,
     })
 }
 
@@ -195,10 +196,10 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
     NewEntry {
         kind,
         slot,
-        run_id: report.run_id.clone(),
+        run_id: Some(report.run_id.clone()),
         project_dir: report.project_dir.clone(),
         profile: report.profile.clone(),
-        run_dir: report.run_dir.clone(),
+        run_dir: Some(report.run_dir.clone()),
         subject: String::new(),
         from: None,
         login: None,
@@ -207,6 +208,7 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
         conversation: None,
         queued_at: Utc::now(),
         settled: false,
+        unless_since: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use alarms::{DaemonStay, MissedInstants, ToldMarks, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
 pub use durations::{Baselines, ScriptStats};

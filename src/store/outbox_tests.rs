@@ -12,10 +12,10 @@ fn entry(run_id: &RunId, kind: OutboxKind, slot: Option<&str>) -> NewEntry {
     NewEntry {
         kind,
         slot: slot.map(str::to_owned),
-        run_id: run_id.clone(),
+        run_id: Some(run_id.clone()),
         project_dir: "daily".into(),
         profile: Some("night".into()),
-        run_dir: Path::new("daily").join(run_id.as_str()),
+        run_dir: Some(Path::new("daily").join(run_id.as_str())),
         subject: "daily: 日本".into(),
         from: Some("runs@example.com".into()),
         login: Some("runs".into()),
@@ -24,6 +24,7 @@ fn entry(run_id: &RunId, kind: OutboxKind, slot: Option<&str>) -> NewEntry {
         conversation: Some("c".into()),
         queued_at: at(0),
         settled: false,
+        unless_since: None,
     }
 }
 

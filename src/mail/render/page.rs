@@ -203,8 +203,12 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
 
 /// The project's name as subject and title show it, with the profile if there is one.
 pub(super) fn project_name(report: &RunReport) -> String {
-    let name = one_line(&report.project, 60);
-    match &report.profile {
+    name_with_profile(&report.project, report.profile.as_deref())
+}
+
+pub(super) fn name_with_profile(project: &str, profile: Option<&str>) -> String {
+    let name = one_line(project, 60);
+    match profile {
         Some(profile) => format!("{name} [{}]", one_line(profile, 20)),
         None => name,
     }
@@ -218,7 +222,7 @@ pub(super) struct Look {
 }
 
 /// Colours that stand out on white, and white on them, by 4.5 to 1 at least (WCAG 2.2, 1.4.3).
-fn look(tone: Tone) -> Look {
+pub(super) fn look(tone: Tone) -> Look {
     let (symbol, color, status) = match tone {
         Tone::Good => ("✓", "#1a7f37", Word::Succeeded),
         Tone::Bad => ("✗", "#b3261e", Word::Failed),

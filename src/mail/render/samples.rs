@@ -7,8 +7,9 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use super::{RenderContext, Rendered, render};
 use crate::model::EmailStrategy::{All, Changes, Digest};
 use crate::model::{
-    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Occasion, Outcome, OutputSummary, Pace,
-    Parent, PastRun, PastScript, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage, Usual,
+    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Occasion, Outcome,
+    OutputSummary, Pace, Parent, PastRun, PastScript, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage,
+    Usual,
 };
 use crate::schedule::Hindrance;
 

@@ -34,7 +34,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn new(tone: Tone, headline: &Headline, news: &[String], wanted: &Wanted, words: &dyn Phrases) -> Self {
+    pub(super) fn new(tone: Tone, headline: &Headline, news: &[String], wanted: &Wanted, words: &dyn Phrases) -> Self {
         let text = words.headline(headline);
         let beginning = match headline {
             Headline::OneSucceeded { .. } | Headline::OneFailed { .. } => text.clone(),
@@ -149,10 +149,10 @@ fn planned(report: &RunReport, context: &RenderContext, words: &dyn Phrases) -> 
         let by = words.duration((report.started - occasion.due).to_std().unwrap_or_default());
         Planned::Late { by, why }
     });
-    let merged = (occasion.merged > 0)
-        .then(|| Planned::Merged { count: occasion.merged, first: moment(occasion.merged_from) });
-    let missed = (occasion.missed > 0)
-        .then(|| Planned::Missed { count: occasion.missed, first: moment(occasion.missed_from) });
+    let merged =
+        (occasion.merged > 0).then(|| Planned::Merged { count: occasion.merged, first: moment(occasion.merged_from) });
+    let missed =
+        (occasion.missed > 0).then(|| Planned::Missed { count: occasion.missed, first: moment(occasion.missed_from) });
     [late, merged, missed].into_iter().flatten().map(|told| words.planned(&told)).collect()
 }
 

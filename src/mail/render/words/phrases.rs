@@ -18,6 +18,8 @@ pub(in crate::mail::render) enum Word {
     NotRun,
     Interrupted,
     Unfinished,
+    Missed,
+    Overdue,
     // What the facts are of.
     Scripts,
     PlannedFor,
@@ -31,6 +33,8 @@ pub(in crate::mail::render) enum Word {
     Run,
     Runner,
     NextRun,
+    /// When an alarm was raised.
+    Noticed,
     NoScripts,
     NotYet,
     // Headings.
@@ -66,6 +70,7 @@ pub(in crate::mail::render) enum Item {
     Processes,
     Files,
     Runs,
+    Schedules,
 }
 
 /// How a run went, or several did; begins with a small letter where the language has them.
@@ -98,6 +103,11 @@ pub(in crate::mail::render) enum Headline {
         done: usize,
         total: usize,
         failed: usize,
+    },
+    /// Runs that were planned: so many were missed, so many schedules are overdue.
+    Missing {
+        missed: u64,
+        overdue: u64,
     },
     /// Of so many runs. `since` as [`Phrases::since`] has it.
     Runs {
@@ -163,6 +173,10 @@ pub(in crate::mail::render) enum Wanted {
     Resume {
         run: String,
     },
+    /// Something kept planned runs from beginning.
+    Mend {
+        why: Hindrance,
+    },
 }
 
 /// One language. Names and numbers come in clean and cut to size; what comes out is a phrase or, where that is said, a
@@ -201,6 +215,8 @@ pub(in crate::mail::render) trait Phrases: Sync {
     fn change(&self, change: &Change) -> String;
     /// A sentence.
     fn planned(&self, planned: &Planned) -> String;
+    /// A schedule that has a number for a name.
+    fn numbered_schedule(&self, number: &str) -> String;
     /// What kept a run from beginning, as a reason.
     fn hindrance(&self, why: Hindrance) -> &'static str;
     /// A sentence.
