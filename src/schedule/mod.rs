@@ -5,6 +5,8 @@ mod calendar;
 mod cron;
 mod entry;
 mod fields;
+mod ledger;
+mod presence;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -14,5 +16,7 @@ pub use answer::{Answer, Hindrance, SkipCause};
 pub use calendar::{CalendarStep, usual_first_day};
 pub use cron::{ByField, CronError};
 pub use entry::Schedule;
+pub use ledger::{AT_ONCE, Claimed, Look, PUNCTUAL, SET_BACK, Settlement, Span, Standing, Timing, latest};
+pub use presence::{Presence, Stay};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
 pub use zone::{Fold, Gap};
