@@ -32,9 +32,10 @@ impl Timing {
         let parts = [project_dir, profile.unwrap_or_default(), name];
         let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
         // FNV-1a, which is written down nowhere but here: it must not change with a library.
-        Self::Shares(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        }))
+        Self::Shares(
+            bytes
+                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)),
+        )
     }
 
     /// When an instant is due: with its share of the jitter, which is below the jitter and ends before the next instant, so that

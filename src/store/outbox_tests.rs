@@ -72,7 +72,7 @@ fn an_entry_comes_back_as_it_was_put_in_and_once() {
         let rows = store.undelivered().await.unwrap();
         assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids);
         let (row, entry) = (&rows[0], mail('a'));
-        assert_eq!((&row.run_id, &row.profile, &row.subject), (&Some(entry.run_id), &entry.profile, &entry.subject));
+        assert_eq!((&row.run_id, &row.profile, &row.subject), (&entry.run_id, &entry.profile, &entry.subject));
         assert_eq!((row.queued_at, &row.recipients, row.attempts), (at(0), &entry.recipients, 0));
         assert_eq!((&row.from, &row.login), (&entry.from, &entry.login));
         assert_eq!(store.message(ids[0]).await.unwrap(), entry.message);

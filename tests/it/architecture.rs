@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mail", &["model", "schedule", "event"]),
     ("sink", &["model", "event", "store", "mail"]),
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
-    ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
+    ("runner", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
     ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
     ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner", "doctor"]),
     // Declare, re-export, call.

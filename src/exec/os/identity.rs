@@ -1,6 +1,7 @@
 //! What tells a process from all others, and whether it lives.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::identity_system as system;
 use crate::model::ProcessIdentity;
@@ -38,6 +39,12 @@ pub fn is_alive(process: &ProcessIdentity) -> bool {
 #[must_use]
 pub fn restarted_since(process: &ProcessIdentity) -> bool {
     system::restarted_since(process)
+}
+
+/// For how long this machine has been on, suspended or not; `None` where that isn't known.
+#[must_use]
+pub fn since_boot() -> Option<Duration> {
+    system::since_boot()
 }
 
 pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {

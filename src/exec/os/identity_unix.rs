@@ -18,6 +18,10 @@ pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
     }
 }
 
+pub(in crate::exec) fn since_boot() -> Option<std::time::Duration> {
+    None
+}
+
 pub(in crate::exec) fn restarted_since(_process: &ProcessIdentity) -> bool {
     false
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::super::identity::Life;
 use crate::model::ProcessIdentity;
@@ -78,6 +79,12 @@ fn is_killed(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let masks = status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
     masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & SIGKILL != 0)
+}
+
+/// By the first number of `/proc/uptime` (`man 5 proc_uptime`), in seconds.
+pub(in crate::exec) fn since_boot() -> Option<Duration> {
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()
 }
 
 pub(in crate::exec) fn restarted_since(process: &ProcessIdentity) -> bool {

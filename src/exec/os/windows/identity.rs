@@ -61,6 +61,11 @@ pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
 }
 
 /// Whether the process began before the machine did.
+pub(in crate::exec) fn since_boot() -> Option<std::time::Duration> {
+    // SAFETY: no arguments.
+    Some(std::time::Duration::from_millis(unsafe { GetTickCount64() }))
+}
+
 pub(in crate::exec) fn restarted_since(process: &ProcessIdentity) -> bool {
     let mut now = FILETIME::default();
     // SAFETY: the structure is live.
