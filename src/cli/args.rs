@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
+mod schedule;
+
+pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   runner run                              run the project of this folder
@@ -59,6 +63,11 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Print what the scripts of a run printed
     Logs(LogsArgs),
+    /// See when projects are due
+    Schedule {
+        #[command(subcommand)]
+        command: ScheduleCommand,
+    },
     /// See to the mails that are on their way
     Mail {
         #[command(subcommand)]

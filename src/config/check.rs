@@ -15,6 +15,7 @@ use super::names;
 use super::node::{Entry, Node, Table, Value, key_path, quoted};
 use super::policies;
 use super::problem::{Problem, ProblemKind};
+use super::schedule;
 use super::scripts::{self, CheckedScript};
 use super::settings::{Settings, SettingsReader};
 use super::source::Origin;
@@ -64,6 +65,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
     let locks = optional(table, "locks").and_then(|entry| policies::locks(checker, &entry.node));
     let language =
         optional(table, "language").and_then(|entry| checker.word(&entry.node, "language", &Language::NAMES));
+    let schedules = optional(table, "schedule").map(|entry| schedule::schedules(checker, &entry.node));
     let variable = |name: &str| variable(reader.lookup.environment, &frame.dotenv, name);
     let mail = optional(table, "mail").map(|entry| mail::options(checker, &entry.node, &variable));
     if !checker.problems.is_empty() {
@@ -85,7 +87,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         overlap: overlap.unwrap_or_default(),
         locks: locks.unwrap_or_default(),
         dotenv: frame.dotenv,
-        schedules: Vec::new(),
+        schedules: schedules.unwrap_or_default(),
         profile: frame.profile.map(str::to_owned),
     })
 }

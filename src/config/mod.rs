@@ -23,6 +23,7 @@ mod paths;
 mod policies;
 mod problem;
 mod report;
+mod schedule;
 mod schema;
 mod scripts;
 mod search;

@@ -7,6 +7,7 @@ mod entry;
 mod fields;
 mod ledger;
 mod presence;
+mod preview;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -18,5 +19,6 @@ pub use cron::{ByField, CronError};
 pub use entry::Schedule;
 pub use ledger::{AT_ONCE, Claimed, Look, PUNCTUAL, SET_BACK, Settlement, Span, Standing, Timing, latest};
 pub use presence::{Presence, Stay};
+pub use preview::{Planned, merged};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
 pub use zone::{Fold, Gap};

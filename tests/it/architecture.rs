@@ -18,7 +18,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
     ("runner", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
     ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
-    ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner", "doctor"]),
+    (
+        "cli",
+        &[
+            "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner",
+            "doctor",
+        ],
+    ),
     // Declare, re-export, call.
     ("lib", &["config", "runner"]),
     ("main", &["cli"]),

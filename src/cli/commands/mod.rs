@@ -14,6 +14,7 @@ mod logs;
 pub(super) mod mail;
 pub(super) mod reading;
 pub(super) mod run;
+pub(super) mod schedule;
 mod show;
 mod state_dir;
 mod stats;
