@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 
-use super::{RenderContext, Rendered, render};
+use super::{Alarm, Missing, RenderContext, Rendered, Trouble, render};
 use crate::model::EmailStrategy::{All, Changes, Digest};
 use crate::model::{
     AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Occasion, Outcome,
@@ -190,6 +190,47 @@ impl Sample {
     pub(crate) fn render(&self, language: Language) -> Rendered {
         render(&self.report, self.strategy, &RenderContext { language, ..self.context.clone() })
     }
+}
+
+/// Alarms of the kinds that a reader meets, and their context.
+pub(crate) fn alarms() -> Vec<(&'static str, Alarm, RenderContext)> {
+    let paris = |time: DateTime<Utc>| time.with_timezone(&FixedOffset::east_opt(3600).unwrap());
+    let time = report("P", vec![]).started;
+    let at = |hours: i64| time - TimeDelta::hours(hours);
+    let trouble = |schedule: &str, what, why, detail: Option<&str>| Trouble {
+        schedule: schedule.into(),
+        what,
+        why,
+        detail: detail.map(str::to_owned),
+    };
+    let missed = |count, first, last| Missing::Missed { count, first: at(first), last: at(last) };
+    let overdue = |planned| Missing::Overdue { planned: at(planned) };
+    let broken = "exec_config.json:7:3: `timeout` must be a duration like \"90s\" or \"2h\", and is `soon`";
+    let kinds = [
+        ("alarm_overdue", vec![trouble("1", overdue(2), Hindrance::DaemonOff, None)]),
+        (
+            "alarm_missed",
+            vec![
+                trouble("nightly", missed(3, 74, 26), Hindrance::MachineOff, None),
+                trouble("nightly", missed(1, 2, 2), Hindrance::CouldNotRun, Some(broken)),
+                trouble("2", overdue(4), Hindrance::HostIdle, None),
+            ],
+        ),
+        ("alarm_machine_off", vec![trouble("1", missed(1, 9, 9), Hindrance::MachineAsleep, None)]),
+    ];
+    let alarm = |(name, troubles)| {
+        let alarm = Alarm {
+            project: "Nightly import".into(),
+            project_dir: "/srv/jobs/p".into(),
+            profile: None,
+            host: "LAPTOP-BS85JNP7".into(),
+            time,
+            troubles,
+        };
+        let next_planned = Some(time + TimeDelta::days(1));
+        (name, alarm, RenderContext { local_time: paris, next_planned, ..RenderContext::default() })
+    };
+    kinds.into_iter().map(alarm).collect()
 }
 
 /// Runs of the kinds that a reader meets, with their past.

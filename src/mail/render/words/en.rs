@@ -200,9 +200,9 @@ impl Phrases for English {
     fn planned(&self, planned: &Planned) -> String {
         match planned {
             Planned::Late { by, why } => format!("The run began {by} late: {}.", self.hindrance(*why)),
-            Planned::Merged { count: 1, first } => format!("The run stands for one more planned time, {first}."),
+            Planned::Merged { count: 1, first } => format!("This run stands for one more planned time, {first}."),
             Planned::Merged { count, first } => {
-                format!("The run stands for {count} more planned times, from {first} on.")
+                format!("This run stands for {count} more planned times, from {first} on.")
             }
             Planned::Missed { count: 1, first } => format!("One planned time before it was missed, {first}."),
             Planned::Missed { count, first } => {
