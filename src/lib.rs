@@ -80,6 +80,7 @@
 //! | [`store`] | the state database |
 //! | [`mail`] | the summary: strategy, text, delivery |
 //! | [`outbox`] | mails, pings and chats on their way: kept until they are delivered |
+//! | [`ledger`] | the answers to planned instants: which is to run, and what became of it |
 //! | [`schedule`] | when something is due: cron expressions and other triggers, in time zones |
 //! | [`doctor`] | whether the machine and a project are fit to run unattended |
 //! | [`cli`] | the `runner` command |
@@ -90,6 +91,7 @@ pub mod config;
 pub mod doctor;
 pub mod event;
 pub mod exec;
+pub mod ledger;
 pub mod mail;
 pub mod model;
 pub mod outbox;

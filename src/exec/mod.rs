@@ -24,7 +24,7 @@ pub use mask::Masker;
 pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
-pub use os::identity::{is_alive, of_this_process, restarted_since, since_boot};
+pub use os::identity::{host, is_alive, is_gone, of_this_process, restarted_since, up_for};
 #[cfg(windows)]
 pub use os::keep_streams_to_itself;
 pub use remains::end_remains;

@@ -19,8 +19,8 @@ mod script;
 
 pub(crate) use alarm::{AlarmRequest, Known, load_as_it_is, raise_alarms, send_alarms, standing_alarm};
 pub use facade::Runner;
-pub(crate) use options::Notice;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
+pub(crate) use options::{Notice, Tell};
 pub(crate) use recording::{lives_or_record, never_began};
 pub(crate) use recovery::recover_others;
 pub(crate) use script::output_name;

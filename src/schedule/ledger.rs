@@ -419,7 +419,11 @@ impl Settling<'_> {
         match (next, self.standing.until) {
             (Some(next), Some(until)) if next <= until => {}
             (_, Some(until)) => {
-                self.out.covered = self.out.covered.max(until);
+                // As long as something is claimed, it may be open again.
+                self.out.blocked = self.standing.waiting.is_some() || self.out.claim.is_some();
+                if !self.out.blocked {
+                    self.out.covered = self.out.covered.max(until);
+                }
                 return self.out;
             }
             (_, None) => {}

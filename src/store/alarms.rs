@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteRow;
 
 use super::batch::micros;
 use super::enqueue::insert;
 use super::query::Columns;
-use super::{NewEntry, Store, StoreError};
+use super::{Claimant, Keeper, NewEntry, Store, StoreError};
 use crate::model::ProcessIdentity;
 use crate::schedule::Hindrance;
 
@@ -30,18 +31,27 @@ pub struct WatchedSchedule {
     pub name: String,
     /// What it is; see [`Schedule::definition`](crate::schedule::Schedule::definition).
     pub definition: String,
-    /// Whether a daemon is to start its runs, and not the system's own scheduler.
-    pub by_daemon: bool,
+    /// Who starts its runs.
+    pub keeper: Keeper,
     /// Up to and with this instant each has its answer.
     pub covered: DateTime<Utc>,
     /// When somebody was last told that it doesn't run.
     pub told: Option<DateTime<Utc>>,
     /// Whether it has run since.
     pub has_run: bool,
-    /// Whether a run of it goes on.
-    pub is_running: bool,
-    /// The instant that is claimed for a run, and by whom, if that run hasn't begun.
-    pub claimed: Option<(DateTime<Utc>, Option<ProcessIdentity>)>,
+    /// What is claimed for a run, or was under way when last heard of, in order.
+    pub held: Vec<HeldInstant>,
+}
+
+/// A planned instant that somebody has, or had when he died.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldInstant {
+    /// The instant.
+    pub planned: DateTime<Utc>,
+    /// Whether its run has begun.
+    pub has_begun: bool,
+    /// Who has it; `None` if it was given back.
+    pub holder: Option<Claimant>,
 }
 
 /// Neighbouring planned instants that were missed for one reason, and of which nobody was told.
@@ -59,6 +69,14 @@ pub struct MissedInstants {
     pub why: Hindrance,
     /// More about that, in a sentence.
     pub detail: Option<String>,
+}
+
+/// One as the query hands it over.
+#[derive(Deserialize)]
+struct HeldRow {
+    at: i64,
+    begun: i64,
+    by: serde_json::Value,
 }
 
 /// When a daemon was there.
@@ -92,11 +110,11 @@ macro_rules! select_watched {
             "SELECT s.id, s.project_dir, s.profile, s.project, s.name, s.definition, s.keeper, s.covered, s.overdue_told,
                 s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
                     WHERE o.schedule_id = s.id AND o.state IN ('ran', 'late') AND o.began > s.overdue_told) AS has_run,
-                EXISTS (SELECT 1 FROM runs r JOIN occurrences o ON o.run_id = r.run_id
-                    WHERE r.status = 'running' AND o.schedule_id = s.id) AS is_running,
-                c.first AS claimed, c.holder",
+                (SELECT json_group_array(json_object('at', o.first, 'begun', o.state <> 'claimed', 'by', json(o.holder)))
+                    FROM (SELECT * FROM occurrences WHERE schedule_id = s.id AND holder IS NOT NULL ORDER BY first) AS o)
+                    AS held",
             $columns,
-            " FROM schedules s LEFT JOIN occurrences c ON c.schedule_id = s.id AND c.state = 'claimed' ",
+            " FROM schedules s ",
             $rest
         )
     };
@@ -123,7 +141,7 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn watched_schedules(&mut self) -> Result<Vec<WatchedSchedule>, StoreError> {
-        let rows = select_watched!("", "WHERE s.ended IS NULL AND s.paused IS NULL GROUP BY s.id ORDER BY s.id");
+        let rows = select_watched!("", "WHERE s.ended IS NULL AND s.paused IS NULL ORDER BY s.id");
         let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         rows.iter().map(|row| self.watched_row(row)).collect()
     }
@@ -136,25 +154,33 @@ impl Store {
         let rows = select_watched!(
             ", m.first, m.last, m.count, m.reason, m.detail",
             "JOIN occurrences m ON m.schedule_id = s.id AND NOT m.told AND m.state = 'missed'
-            GROUP BY s.id, m.first ORDER BY s.id, m.first"
+            ORDER BY s.id, m.first"
         );
         let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         let missed = |row: &SqliteRow| {
             let get = Columns { store: self, row };
             let time = |column| Ok(get.time(column)?.ok_or_else(|| get.bad(column, "NULL"))?);
             let why: Option<String> = get.value("reason")?;
-            let why = serde_json::from_value(serde_json::Value::String(why.unwrap_or_default()));
             Ok(MissedInstants {
                 schedule: self.watched_row(row)?,
                 first: time("first")?,
                 last: time("last")?,
                 count: get.count("count")?.unwrap_or(1),
                 // A newer runner may know more reasons.
-                why: why.unwrap_or(Hindrance::CouldNotRun),
+                why: why.and_then(|why| Hindrance::from_name(&why)).unwrap_or(Hindrance::CouldNotRun),
                 detail: get.value("detail")?,
             })
         };
         rows.iter().map(missed).collect()
+    }
+
+    /// What tells whether instants were missed since one looked last of which nobody was told: then it is another.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn untold_mark(&mut self) -> Result<f64, StoreError> {
+        let mark = sqlx::query_scalar("SELECT total(last) FROM occurrences WHERE NOT told");
+        mark.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
     }
 
     /// When daemons were there, in order; of each machine only those of the last time.
@@ -197,7 +223,13 @@ impl Store {
     fn watched_row(&self, row: &SqliteRow) -> Result<WatchedSchedule, StoreError> {
         let get = Columns { store: self, row };
         let keeper: String = get.value("keeper")?;
-        let claimed = get.time("claimed")?;
+        let held: Vec<HeldRow> = get.json("held")?.unwrap_or_default();
+        let held = held.into_iter().map(|row| HeldInstant {
+            planned: DateTime::from_timestamp_micros(row.at).unwrap_or_default(),
+            has_begun: row.begun != 0,
+            // What can't be read is nobody's.
+            holder: serde_json::from_value(row.by).ok(),
+        });
         Ok(WatchedSchedule {
             id: get.value("id")?,
             project_dir: get.value::<String>("project_dir")?.into(),
@@ -205,12 +237,11 @@ impl Store {
             project: get.value("project")?,
             name: get.value("name")?,
             definition: get.value("definition")?,
-            by_daemon: keeper == "daemon",
+            keeper: Keeper::from_name(&keeper).ok_or_else(|| get.bad("keeper", &keeper))?,
             covered: get.time("covered")?.ok_or_else(|| get.bad("covered", "NULL"))?,
             told: get.time("overdue_told")?,
             has_run: get.value("has_run")?,
-            is_running: get.value("is_running")?,
-            claimed: claimed.map(|at| (at, get.json("holder").ok().flatten())),
+            held: held.collect(),
         })
     }
 }

@@ -15,12 +15,15 @@ mod inspect;
 mod kept;
 mod known;
 mod location;
+mod occurrences;
 mod open;
 mod outbox;
 mod past;
 mod query;
+mod schedules;
 mod schema;
 mod senders;
+mod settle;
 mod write;
 
 #[cfg(test)]
@@ -30,7 +33,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use alarms::{DaemonStay, MissedInstants, ToldMarks, WatchedSchedule};
+pub use alarms::{DaemonStay, HeldInstant, MissedInstants, ToldMarks, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
 pub use durations::{Baselines, ScriptStats};
@@ -41,10 +44,13 @@ pub(crate) use kept::KEPT_MARKS;
 pub(crate) use known::remember_project;
 pub use known::remembered_projects;
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
+pub use occurrences::{Claimant, OccurrenceRow, OccurrenceState, RunEnded};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
 pub use outbox::{OutboxKind, OutboxRow, OutboxState, PutOff, RefusedRecipient, Tried};
 pub use past::{PastOf, past_runs_in_folders};
 pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};
+pub use schedules::{Keeper, Registered, Registration, ScheduleFilter, ScheduleRow};
 pub use schema::SCHEMA_VERSION;
 pub use senders::{Hold, HoldKind};
+pub use settle::{Fate, Held, Looker, Settled};
 pub use write::Durability;

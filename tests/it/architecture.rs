@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sink", &["model", "event", "store", "mail"]),
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
     ("runner", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
+    ("ledger", &["model", "schedule", "event", "config", "exec", "store", "mail", "runner"]),
     ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
     (
         "cli",

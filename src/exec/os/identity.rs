@@ -35,16 +35,29 @@ pub fn is_alive(process: &ProcessIdentity) -> bool {
     matches!(life(process), Life::Lives | Life::Ending)
 }
 
+/// Whether a process of this machine is known to be gone. Of one whose id counts in another part of the machine nothing is
+/// known.
+#[must_use]
+pub fn is_gone(process: &ProcessIdentity) -> bool {
+    life(process) == Life::Gone
+}
+
+/// This machine's name.
+#[must_use]
+pub fn host() -> String {
+    hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// For how long the machine has been on, the time included in which it was suspended; `None` where the system doesn't say.
+#[must_use]
+pub fn up_for() -> Option<Duration> {
+    system::up_for()
+}
+
 /// Whether this machine was started anew since the process began.
 #[must_use]
 pub fn restarted_since(process: &ProcessIdentity) -> bool {
     system::restarted_since(process)
-}
-
-/// For how long this machine has been on, suspended or not; `None` where that isn't known.
-#[must_use]
-pub fn since_boot() -> Option<Duration> {
-    system::since_boot()
 }
 
 pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {

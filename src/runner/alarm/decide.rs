@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::{to_timestamp, to_utc};
 use crate::schedule::Schedule;
-use crate::store::{MissedInstants, WatchedSchedule};
+use crate::store::{Claimant, Keeper, MissedInstants, WatchedSchedule};
 
 /// How long after an instant nobody is expected any more to begin its run, unless the schedule's `misfire_grace` says so.
 const ALLOWANCE: TimeDelta = TimeDelta::hours(1);
@@ -49,25 +49,28 @@ pub(super) struct Present {
 }
 
 /// Whether the schedule should have run and hasn't. `since`: only instants after that count, if it was changed and nobody has
-/// noticed. `is_claim_dead`: whoever claimed an instant is gone.
+/// noticed. `is_gone` tells who is there no more of those who have something.
 pub(super) fn running(
     watched: &WatchedSchedule,
     schedule: &Schedule,
     since: Option<DateTime<Utc>>,
-    is_claim_dead: bool,
+    is_gone: &dyn Fn(&Claimant) -> bool,
     present: &Present,
 ) -> Running {
-    let claimed = watched.claimed.as_ref().map(|(planned, _)| *planned);
-    let open = match claimed {
-        Some(_) if !is_claim_dead => return Running::Fine,
+    // What a dead one has begun is told of as a run.
+    let (dropped, kept): (Vec<_>, Vec<_>) =
+        watched.held.iter().partition(|held| held.holder.as_ref().is_none_or(is_gone));
+    let dropped = dropped.into_iter().find(|held| !held.has_begun).map(|held| held.planned);
+    let open = match dropped {
+        _ if !kept.is_empty() => return Running::Fine,
         Some(planned) => Some(planned),
         None => {
             let after = since.map_or(watched.covered, |since| since.max(watched.covered));
             schedule.next_after(to_timestamp(after)).map(to_utc)
         }
     };
-    let Some(planned) = open.filter(|_| !watched.is_running) else { return Running::Fine };
-    if present.is_kept_by_another && watched.by_daemon {
+    let Some(planned) = open else { return Running::Fine };
+    if present.is_kept_by_another && watched.keeper == Keeper::Daemon {
         return Running::Fine;
     }
     let expected = present.booted.map_or(planned, |booted| booted.max(planned));
@@ -115,7 +118,9 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
+    use crate::model::ProcessIdentity;
     use crate::schedule::{Hindrance, Trigger};
+    use crate::store::HeldInstant;
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_732_690_800 + minutes * 60, 0).unwrap()
@@ -143,13 +148,20 @@ mod tests {
             project: "p".into(),
             name: "1".into(),
             definition: "{}".into(),
-            by_daemon: true,
+            keeper: Keeper::Daemon,
             covered: at(0),
             told: None,
             has_run: false,
-            is_running: false,
-            claimed: None,
+            held: Vec::new(),
         }
+    }
+
+    /// With its first instant claimed, or running.
+    fn held(has_begun: bool) -> WatchedSchedule {
+        let process = ProcessIdentity { pid: 1, started: 1, boot: String::new() };
+        let holder = Some(Claimant { host: "here".into(), process, token: "1".into() });
+        let held = vec![HeldInstant { planned: at(10), has_begun, holder }];
+        WatchedSchedule { held, covered: at(10), ..watched() }
     }
 
     fn present(minutes: i64) -> Present {
@@ -159,32 +171,31 @@ mod tests {
     #[test]
     fn what_nobody_runs_is_overdue_after_its_grace() {
         let running = |watched: &WatchedSchedule, grace, minutes| {
-            running(watched, &schedule(grace), None, false, &present(minutes))
+            running(watched, &schedule(grace), None, &|_| false, &present(minutes))
         };
         assert_eq!(running(&watched(), None, 71), Running::Until(at(72)), "an hour, and the jitter");
         assert_eq!(running(&watched(), None, 72), Running::Overdue(at(10)));
         assert_eq!(running(&watched(), Some(5), 16), Running::Until(at(17)));
         assert_eq!(running(&watched(), Some(5), 17), Running::Overdue(at(10)));
         assert_eq!(running(&watched(), Some(0), 12), Running::Until(at(13)));
-        let busy = WatchedSchedule { is_running: true, ..watched() };
-        assert_eq!(running(&busy, None, 500), Running::Fine);
-        let claimed = WatchedSchedule { claimed: Some((at(10), None)), covered: at(10), ..watched() };
-        assert_eq!(running(&claimed, None, 500), Running::Fine);
+        for has_begun in [true, false] {
+            assert_eq!(running(&held(has_begun), None, 500), Running::Fine);
+        }
     }
 
     #[test]
     fn a_claim_of_a_dead_process_a_boot_and_a_living_daemon_count() {
-        let claimed = WatchedSchedule { claimed: Some((at(10), None)), covered: at(10), ..watched() };
-        let dead = |minutes| running(&claimed, &schedule(None), None, true, &present(minutes));
-        assert_eq!((dead(71), dead(72)), (Running::Until(at(72)), Running::Overdue(at(10))));
+        let dead = |has_begun, minutes| running(&held(has_begun), &schedule(None), None, &|_| true, &present(minutes));
+        assert_eq!((dead(false, 71), dead(false, 72)), (Running::Until(at(72)), Running::Overdue(at(10))));
+        assert_eq!((dead(true, 81), dead(true, 82)), (Running::Until(at(82)), Running::Overdue(at(20))));
         let booted = Present { booted: Some(at(300)), ..present(310) };
-        let of = |present: &Present| running(&watched(), &schedule(None), None, false, present);
+        let of = |present: &Present| running(&watched(), &schedule(None), None, &|_| false, present);
         assert_eq!(of(&booted), Running::Until(at(362)), "whoever keeps it is given time after a boot");
         assert_eq!(of(&Present { is_kept_by_another: true, ..present(500) }), Running::Fine);
-        let by_host = WatchedSchedule { by_daemon: false, ..watched() };
+        let by_host = WatchedSchedule { keeper: Keeper::Cron, ..watched() };
         let kept = Present { is_kept_by_another: true, ..present(500) };
-        assert_eq!(running(&by_host, &schedule(None), None, false, &kept), Running::Overdue(at(10)));
-        let changed = running(&watched(), &schedule(None), Some(at(495)), false, &present(500));
+        assert_eq!(running(&by_host, &schedule(None), None, &|_| false, &kept), Running::Overdue(at(10)));
+        let changed = running(&watched(), &schedule(None), Some(at(495)), &|_| false, &present(500));
         assert_eq!(changed, Running::Until(at(562)));
     }
 

@@ -13,7 +13,7 @@ use crate::mail::{Missing, Trouble};
 use crate::model::{Project, to_timestamp};
 use crate::runner::recording::host;
 use crate::schedule::{Presence, Schedule, Stay};
-use crate::store::{DaemonStay, MissedInstants, Store, StoreError, ToldMarks, WatchedSchedule};
+use crate::store::{Claimant, DaemonStay, Keeper, MissedInstants, Store, StoreError, ToldMarks, WatchedSchedule};
 
 /// Finds a project by its folder and profile, as it is in force; `None` if it can't be loaded.
 pub(crate) type FindProject<'a> = &'a dyn Fn(&Path, Option<&str>) -> Option<Arc<Project>>;
@@ -74,7 +74,7 @@ impl Found {
 
 /// Holds what is known against the present. `is_daemon`: whether whoever looks keeps schedules itself.
 pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: DateTime<Utc>) -> Found {
-    let booted = exec::since_boot().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
+    let booted = exec::up_for().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
     let (alive, gone): (Vec<_>, Vec<_>) = known.stays.iter().partition(|stay| is_here(stay));
     let present = Present { now, booted, is_kept_by_another: !is_daemon && !alive.is_empty() };
     let stay = |stay: &&DaemonStay| Stay {
@@ -106,11 +106,9 @@ pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: D
         let Some((schedule, since)) = group.project.as_deref().and_then(|project| schedule_of(project, watched)) else {
             continue;
         };
-        let is_claim_dead = watched.claimed.as_ref().is_some_and(|(_, holder)| {
-            // Of another machine's nothing is known.
-            holder.as_ref().is_some_and(|holder| !exec::is_alive(holder))
-        });
-        let planned = match decide::running(watched, schedule, since, is_claim_dead, &present) {
+        // Of another machine's processes nothing is known.
+        let is_gone = |holder: &Claimant| holder.host == host() && exec::is_gone(&holder.process);
+        let planned = match decide::running(watched, schedule, since, &is_gone, &present) {
             Running::Fine => continue,
             Running::Until(at) => {
                 found.next(at);
@@ -122,7 +120,7 @@ pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: D
         if let Telling::Later(at) = telling {
             found.next(at);
         }
-        let why = presence.why(to_timestamp(planned), !watched.by_daemon);
+        let why = presence.why(to_timestamp(planned), watched.keeper != Keeper::Daemon);
         let what = Missing::Overdue { planned };
         group.add(watched, Trouble { schedule: watched.name.clone(), what, why, detail: None }, telling);
     }

@@ -74,17 +74,16 @@ pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
     }
 }
 
+pub(in crate::exec) fn up_for() -> Option<Duration> {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some(Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?))
+}
+
 /// Whether a SIGKILL is on its way to a process.
 fn is_killed(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let masks = status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
     masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & SIGKILL != 0)
-}
-
-/// By the first number of `/proc/uptime` (`man 5 proc_uptime`), in seconds.
-pub(in crate::exec) fn since_boot() -> Option<Duration> {
-    let uptime = fs::read_to_string("/proc/uptime").ok()?;
-    Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()
 }
 
 pub(in crate::exec) fn restarted_since(process: &ProcessIdentity) -> bool {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{FILETIME, HANDLE, STILL_ACTIVE, WAIT_TIMEOUT};
 use windows_sys::Win32::System::SystemInformation::{GetSystemTimeAsFileTime, GetTickCount64};
@@ -36,6 +37,11 @@ pub(in crate::exec) fn of_this_process() -> ProcessIdentity {
     ProcessIdentity { pid: std::process::id(), started: created(this).unwrap_or_default(), boot: String::new() }
 }
 
+pub(in crate::exec) fn up_for() -> Option<Duration> {
+    // SAFETY: no arguments.
+    Some(Duration::from_millis(unsafe { GetTickCount64() }))
+}
+
 pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
     let rights = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
     // SAFETY: no pointers.
@@ -61,11 +67,6 @@ pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
 }
 
 /// Whether the process began before the machine did.
-pub(in crate::exec) fn since_boot() -> Option<std::time::Duration> {
-    // SAFETY: no arguments.
-    Some(std::time::Duration::from_millis(unsafe { GetTickCount64() }))
-}
-
 pub(in crate::exec) fn restarted_since(process: &ProcessIdentity) -> bool {
     let mut now = FILETIME::default();
     // SAFETY: the structure is live.
