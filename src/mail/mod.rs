@@ -31,6 +31,6 @@ pub use settings::{
 pub(crate) use sign_in::NoTokens;
 pub use sign_in::{DeviceCode, SignedIn, Tokens};
 pub use smtp::{SmtpCourier, Transcript};
-pub use strategy::{is_call_due, is_due, mentioned};
+pub use strategy::{digest_times, is_call_due, is_digest_due, is_due, mentioned};
 pub use trial::trial;
 pub use web::{WebRequest, WebSlot, alarm_body, call, ping_body, start_body, webhook_body};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use lettre::message::Mailbox;
 
 use super::locking::state_dir;
@@ -115,8 +115,12 @@ impl Mailing {
         if let MailMode::Folder(folder) = &self.mode {
             return (Mail::Folder(folder.clone(), Box::new(message)), Some(rendered));
         }
+        let digest = project.email_strategy == EmailStrategy::Digest;
+        let ended = report.finished.unwrap_or(report.started);
         prepared.entries.push(NewEntry {
             subject: rendered.subject.clone(),
+            // One may just be going out without a run.
+            unless_since: digest.then(|| mail::digest_times(ended, context).0),
             from: message.envelope.from().map(ToString::to_string),
             login: match &self.mode {
                 MailMode::Smtp(settings) => Some(settings.login.clone()),
@@ -128,6 +132,29 @@ impl Mailing {
             ..blank(OutboxKind::Mail, None, report)
         });
         (Mail::Entry, Some(rendered))
+    }
+
+    /// The digest about a run that is over, and those before it, which nobody has heard of; `None` if it isn't due.
+    pub(super) fn digest(
+        &self,
+        project: &Project,
+        report: &RunReport,
+        history: &HistoryWriter,
+        now: DateTime<Utc>,
+    ) -> Option<Prepared> {
+        let with_written = matches!(self.mode, MailMode::Folder(_));
+        let context = context_with_past(project, report, Some(history), with_written);
+        if !mail::is_digest_due(now, &context) {
+            return None;
+        }
+        let mut prepared = Prepared { mail: Mail::None(MailState::NotDue), entries: Vec::new(), warnings: Vec::new() };
+        (prepared.mail, _) = self.mail(project, report, &context, Some(history), &mut prepared);
+        for entry in &mut prepared.entries {
+            // The run has recorded that no mail was due; what becomes of this one is told by whoever delivers it.
+            entry.settled = true;
+            entry.unless_since = Some(mail::digest_times(now, &context).0);
+        }
+        Some(prepared)
     }
 
     fn context(&self, project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> RenderContext {

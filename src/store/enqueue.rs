@@ -40,7 +40,8 @@ pub struct NewEntry {
     pub queued_at: DateTime<Utc>,
     /// Whether the run has recorded already that it is queued; see [`OutboxRow::settled`](super::OutboxRow::settled).
     pub settled: bool,
-    /// Of a mail that goes out once in a while: it isn't put in if another mail of the project and profile was since then.
+    /// Of a mail that goes out once in a while: it isn't put in if another mail of the project and
+    /// profile was since then, unless that one failed.
     pub unless_since: Option<DateTime<Utc>>,
 }
 
@@ -141,7 +142,7 @@ pub(super) async fn insert(
             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
             WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = ?3 AND kind = ?1 AND slot IS ?2)
                 AND NOT EXISTS (SELECT 1 FROM outbox WHERE queued_at >= ?15 AND kind = ?1 AND project_dir = ?4
-                    AND profile IS ?5)
+                    AND profile IS ?5 AND state <> 'failed')
             RETURNING id",
         )
         .bind(entry.kind.name())

@@ -7,6 +7,7 @@
 mod alarms;
 mod batch;
 mod closing;
+mod digests;
 mod durations;
 mod enqueue;
 mod error;
@@ -36,6 +37,7 @@ mod tests;
 pub use alarms::{DaemonStay, HeldInstant, MissedInstants, ToldMarks, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
+pub use digests::Untold;
 pub use durations::{Baselines, ScriptStats};
 pub use enqueue::NewEntry;
 pub use error::StoreError;

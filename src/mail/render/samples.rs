@@ -172,6 +172,7 @@ pub(crate) fn past(report: &RunReport, hours: i64, runs: &[&str], told: &[usize]
             duration_us,
             status: if letters.contains('f') { RunStatus::Failure } else { RunStatus::Success },
             mail: Some(if told.contains(&n) { MailState::Sent { reply: "250 OK".into() } } else { MailState::NotDue }),
+            told_at: None,
             scripts,
         }
     };
