@@ -40,4 +40,5 @@ pub use interpreter::Platform;
 pub use load::{LoadRequest, Loaded, dotenv_files, load, load_config};
 pub use paths::project_root;
 pub use problem::{ConfigError, Problem, ProblemKind};
+pub(crate) use schedule::schedule_of_definition;
 pub use schema::schema;

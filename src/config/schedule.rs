@@ -1,5 +1,6 @@
 //! The key `schedule`: one trigger or a list of them, each with how its instants are gone about.
 
+mod definition;
 mod time;
 mod trigger;
 
@@ -15,6 +16,7 @@ use super::checker::Checker;
 use super::keys;
 use super::node::{Node, Table, Value, index_path, key_path, quoted};
 use super::problem::{Problem, ProblemKind};
+pub(crate) use definition::schedule_of_definition;
 use time::Zones;
 use trigger::{Context, Read};
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Claim;
 use super::fate::{self, Judge};
+use crate::config;
 use crate::exec;
 use crate::model::RunId;
 use crate::schedule::{Presence, Schedule};
@@ -18,8 +19,8 @@ use crate::store::{
 /// For how long answers are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// Makes a schedule again of its [definition](Schedule::definition); `None` if that can't be read.
-pub type Revive = Box<dyn Fn(&str) -> Option<Schedule> + Send + Sync>;
+/// Makes a schedule again of its row's [definition](Schedule::definition); `None` if that can't be read.
+pub type Revive = Box<dyn Fn(&ScheduleRow) -> Option<Schedule> + Send + Sync>;
 
 /// What somebody makes of the ledger: opened once by whoever starts runs, and asked in any runtime.
 pub struct Ledger {
@@ -46,13 +47,8 @@ impl Ledger {
     /// # Errors
     /// When the database can't be used.
     pub async fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        let revive = |_: &str| None;
-        Ok(Self::with(
-            Store::open(state_dir).await?,
-            exec::of_this_process(),
-            Box::new(fate::by_process),
-            Box::new(revive),
-        ))
+        let revive = Box::new(|row: &ScheduleRow| config::schedule_of_definition(&row.name, &row.definition));
+        Ok(Self::with(Store::open(state_dir).await?, exec::of_this_process(), Box::new(fate::by_process), revive))
     }
 
     /// A ledger whose claims are this process's; tells by `judge` what has become of others'.
@@ -124,7 +120,7 @@ impl Ledger {
     /// The schedule that a row was made of.
     #[must_use]
     pub fn revive(&self, row: &ScheduleRow) -> Option<Schedule> {
-        (self.revive)(&row.definition)
+        (self.revive)(row)
     }
 
     /// Answers what is due of these schedules, given by their rows' numbers, and claims what is to run.

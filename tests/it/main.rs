@@ -42,6 +42,7 @@ mod retries;
 mod run;
 mod secrets;
 mod sign_in;
+mod simulated;
 mod smtp;
 mod smtp_server;
 mod stats;
