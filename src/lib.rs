@@ -88,6 +88,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod doctor;
 pub mod event;
 pub mod exec;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
+mod daemon;
 mod schedule;
 
+pub(super) use daemon::{DaemonArgs, DaemonCommand, DaemonInstallArgs, DaemonWork};
 pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
 
 const EXAMPLES: &str = "\
@@ -68,6 +70,14 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: ScheduleCommand,
     },
+    /// Start the runs of projects when their schedules say so, for as long as it lives
+    ///
+    /// Watches the projects' folders: what is changed there is in force at once, and while a project file is broken, what it said
+    /// before. A run that should have begun while no daemon was there begins when one is, and says that it is late.
+    ///
+    /// Ctrl-C or SIGTERM has it start nothing new, and end when the runs under way have; a second one interrupts those. SIGHUP has it
+    /// read everything anew.
+    Daemon(Box<DaemonArgs>),
     /// See to the mails that are on their way
     Mail {
         #[command(subcommand)]

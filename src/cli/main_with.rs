@@ -39,6 +39,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Show(args) => commands::reading::show(&args, &state_dir, &output),
         Command::Logs(args) => commands::reading::logs(&args, &state_dir, &output),
         Command::Schedule { command } => commands::schedule::schedule(&command, &state_dir, &output),
+        Command::Daemon(args) => commands::daemon::daemon(*args, &state_dir, &output),
         Command::Mail { command } => commands::mail::mail(&command, &state_dir, &output),
         Command::Doctor(args) => commands::doctor::doctor(&args, &state_dir, &output),
         Command::Schema => commands::generate::schema(&output),

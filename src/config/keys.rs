@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The project's file.
-pub(super) const PROJECT_FILE: &str = "exec_config.json";
+pub const PROJECT_FILE: &str = "exec_config.json";
 /// What a project's parents may hold for all projects below them.
 pub(super) const COMMON_FILE: &str = "exec_config.common.json";
 

@@ -16,4 +16,5 @@ mod zone;
 
 pub use finding::{Cause, Finding, State};
 pub use machine::{Machine, examine_machine};
+pub(crate) use os::is_network_share;
 pub use project::examine_project;

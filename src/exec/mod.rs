@@ -21,7 +21,7 @@ pub(crate) use kept::settle_output;
 pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, ProjectLock, dead_runs, lives};
 pub(crate) use lock::{RecoveryLock, forget};
 pub use mask::Masker;
-pub use os::default_spawner;
+pub use os::{default_spawner, owning_spawner};
 #[cfg(target_os = "linux")]
 pub use os::guardian;
 pub use os::identity::{host, is_alive, is_gone, of_this_process, restarted_since, up_for};

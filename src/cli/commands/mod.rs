@@ -2,6 +2,7 @@
 //! `reading` opens the database for them and brings it up to date.
 
 pub(super) mod check;
+pub(super) mod daemon;
 mod delivery;
 pub(super) mod doctor;
 mod error;

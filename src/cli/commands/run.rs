@@ -50,15 +50,13 @@ pub(super) fn run_projects(
     state_dir: &StateDir,
     output: &Output,
 ) -> ExitCode {
-    if let Some(dir) = &mut flags.mail_dir {
-        // Reports name the mail's file. They are read elsewhere too, and they are Unicode.
-        *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
-        if dir.to_str().is_none() {
-            let what = styled(output::BAD, "error:");
-            output.error(format!("{what} --mail-dir: the path {} is not Unicode; name another folder", dir.display()));
+    let mail = match mail_delivery(flags.mail_dir.take(), flags.no_mail) {
+        Ok(mail) => mail,
+        Err(message) => {
+            output.error(format!("{} {message}", styled(output::BAD, "error:")));
             return ExitCode::Usage;
         }
-    }
+    };
     // Started first, so that it is there by the time the projects are read.
     let spawner = if flags.dry_run { exec::default_spawner() } else { spawner(output) };
     let env = Environment::from_process();
@@ -77,7 +75,7 @@ pub(super) fn run_projects(
     if projects.is_empty() {
         return worst;
     }
-    let command = RunCommand::new(flags, request, spawner, state_dir, output);
+    let command = RunCommand::new(flags, mail, request, spawner, state_dir, output);
     signals::interrupt_on_signals(command.cancel.clone());
     worst.max(command.run_all(jobs, projects))
 }
@@ -98,6 +96,7 @@ fn dry_run(project: &Project, selection: &Selection, output: &Output) -> ExitCod
 /// What all projects of one command share.
 struct RunCommand<'a> {
     flags: RunFlags,
+    mail: MailDelivery,
     request: Request,
     output: &'a Output,
     state_dir: Option<PathBuf>,
@@ -111,6 +110,7 @@ struct RunCommand<'a> {
 impl<'a> RunCommand<'a> {
     fn new(
         flags: RunFlags,
+        mail: MailDelivery,
         request: Request,
         spawner: Arc<dyn Spawn>,
         state_dir: &StateDir,
@@ -130,6 +130,7 @@ impl<'a> RunCommand<'a> {
         let state_dir = state_dir.path().map(Path::to_owned);
         Self {
             flags,
+            mail,
             request,
             output,
             state_dir,
@@ -171,11 +172,7 @@ impl<'a> RunCommand<'a> {
     fn options(&self) -> RunOptions {
         RunOptions {
             selection: self.request.selection.clone(),
-            mail: match (&self.flags.mail_dir, self.flags.no_mail) {
-                (Some(dir), _) => MailDelivery::Folder(dir.clone()),
-                (None, true) => MailDelivery::Off,
-                (None, false) => MailDelivery::Send,
-            },
+            mail: self.mail.clone(),
             history: self.history.clone(),
             spawner: Arc::clone(&self.spawner),
             cancel: self.cancel.clone(),
@@ -273,24 +270,22 @@ impl std::io::Write for JsonLines<'_> {
     }
 }
 
-/// On Linux a guardian of this same program, so that a runner that is killed leaves nothing behind.
-#[cfg(target_os = "linux")]
-fn spawner(output: &Output) -> Arc<dyn Spawn> {
-    let guardian = std::env::current_exe().and_then(|program| exec::guardian::Guardian::start(&program));
-    match guardian {
-        Ok(guardian) => Arc::new(guardian),
-        Err(error) => {
-            let what = "the scripts run without a guardian, and may outlive a runner that is killed";
-            output.error(format!("{} {what}: {error}", styled(output::WARNING, "warning:")));
-            exec::default_spawner()
-        }
+/// What becomes of mails, by the flags.
+pub(super) fn mail_delivery(mail_dir: Option<PathBuf>, no_mail: bool) -> Result<MailDelivery, String> {
+    let Some(dir) = mail_dir else { return Ok(if no_mail { MailDelivery::Off } else { MailDelivery::Send }) };
+    // Reports name the mail's file. They are read elsewhere too, and they are Unicode.
+    let dir = std::path::absolute(&dir).unwrap_or(dir);
+    match dir.to_str() {
+        Some(_) => Ok(MailDelivery::Folder(dir)),
+        None => Err(format!("--mail-dir: the path {} is not Unicode; name another folder", dir.display())),
     }
 }
 
-/// Elsewhere the system does the guardian's work, as far as it is done.
-#[cfg(not(target_os = "linux"))]
-fn spawner(_output: &Output) -> Arc<dyn Spawn> {
-    #[cfg(windows)]
-    exec::keep_streams_to_itself();
-    exec::default_spawner()
+/// Who owns the scripts of this process, with a word if that is less than it should be.
+pub(super) fn spawner(output: &Output) -> Arc<dyn Spawn> {
+    let (spawner, trouble) = exec::owning_spawner();
+    if let Some(trouble) = trouble {
+        output.error(format!("{} {trouble}", styled(output::WARNING, "warning:")));
+    }
+    spawner
 }

@@ -1,0 +1,5 @@
+//! `runner daemon`.
+
+mod start;
+
+pub(in crate::cli) use start::daemon;
