@@ -76,6 +76,23 @@ pub struct Occasion {
     pub missed_from: Option<DateTime<Utc>>,
 }
 
+impl Occasion {
+    /// What was out of the ordinary about a run that began then, each in words.
+    #[must_use]
+    pub fn remarks(&self, began: DateTime<Utc>) -> Vec<String> {
+        let times = |count: u64| if count == 1 { "time" } else { "times" };
+        let late = self.late.map(|why| {
+            let by = (began - self.due).to_std().unwrap_or_default();
+            format!("began {} late: {}", format_duration(by), why.reason())
+        });
+        let merged =
+            (self.merged > 0).then(|| format!("stands for {} more planned {}", self.merged, times(self.merged)));
+        let missed =
+            (self.missed > 0).then(|| format!("{} planned {} before it missed", self.missed, times(self.missed)));
+        [late, merged, missed].into_iter().flatten().collect()
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0

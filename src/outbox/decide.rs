@@ -52,7 +52,7 @@ pub(super) fn is_new(row: &OutboxRow) -> bool {
 /// What comes first has the smallest: what the run itself has to say, a mail before calls, a sender that nobody has tried
 /// for a new entry before those who are known to have trouble.
 pub(super) fn rank(kind: OutboxKind, is_own: bool, has_new: bool) -> (bool, bool, bool) {
-    (!is_own, kind != OutboxKind::Mail, !has_new)
+    (!is_own, !kind.is_mail(), !has_new)
 }
 
 /// Whether a sender is tried. `has_new`: an entry of its waits that never had a try, as at the end of each run: then a

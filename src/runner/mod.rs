@@ -3,6 +3,8 @@
 //! Plan, lock, then one script after the other, each thing that happens becoming an event that all sinks get. What a
 //! sink can't do becomes a warning of the run and never its failure.
 
+mod alarm;
+mod digest;
 mod facade;
 mod files;
 mod locking;
@@ -16,6 +18,8 @@ mod recovery;
 mod run;
 mod script;
 
+pub(crate) use alarm::{AlarmRequest, Known, load_as_it_is, raise_alarms, send_alarms, standing_alarm};
+pub(crate) use digest::queue_due_digests;
 pub use facade::Runner;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
 pub(crate) use options::{Notice, Tell};

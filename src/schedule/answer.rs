@@ -22,6 +22,22 @@ pub enum Hindrance {
     ClockSet,
 }
 
+impl Hindrance {
+    /// In words, as they follow a colon.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::MachineOff => "the machine was off",
+            Self::MachineAsleep => "the machine was asleep",
+            Self::DaemonOff => "no daemon was running",
+            Self::HostIdle => "the system's scheduler didn't start it",
+            Self::Busy => "other runs had to end first",
+            Self::CouldNotRun => "it couldn't be run",
+            Self::ClockSet => "the clock was set forward",
+        }
+    }
+}
+
 /// Why a planned instant was left out on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,8 +4,10 @@
 //! It stores and finds; it decides nothing about runs, never executes anything, and prints nothing. Whatever is in it
 //! can be had again from the run folders ([`import_project`]). WAL, which it uses, needs a local disk.
 
+mod alarms;
 mod batch;
 mod closing;
+mod digests;
 mod durations;
 mod enqueue;
 mod error;
@@ -33,8 +35,10 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use alarms::{DaemonStay, HeldInstant, MissedInstants, ToldMarks, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
+pub use digests::Untold;
 pub use durations::{Baselines, ScriptStats};
 pub use enqueue::NewEntry;
 pub use error::StoreError;

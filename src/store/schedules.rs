@@ -71,7 +71,7 @@ pub struct ScheduleRow {
     pub paused: Option<Timestamp>,
     /// When it ended; it still answers for the instants up to then.
     pub ended: Option<Timestamp>,
-    /// When somebody was told that it is overdue, if that is so.
+    /// When somebody was last told that it doesn't run; it may have run since.
     pub overdue_told: Option<Timestamp>,
 }
 

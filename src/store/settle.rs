@@ -343,11 +343,9 @@ async fn write(
         let insert = insert.bind(serde_json::to_string(looker.claimant).unwrap_or_default());
         insert.execute(&mut *connection).await?;
     }
-    if settlement.covered != row.covered || (claim.is_some() && row.overdue_told.is_some()) {
-        let set =
-            sqlx::query("UPDATE schedules SET covered = ?2, overdue_told = iif(?3, NULL, overdue_told) WHERE id = ?1");
-        let set = set.bind(row.id).bind(settlement.covered.as_microsecond()).bind(claim.is_some());
-        set.execute(connection).await?;
+    if settlement.covered != row.covered {
+        let set = sqlx::query("UPDATE schedules SET covered = ?2 WHERE id = ?1").bind(row.id);
+        set.bind(settlement.covered.as_microsecond()).execute(connection).await?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+mod alarm;
 mod architecture;
 mod browser;
 mod changes;

@@ -144,6 +144,7 @@ impl<'a> RunCommand<'a> {
     fn run_all(&self, jobs: u16, projects: VecDeque<Project>) -> ExitCode {
         let threads = usize::from(jobs).min(projects.len());
         let own: Vec<PathBuf> = projects.iter().map(|project| project.root.clone()).collect();
+        let first = projects.front().cloned();
         let queue = Mutex::new(projects);
         let work = || {
             let mut worst = ExitCode::Success;
@@ -162,6 +163,9 @@ impl<'a> RunCommand<'a> {
         let deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner).take();
         let deadline = deadline.unwrap_or_else(|| Deadline::after(MailOptions::default().deadline));
         runner::recover_others(&own, &self.options(), &deadline, &|notice| self.tell(&notice));
+        if self.cancel.cancelled_by().is_none() {
+            runner::send_alarms(first.as_ref(), &self.options(), &deadline, &|notice| self.tell(&notice));
+        }
         worst
     }
 
