@@ -23,6 +23,7 @@ mod follow;
 mod generated;
 mod harness;
 mod history;
+mod inputs;
 mod leaks;
 mod letters;
 mod library;

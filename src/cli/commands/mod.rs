@@ -12,6 +12,7 @@ mod kept_output;
 mod list;
 mod logs;
 pub(super) mod mail;
+mod params;
 pub(super) mod reading;
 pub(super) mod run;
 mod show;

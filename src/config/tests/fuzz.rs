@@ -18,6 +18,7 @@ fn all_keys() -> Vec<&'static str> {
         &keys::MAIL_KEYS,
         &keys::PING_KEYS,
         &keys::WEBHOOK_KEYS,
+        &keys::PARAM_KEYS,
         &["PASSWORD"],
     ];
     keys::project_names().chain(keys::script_names()).chain(inner.concat()).collect()
