@@ -33,12 +33,15 @@ pub(super) fn read(checker: &mut Checker, node: &Node, root: &Path) -> (Vec<Para
         return (Vec::new(), declared);
     };
     let mut params = Vec::new();
-    // A layer takes an input away by making it null.
-    for entry in table.iter().filter(|entry| !matches!(entry.node.value, Value::Null)) {
+    for entry in table.iter() {
         let path = key_path("params", &entry.written);
         if let Some(why) = bad_name(&entry.written, &declared) {
             let problem = Problem::at(ProblemKind::InvalidValue, &entry.key_origin, &path, why);
             checker.problem(problem.hint("write letters, digits and `_`, as in since or max_rows"));
+        }
+        // A layer takes an input away by making it null.
+        if matches!(entry.node.value, Value::Null) {
+            continue;
         }
         let secret = is_secret(&entry.node);
         declared.names.push((entry.written.clone(), secret));

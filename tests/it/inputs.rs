@@ -151,3 +151,111 @@ fn a_dry_run_shows_what_would_be_handed_on() {
     assert!(plan.contains("  inputs note=\"two words\" region=us rows=100 since=2026-01-31 "), "{plan}");
     assert!(project.run_dirs().is_empty());
 }
+
+fn with_secret(test: &Test) -> Project {
+    test.project("p")
+        .script_with("a.txt", "env RUNNER_PARAM_TOKEN\nenv API\nargs", json!({"env": {"API": "Bearer {token}"}}))
+        .set(
+            "params",
+            json!({"token": {"type": "str", "secret": true, "required": true}, "n": {"type": "int", "default": 1}}),
+        )
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_or_a_file_and_is_masked() {
+    let test = Test::new();
+    // It looks like nothing secret.
+    let project = with_secret(&test).file(".env", "RUNNER_PARAM_TOKEN='Monday morning'\n");
+    test.runner(["run", "p", "-v"]).expect(0);
+    assert_eq!(project.output_text(0), "RUNNER_PARAM_TOKEN=***\nAPI=Bearer ***\n");
+    let params = started(&project)["params"].clone();
+    assert_eq!(
+        params,
+        json!([{"name": "n", "value": 1, "source": "default"}, {"name": "token", "source": "environment", "secret": true}])
+    );
+    let plan = test.runner(["run", "p", "--dry-run"]).expect(0).stdout;
+    assert!(plan.contains("token=\"***\"") && !plan.contains("Monday"), "{plan}");
+
+    let given = test.runner(["run", "p", "-p", "token=Monday morning"]).expect(2).stderr;
+    let told = "error: p: the secret `token` can't be given so, where every account may see it; set RUNNER_PARAM_TOKEN in the \
+                environment or in .env, or name a `file` for it in the project file";
+    assert_eq!(given.trim(), told);
+    let project = project.file(".env", "").file("token.txt", "Tuesday evening\n");
+    let missing = test.runner(["run", "p"]).expect(2).stderr;
+    assert!(missing.contains("error: p: the secret `token` is required; set RUNNER_PARAM_TOKEN"), "{missing}");
+    let project = project.file(".env", "RUNNER_PARAM_TOKEN=abc\n");
+    let short = test.runner(["run", "p"]).expect(2).stderr;
+    assert!(short.contains("the secret `token` is too short to be masked") && !short.contains("abc"), "{short}");
+
+    std::fs::remove_dir_all(project.root.join("logs")).unwrap();
+    let project =
+        project.file(".env", "").set("params", json!({"token": {"type": "str", "secret": true, "file": "token.txt"}}));
+    test.runner(["run", "p"]).expect(0);
+    assert_eq!(project.output_text(0), "RUNNER_PARAM_TOKEN=***\nAPI=Bearer ***\n");
+    assert_eq!(started(&project)["params"][0]["source"], "file");
+}
+
+#[test]
+fn what_follows_a_run_has_its_inputs_unless_they_are_given_anew() {
+    let test = Test::new();
+    let project = project(&test).script("b.txt", "exit 3");
+    test.runner(["run", "p", "-p", "region=us", "-p", "rows=7"]).expect(1);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    // What it would be now differs.
+    let mut params = json!({
+        "since": {"type": "date", "default": "2031-01-01"},
+        "region": {"type": "choice", "choices": ["eu", "us"], "required": true},
+        "rows": {"type": "int", "default": 100},
+        "tags": {"type": "list", "default": []},
+        "note": "str",
+        "new": {"type": "bool", "default": true}
+    });
+    let project = project.set("params", params.clone());
+    let run = test.runner(["retry", &first, "-p", "note=x"]).expect(1);
+    let told = format!("p: retry run {first}, 1 of its 2 scripts, with its inputs region=us rows=7 since=2026-01-31");
+    assert!(run.stdout.starts_with(&told), "{}", run.stdout);
+    let second = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
+    let known = test.runner(["show", &second, "--json"]).json()[0]["params"].clone();
+    let of = |name: &str| known.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert_eq!(of("region"), json!({"name": "region", "value": "us", "source": "run", "differs": true}));
+    assert_eq!((of("since")["value"].clone(), of("rows")["value"].clone()), (json!("2026-01-31"), json!(7)));
+    assert_eq!((of("note")["source"].clone(), of("new")["source"].clone()), (json!("given"), json!("default")));
+
+    // The folders are swept one day, and the database knows it still.
+    std::fs::remove_dir_all(project.root.join("logs/runs").join(&second)).unwrap();
+    let run = test.runner(["resume", &second, "-p", "rows=8"]).expect(1).stdout;
+    assert!(run.contains("with its inputs new=true note=x region=us since=2026-01-31"), "{run}");
+
+    params["region"] = json!("int");
+    project.set("params", params);
+    let told = test.runner(["retry", &first]).expect(2).stderr;
+    assert!(told.contains("error: p: `region` is not a whole number: `us` at position 1; the project declares it otherwise since that run; add -p region=VALUE"), "{told}");
+}
+
+#[test]
+fn mails_name_the_inputs_that_are_not_the_default() {
+    let test = Test::new();
+    project(&test).set("email_strategy", "all");
+    test.runner(["run", "p", "--mail-dir", "mails", "-p", "region=us", "-p", "since=2026-01-31"]).expect(0);
+    let mail = std::fs::read_dir(test.path("mails")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(mail).unwrap();
+    let text = mail_parser::MessageParser::default().parse(&bytes).unwrap().body_text(0).unwrap().into_owned();
+    let line = text.lines().find(|line| line.starts_with("Inputs")).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(line.split_once(' ').unwrap().1.trim(), "region=us");
+}
+
+#[test]
+fn today_is_the_day_for_which_the_run_is_planned() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "env RUNNER_PARAM_DAY\nenv RUNNER_PARAM_AT\nexit 1").set(
+        "params",
+        json!({"day": {"type": "date", "default": "today"}, "at": {"type": "datetime", "default": "now"}}),
+    );
+    let begin = chrono::Local::now().date_naive();
+    test.runner(["run", "p"]).expect(1);
+    let text = project.output_text(0);
+    let days = [begin, chrono::Local::now().date_naive()].map(|day| format!("RUNNER_PARAM_DAY={day}\n"));
+    assert!(days.iter().any(|day| text.starts_with(day.as_str())), "{text}");
+    let at = text.lines().nth(1).unwrap().strip_prefix("RUNNER_PARAM_AT=").unwrap().to_owned();
+    assert!(chrono::DateTime::parse_from_rfc3339(&at).is_ok(), "{at}");
+}

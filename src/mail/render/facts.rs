@@ -6,6 +6,12 @@ use super::view::RenderContext;
 use super::words::{Phrases, Word};
 use crate::model::RunReport;
 
+/// The inputs that aren't what they usually are. What secrets are is nobody's business.
+fn inputs(report: &RunReport) -> String {
+    let told = report.params.iter().filter(|one| one.differs && !one.secret);
+    told.map(|one| format!("{}={}", one.name, one.shown())).collect::<Vec<_>>().join(" · ")
+}
+
 /// Those that are known.
 pub(super) fn facts(report: &RunReport, context: &RenderContext, words: &dyn Phrases) -> Vec<Fact> {
     let when = |time| words.date_time((context.local_time)(time));
@@ -20,6 +26,7 @@ pub(super) fn facts(report: &RunReport, context: &RenderContext, words: &dyn Phr
         (Word::Started, when(report.started)),
         (Word::Ended, report.finished.map_or_else(|| words.word(Word::NotYet).to_owned(), when)),
         (Word::Duration, words.duration(report.duration())),
+        (Word::Inputs, inputs(report)),
         (Word::NextRun, context.next_planned.map(when).unwrap_or_default()),
         (Word::Host, report.host.clone()),
         (Word::Project, format!("{}{}", project_name(report), words.aside(&folder.to_string()))),

@@ -78,6 +78,7 @@ impl Phrases for English {
             Word::Unfinished => "unfinished",
             Word::Scripts => "Scripts",
             Word::PlannedFor => "Planned for",
+            Word::Inputs => "Inputs",
             Word::Started => "Started",
             Word::Ended => "Ended",
             Word::Duration => "Duration",

@@ -82,6 +82,7 @@ impl Phrases for French {
             Word::Unfinished => "inachevé",
             Word::Scripts => "Scripts",
             Word::PlannedFor => "Prévu pour",
+            Word::Inputs => "Paramètres",
             Word::Started => "Début",
             Word::Ended => "Fin",
             Word::Duration => "Durée",

@@ -49,6 +49,7 @@ impl Phrases for Japanese {
             Word::Unfinished => "未完了",
             Word::Scripts => "スクリプト",
             Word::PlannedFor => "予定時刻",
+            Word::Inputs => "入力値",
             Word::Started => "開始",
             Word::Ended => "終了",
             Word::Duration => "所要時間",
