@@ -49,11 +49,11 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Run again what failed in a run
     ///
-    /// The scripts of that run that failed or were interrupted, not those that were skipped, with the profile that it had.
+    /// The scripts of that run that failed or were interrupted, not those that were skipped, with the profile and the inputs that it had.
     Retry(FollowArgs),
     /// Go on where a run broke off
     ///
-    /// The scripts of that run from the first on that did not succeed, with the profile that it had.
+    /// The scripts of that run from the first on that did not succeed, with the profile and the inputs that it had.
     Resume(FollowArgs),
     /// Check project files, without running anything
     Check(CheckArgs),
@@ -108,6 +108,8 @@ Examples:
   runner run                                   run the project of this folder
   runner run ~/jobs/*                          run every project below a folder
   runner run reports --from load.py            go on from one of its scripts
+  runner run reports -p since=yesterday        with another value for one of its inputs
+  runner run reports --help-params             show which inputs it has
   runner run reports --mail-dir /tmp/mails     write the mail to a file instead of sending it")]
 pub(super) struct RunArgs {
     /// Project folders [default: this folder]
@@ -126,6 +128,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "SCRIPT")]
     pub(super) from: Option<String>,
 
+    /// Show the inputs that the projects declare, and run nothing
+    #[arg(long)]
+    pub(super) help_params: bool,
+
     #[command(flatten)]
     pub(super) flags: RunFlags,
 }
@@ -133,6 +139,10 @@ pub(super) struct RunArgs {
 /// What all verbs that run projects take.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunFlags {
+    /// Set an input that the project declares; may be repeated
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub(super) params: Vec<(String, String)>,
+
     /// Show what would be run, and run nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -160,6 +170,11 @@ pub(super) struct RunFlags {
     /// Print what the scripts print, too
     #[arg(short, long)]
     pub(super) verbose: bool,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in since=2026-11-30")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Args)]

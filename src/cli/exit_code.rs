@@ -48,7 +48,7 @@ impl From<RunStatus> for ExitCode {
 impl From<&RunError> for ExitCode {
     fn from(error: &RunError) -> Self {
         match error {
-            RunError::Select(_) | RunError::Mail(_) => Self::Usage,
+            RunError::Select(_) | RunError::Inputs { .. } | RunError::Mail(_) => Self::Usage,
             RunError::AlreadyRunning { .. } => Self::AlreadyRunning,
             RunError::Interrupted { .. } => Self::Interrupted,
             RunError::NothingCanBeWritten { .. } | RunError::NoPlaceForLocks { .. } | RunError::System(_) => {

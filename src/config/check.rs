@@ -13,6 +13,7 @@ use super::keys::{self, KEYS};
 use super::mail;
 use super::names;
 use super::node::{Entry, Node, Table, Value, key_path, quoted};
+use super::params;
 use super::policies;
 use super::problem::{Problem, ProblemKind};
 use super::schedule;
@@ -35,6 +36,9 @@ pub(super) struct Frame<'a> {
 pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsReader<'_>) -> Option<Project> {
     unknown_keys(&mut reader.checker, table, "", keys::project_names);
     missing_keys(&mut reader.checker, table, frame.object);
+    let params = optional(table, "params").map(|entry| params::read(&mut reader.checker, &entry.node, frame.root));
+    let (params, declared) = params.unwrap_or_default();
+    reader.declared = declared;
     let settings = reader.read(table, "", &Settings::built_in(frame.root));
     let scripts = match table.get("scripts") {
         Some(entry) => scripts::read(reader, &entry.node, "scripts", &settings),
@@ -63,6 +67,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
     };
     let overlap = optional(table, "overlap").and_then(|entry| policies::overlap(checker, &entry.node));
     let locks = optional(table, "locks").and_then(|entry| policies::locks(checker, &entry.node));
+    let handed = optional(table, "settings").and_then(|entry| params::settings(checker, &entry.node));
     let language =
         optional(table, "language").and_then(|entry| checker.word(&entry.node, "language", &Language::NAMES));
     let schedules = optional(table, "schedule").map(|entry| schedule::schedules(checker, &entry.node));
@@ -86,6 +91,8 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         output,
         overlap: overlap.unwrap_or_default(),
         locks: locks.unwrap_or_default(),
+        params,
+        settings: handed,
         dotenv: frame.dotenv,
         schedules: schedules.unwrap_or_default(),
         profile: frame.profile.map(str::to_owned),

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use crate::model::shown_address;
 
+use super::env_vars::looks_secret;
 use super::keys::{self, KEYS};
 use super::node::{Entry, Table, Value, key_path};
 
@@ -39,6 +40,10 @@ pub(super) fn explain(table: &Table, folder_name: &str) -> Vec<Explained> {
                     rows.push(row);
                 }
             }
+            (Some(Value::Table(inner)), _) if keys::DEEP_KEYS.contains(&key.name) && inner.iter().next().is_some() => {
+                let may_be_secret = key.name != "params";
+                leaves(inner, written, may_be_secret, &mut rows);
+            }
             (Some(Value::Table(inner)), _) => {
                 let mut shown = super::node::shown_object(inner);
                 for entry in inner.iter() {
@@ -54,6 +59,23 @@ pub(super) fn explain(table: &Table, folder_name: &str) -> Vec<Explained> {
         }
     }
     rows
+}
+
+/// Every value in an object, however deep; those below a name that suggests a secret are `***`.
+fn leaves(table: &Table, path: &str, may_be_secret: bool, rows: &mut Vec<Explained>) {
+    for entry in table.iter() {
+        let path = key_path(path, &entry.written);
+        match &entry.node.value {
+            _ if may_be_secret && looks_secret(&entry.key) => {
+                rows.push(Explained { path, value: Json::from("***"), origin: entry.node.origin.describe() });
+            }
+            Value::Table(inner) if inner.iter().next().is_some() => leaves(inner, &path, may_be_secret, rows),
+            _ => {
+                let value = if may_be_secret { entry.node.to_shown_json() } else { entry.node.to_json() };
+                rows.push(Explained { path, value, origin: entry.node.origin.describe() });
+            }
+        }
+    }
 }
 
 /// One value; `null` is worth the default, but was written somewhere.

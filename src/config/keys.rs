@@ -29,7 +29,7 @@ const fn optional(name: &'static str) -> Key {
 }
 
 /// All keys of a project.
-pub(super) const KEYS: [Key; 27] = [
+pub(super) const KEYS: [Key; 29] = [
     required("scripts", r#""scripts": ["main.py"]"#),
     required("python_command", r#""python_command": "python""#),
     required("recipients", r#""recipients": ["you@example.com"]"#),
@@ -49,6 +49,8 @@ pub(super) const KEYS: [Key; 27] = [
     shared("slow_after"),
     shared("retries"),
     shared("expect"),
+    optional("params"),
+    optional("settings"),
     optional("log_filename"),
     optional("log_rotation"),
     optional("output"),
@@ -58,6 +60,9 @@ pub(super) const KEYS: [Key; 27] = [
     optional("mail"),
     optional("schedule"),
 ];
+
+/// Keys whose objects may be of any depth, and are explained value by value.
+pub(super) const DEEP_KEYS: [&str; 2] = ["params", "settings"];
 
 /// Keys whose single value is a text, never a number or a truth value.
 pub(super) const TEXT_KEYS: [&str; 9] = [
@@ -85,6 +90,8 @@ pub(super) const RETRY_ON_KEYS: [&str; 2] = ["exit_codes", "timeout"];
 pub(super) const EXPECT_KEYS: [&str; 5] = ["file", "fresh", "not_empty", "min_rows", "output"];
 /// Keys of `overlap`.
 pub(super) const OVERLAP_KEYS: [&str; 2] = ["allow", "wait"];
+/// Keys of an input in `params`.
+pub(super) const PARAM_KEYS: [&str; 8] = ["type", "of", "choices", "default", "required", "help", "secret", "file"];
 /// Keys of `mail`.
 pub(super) const MAIL_KEYS: [&str; 10] = [
     "cc",
@@ -142,7 +149,7 @@ pub(super) fn script_names() -> impl Iterator<Item = &'static str> {
 pub(super) fn default_of(key: &str, folder_name: &str) -> Value {
     match key {
         "args" | "expect" | "locks" => json!([]),
-        "env" => json!({}),
+        "env" | "params" | "settings" => json!({}),
         "working_dir" => json!("."),
         "kill_grace" => json!("10s"),
         "on_failure" => json!("continue"),

@@ -146,7 +146,7 @@ fn no_project_file(root: &Path) -> Problem {
 
 fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    if !is_word {
+    if !is_word || names::illegal_in_windows(profile).is_some() {
         let message = format!("the profile `{profile}` is not a bare word");
         return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message)
             .hint("--profile dev reads exec_config.dev.json")

@@ -18,6 +18,7 @@ mod load;
 mod mail;
 mod names;
 mod node;
+mod params;
 mod parse;
 mod paths;
 mod policies;

@@ -26,6 +26,7 @@ macro_rules! words {
 }
 
 mod mail;
+mod params;
 mod schedule;
 
 /// The schema of `exec_config.json`, as JSON Schema draft 2020-12.
@@ -70,6 +71,12 @@ struct ProjectFile {
     /// Names of locks that the project holds while it runs; projects that share one never run together.
     #[schemars(inner(length(min = 1, max = 100), regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")))]
     locks: Option<Vec<String>>,
+    /// Inputs that the project declares: given with `-p NAME=VALUE`, or as the variable `RUNNER_PARAM_NAME`; `{NAME}` in `args`
+    /// and `env` stands for one.
+    params: Option<params::Params>,
+    /// Whatever the scripts need to know: they get it as a JSON file, whose path is in `RUNNER_SETTINGS`.
+    #[schemars(rename = "settings")]
+    handed: Option<BTreeMap<String, serde_json::Value>>,
     /// The language of mails: English (`en`, unless set), French, Japanese, Korean.
     language: Option<mail::Language>,
     /// How the mails are made up, and which web addresses are told how runs go.
@@ -352,6 +359,7 @@ mod tests {
             ("CronFields", keys::CRON_KEYS.to_vec()),
             ("CalendarStep", keys::CALENDAR_KEYS.to_vec()),
             ("Dst", keys::DST_KEYS.to_vec()),
+            ("Declaration", keys::PARAM_KEYS.to_vec()),
         ] {
             assert_eq!(names(&schema["$defs"][name]), known(keys), "{name}");
         }
@@ -387,6 +395,9 @@ mod tests {
             json!({"email_strategy": "digest", "language": null, "mail": null}),
             json!({"mail": {"cc": ["a@example.com"], "bcc": [], "reply_to": null, "subject_prefix": "[x]", "attach_output": true}}),
             json!({"mail": {"attach_output": "Failure", "conversation": false, "deadline": "1m", "digest_at": "6:30"}}),
+            json!({"params": {"since": "date", "Max_2": {"type": "Int", "default": 5, "required": false}, "gone": null}}),
+            json!({"params": {"r": {"type": "choice", "choices": ["a"], "default": "a", "help": "x"}, "t": {"type": "str", "secret": true, "file": "x"}}}),
+            json!({"params": {"l": {"type": "list", "of": "date", "default": ["today"], "required": null}}, "settings": {"a": [null]}}),
             json!({"mail": {"pings": {"start": "${HC}/start", "success": "https://hc-ping.com/x", "failure": null}}}),
             json!({"mail": {"webhook": {"url": "http://localhost:1/x", "when": "Changes", "body": {"text": ["{summary}", 1]}}}}),
             json!({"schedule": {"cron": "0 6 * * mon-fri", "timezone": "Europe/Paris", "dst": {"gap": "Skip", "fold": null}}}),
@@ -428,6 +439,14 @@ mod tests {
             json!({"locks": [".hidden"]}),
             json!({"locks": ["a b"]}),
             json!({"language": "de"}),
+            json!({"params": ["since"]}),
+            json!({"params": {"since": "day"}}),
+            json!({"params": {"a b": "str"}}),
+            json!({"params": {"a": {"default": 1}}}),
+            json!({"params": {"a": {"type": "list", "of": "list"}}}),
+            json!({"params": {"a": {"type": "choice", "choices": []}}}),
+            json!({"params": {"a": {"type": "str", "helps": "x"}}}),
+            json!({"settings": []}),
             json!({"mail": {"to": []}}),
             json!({"mail": {"cc": "a@example.com"}}),
             json!({"mail": {"digest_at": "25:00"}}),

@@ -12,6 +12,7 @@ use super::checker::Checker;
 use super::dotenv;
 use super::interpreter::{Lookup, NoInterpreter};
 use super::node::{Node, Table, Value, index_path, key_path, quoted};
+use super::params::Declared;
 use super::paths;
 use super::policies;
 use super::problem::{Problem, ProblemKind};
@@ -85,6 +86,8 @@ impl Settings {
 pub(super) struct SettingsReader<'a> {
     pub(super) lookup: Lookup<'a>,
     pub(super) checker: Checker,
+    /// The inputs that arguments and variables may name.
+    pub(super) declared: Declared,
     built_in: Settings,
     interpreters: BTreeMap<(String, Vec<String>), Result<PathBuf, NoInterpreter>>,
     env_files: BTreeMap<PathBuf, BTreeMap<String, SecretString>>,
@@ -95,6 +98,7 @@ impl<'a> SettingsReader<'a> {
         Self {
             lookup,
             checker: Checker::default(),
+            declared: Declared::default(),
             built_in: Settings::built_in(lookup.root),
             interpreters: BTreeMap::new(),
             env_files: BTreeMap::new(),
@@ -138,8 +142,8 @@ impl<'a> SettingsReader<'a> {
                     settings.interpreter = Some(interpreter);
                 }
             }
-            "args" => set(&mut settings.args, checker.texts(node, path)),
-            "env" => settings.env.extend(environment(checker, node, path)),
+            "args" => set(&mut settings.args, arguments(checker, &self.declared, node, path)),
+            "env" => settings.env.extend(environment(checker, &self.declared, node, path)),
             "env_file" => set(&mut settings.env_file, self.env_file(node, path)),
             "working_dir" => set(&mut settings.working_dir, self.working_dir(node, path)),
             "timeout" => {
@@ -233,8 +237,17 @@ pub(super) fn set<T>(target: &mut T, value: Option<T>) {
     }
 }
 
+fn arguments(checker: &mut Checker, declared: &Declared, node: &Node, path: &str) -> Option<Vec<String>> {
+    let texts = checker.texts(node, path)?;
+    let Value::List(items) = &node.value else { return Some(texts) };
+    for (index, (text, item)) in texts.iter().zip(items).enumerate() {
+        declared.check(checker, text, item, &index_path(path, index), true);
+    }
+    Some(texts)
+}
+
 /// Variables. Their values are never shown, whatever is wrong with them.
-fn environment(checker: &mut Checker, node: &Node, path: &str) -> BTreeMap<String, String> {
+fn environment(checker: &mut Checker, declared: &Declared, node: &Node, path: &str) -> BTreeMap<String, String> {
     let Value::Table(table) = &node.value else {
         let hint = "as in {\"LANG\": \"C.UTF-8\"}".to_owned();
         checker.mistyped(node, path, "an object of names and values", Some(hint));
@@ -250,6 +263,7 @@ fn environment(checker: &mut Checker, node: &Node, path: &str) -> BTreeMap<Strin
         }
         match &entry.node.value {
             Value::Text(text) if !text.contains('\0') => {
+                declared.check(checker, text, &entry.node, &own_path, false);
                 variables.insert(entry.key.clone(), text.clone());
             }
             Value::Text(_) => checker.invalid(&entry.node, &own_path, "a value with a NUL character", None),

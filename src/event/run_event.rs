@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::{
-    AttachedFile, Leaked, MailState, Occasion, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus,
-    SkipReason, Usage, Usual,
+    AttachedFile, Leaked, MailState, Occasion, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunParam,
+    RunStatus, SkipReason, Usage, Usual,
 };
 
 /// Version of the form of `events.jsonl`; it stands in each `run_started`. A larger one is refused politely.
@@ -128,6 +128,9 @@ pub enum EventKind {
         /// What else is known of that, if a schedule planned it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         occasion: Option<Occasion>,
+        /// What its declared inputs are.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        params: Vec<RunParam>,
         /// The log file.
         log_file: PathBuf,
         /// The run's folder.

@@ -8,11 +8,16 @@ pub(crate) mod fuzz_tests;
 mod ids;
 mod mail;
 mod outcome;
+#[cfg(test)]
+mod param_tests;
+mod param_time;
+mod params;
 mod past;
 mod policy;
 mod project;
 mod report;
 mod size;
+mod template;
 mod web_address;
 
 pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_timeout, usual};
@@ -23,6 +28,8 @@ pub use mail::{
     AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, WEBHOOK_PLACEHOLDERS, Webhook,
 };
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
+pub use param_time::{Day, Time};
+pub use params::{BadValue, Param, ParamSource, ParamType, ParamValue, RunParam, value_text};
 pub(crate) use past::end_of;
 pub use past::{PAST_RUNS, PAST_RUNS_ENOUGH, PAST_WORDS, PastByScript, PastRun, PastScript, Streak};
 pub use policy::{
@@ -35,4 +42,5 @@ pub use report::{
     RunReport, ScriptReport, Usage, Usual,
 };
 pub use size::{InvalidSize, format_size, parse_size};
+pub use template::{LoneBrace, Piece, fill, is_param_name, pieces};
 pub use web_address::{InvalidAddress, is_readable_on_the_way, resolve_address, shown_address};

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use crate::schedule::Schedule;
 
 use super::{
-    EmailStrategy, Expectation, Language, LogRotation, MailOptions, OnFailure, OnLeak, OutputPolicy, Overlap,
+    EmailStrategy, Expectation, Language, LogRotation, MailOptions, OnFailure, OnLeak, OutputPolicy, Overlap, Param,
     RetryPolicy, to_timestamp, to_utc,
 };
 
@@ -105,6 +106,10 @@ pub struct Project {
     pub overlap: Overlap,
     /// Locks that it holds while it runs, shared with other projects: sorted, each once.
     pub locks: Vec<String>,
+    /// The inputs it declares, in the file's order.
+    pub params: Vec<Param>,
+    /// What its scripts get as a file; `None` if it says nothing.
+    pub settings: Option<serde_json::Map<String, serde_json::Value>>,
     /// Values of the `.env` files, of which the project's own wins over its parents'. The process environment, which
     /// wins over all of them, is not in here.
     pub dotenv: BTreeMap<String, SecretString>,
@@ -121,10 +126,18 @@ impl Project {
         self.root.join("logs")
     }
 
-    /// The log file.
+    /// The time zone of its days: that of this schedule, else of its first; `None` is the machine's.
+    #[must_use]
+    pub fn zone(&self, schedule: Option<&str>) -> Option<&TimeZone> {
+        let named = self.schedules.iter().find(|one| schedule == Some(one.name.as_str()));
+        named.or(self.schedules.first()).map(|schedule| &schedule.zone)
+    }
+
+    /// The log file. A profile's is in a folder of its own, so that its lines don't mix with others.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
-        self.logs_dir().join(format!("{}.log", self.log_filename))
+        let folder = self.profile.iter().fold(self.logs_dir(), |folder, profile| folder.join(profile));
+        folder.join(format!("{}.log", self.log_filename))
     }
 
     /// When it is due next, strictly after an instant, by those of its schedules that this takes; `None` if never.

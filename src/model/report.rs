@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, RunId, RunStatus, format_duration};
+use super::{Outcome, RunId, RunParam, RunStatus, format_duration};
 use crate::schedule::Hindrance;
 
 /// What a script used of the machine, its descendants that it waited for included.
@@ -371,6 +371,8 @@ pub struct RunReport {
     pub planned: Option<DateTime<Utc>>,
     /// What else is known of that; `None` too if something else than a schedule planned it.
     pub occasion: Option<Occasion>,
+    /// What its declared inputs were.
+    pub params: Vec<RunParam>,
     /// When it began.
     pub started: DateTime<Utc>,
     /// When it ended; `None` while it hasn't.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::environment::{self, RunContext};
-use super::{Limits, Secrets, SelectError, Selection, SpawnCommand};
+use super::{Inputs, Limits, Secrets, SelectError, Selection, SpawnCommand};
 use crate::event::PlannedScript;
 use crate::model::{OnFailure, Project, Script};
 
@@ -18,6 +18,8 @@ pub struct RunPlan<'a> {
     base_environment: Arc<[(OsString, OsString)]>,
     /// What must not be shown anywhere.
     pub secrets: Secrets,
+    /// What the project's declared inputs are.
+    pub inputs: Inputs,
 }
 
 /// One script of a plan.
@@ -36,6 +38,7 @@ pub struct Step<'a> {
 pub fn build<'a>(
     project: &'a Project,
     selection: &Selection,
+    inputs: Inputs,
     process: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<RunPlan<'a>, SelectError> {
     let taken = selection.apply(&project.name, &project.scripts)?;
@@ -46,9 +49,9 @@ pub fn build<'a>(
     });
     let steps = steps.zip(taken).filter(|(_, taken)| *taken).map(|(step, _)| step).collect();
     let process: Vec<_> = process.collect();
-    let secrets = environment::secrets(project, &process);
+    let secrets = environment::secrets(project, &inputs, &process);
     let base_environment = environment::base_environment(project, process.into_iter()).into();
-    Ok(RunPlan { steps, base_environment, secrets })
+    Ok(RunPlan { steps, base_environment, secrets, inputs })
 }
 
 impl RunPlan<'_> {
@@ -57,9 +60,9 @@ impl RunPlan<'_> {
     pub fn command(&self, step: &Step<'_>, context: &RunContext<'_>) -> SpawnCommand {
         SpawnCommand {
             program: step.script.settings.interpreter.path.clone(),
-            args: step.arguments(),
+            args: step.arguments(&self.inputs),
             base_env: Arc::clone(&self.base_environment),
-            env: environment::script_environment(step, context),
+            env: environment::script_environment(step, context, &self.inputs),
             working_dir: step.script.settings.working_dir.clone(),
             marker: environment::attempt_marker(context.run_id, context.index, context.attempt),
         }
@@ -83,11 +86,11 @@ impl RunPlan<'_> {
 impl Step<'_> {
     /// The arguments: those of the interpreter, the script, those of the script.
     #[must_use]
-    pub fn arguments(&self) -> Vec<OsString> {
+    pub fn arguments(&self, inputs: &Inputs) -> Vec<OsString> {
         let settings = &self.script.settings;
         let mut args: Vec<OsString> = settings.interpreter.args.iter().map(OsString::from).collect();
         args.push(self.script.file.clone().into_os_string());
-        args.extend(settings.args.iter().map(OsString::from));
+        args.extend(settings.args.iter().map(|arg| OsString::from(inputs.fill(arg))));
         args
     }
 

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::Step;
 use super::command::is_same_variable;
+use super::inputs::Inputs;
 use super::secrets::Secrets;
 use crate::model::{Project, RunId, Script};
 
@@ -22,8 +23,10 @@ pub const CONTEXT_VARIABLES: [&str; 8] = [
     "RUNNER_PLANNED_TIME",
     "RUNNER_IDEMPOTENCY_KEY",
     "RUNNER_FILES",
-    "RUNNER_SETTINGS",
+    SETTINGS,
 ];
+/// Only where a project has settings.
+const SETTINGS: &str = "RUNNER_SETTINGS";
 /// Its value is another for each attempt there ever is.
 const ATTEMPT_ID: &str = "RUNNER_ATTEMPT_ID";
 /// Beginning of the names of further context variables.
@@ -47,6 +50,8 @@ pub struct RunContext<'a> {
     pub first_run: &'a RunId,
     /// The folder for files that scripts attach to the run.
     pub files: &'a Path,
+    /// The file with the project's settings.
+    pub settings: Option<&'a Path>,
     /// The script's place in the run, from 0.
     pub index: usize,
     /// Which attempt, from 1.
@@ -107,7 +112,7 @@ pub fn base_environment(
 
 /// The secrets that a project's scripts, or the runner's reports, could show. Whether a script gets a variable doesn't
 /// matter: it may read the file itself.
-pub(super) fn secrets(project: &Project, process: &[(OsString, OsString)]) -> Secrets {
+pub(super) fn secrets(project: &Project, inputs: &Inputs, process: &[(OsString, OsString)]) -> Secrets {
     let files = project.scripts.iter().map(|script| &script.settings.env_file).chain([&project.dotenv]);
     let files = files.flatten().map(|(name, value)| (OsStr::new(name), OsStr::new(value.expose_secret())));
     let own = project.scripts.iter().flat_map(|script| &script.settings.env);
@@ -117,6 +122,8 @@ pub(super) fn secrets(project: &Project, process: &[(OsString, OsString)]) -> Se
     let variables: HashSet<(&OsStr, &OsStr)> = process.chain(files).chain(own).collect();
     let mut secrets = Secrets::default();
     variables.into_iter().for_each(|(name, value)| secrets.take(name, value));
+    inputs.secrets(&mut secrets);
+    project.settings.iter().flatten().for_each(|(name, value)| secrets.take_json(name, value));
     secrets
 }
 
@@ -126,14 +133,20 @@ fn is_context(name: &OsStr) -> bool {
 }
 
 /// What one attempt at one script gets over the project's base: its `env_file`, over that its `env`, over that the
-/// context.
-pub(super) fn script_environment(step: &Step<'_>, context: &RunContext<'_>) -> Vec<(OsString, OsString)> {
+/// context and the inputs.
+pub(super) fn script_environment(
+    step: &Step<'_>,
+    context: &RunContext<'_>,
+    inputs: &Inputs,
+) -> Vec<(OsString, OsString)> {
     let settings = &step.script.settings;
     let own = settings.env_file.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
-    let own = own.chain(settings.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let mut variables = Vec::new();
     for (name, value) in own {
         set(&mut variables, OsStr::new(name), OsStr::new(value));
+    }
+    for (name, value) in &settings.env {
+        set(&mut variables, OsStr::new(name), OsStr::new(&inputs.fill(value)));
     }
     let planned = context.planned.to_rfc3339_opts(SecondsFormat::Secs, true);
     let values: [OsString; 7] = [
@@ -147,6 +160,11 @@ pub(super) fn script_environment(step: &Step<'_>, context: &RunContext<'_>) -> V
     ];
     for (name, value) in CONTEXT_VARIABLES.iter().zip(values) {
         set(&mut variables, OsStr::new(name), &value);
+    }
+    let settings = context.settings.map(|file| (SETTINGS, file.as_os_str()));
+    let inputs = inputs.variables().map(|(name, value)| (name, OsStr::new(value)));
+    for (name, value) in settings.into_iter().chain(inputs) {
+        set(&mut variables, OsStr::new(name), value);
     }
     variables
 }

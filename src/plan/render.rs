@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::RunPlan;
 use crate::model::{
-    Backoff, EmailStrategy, Expectation, Freshness, Jitter, OnFailure, OnLeak, Project, RetryPolicy, format_duration,
+    Backoff, EmailStrategy, Expectation, Freshness, Jitter, OnFailure, OnLeak, ParamSource, Project, RetryPolicy,
+    format_duration,
 };
 
 /// What would be run, where, and with which limits. Values of variables are left out: they may be secrets.
@@ -25,7 +26,7 @@ pub fn render(project: &Project, plan: &RunPlan<'_>) -> String {
             step.script.name,
             quoted(&settings.interpreter.path.to_string_lossy())
         );
-        for argument in step.arguments() {
+        for argument in step.arguments(&plan.inputs) {
             let _ = write!(text, " {}", quoted(&argument.to_string_lossy()));
         }
         text.push('\n');
@@ -57,6 +58,15 @@ pub fn render(project: &Project, plan: &RunPlan<'_>) -> String {
         if !notes.is_empty() {
             let _ = writeln!(text, "     {}", notes.join("; "));
         }
+    }
+    let inputs = plan.inputs.report();
+    let inputs: Vec<String> = inputs
+        .iter()
+        .filter(|one| one.source != ParamSource::Unset)
+        .map(|one| format!("{}={}", one.name, quoted(&one.shown())))
+        .collect();
+    if !inputs.is_empty() {
+        let _ = writeln!(text, "  inputs {}", inputs.join(" "));
     }
     let turns = turns(project);
     if !turns.is_empty() {

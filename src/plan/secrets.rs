@@ -100,11 +100,40 @@ impl Secrets {
         }
     }
 
+    /// Takes a value that is declared to be a secret, whatever it looks like.
+    pub(super) fn declared(&mut self, value: &str) {
+        if Self::can_be_declared(value) {
+            self.forms_of_lines(value.trim());
+        }
+    }
+
+    /// Whether a value is long enough to be looked for.
+    pub(super) fn can_be_declared(value: &str) -> bool {
+        value.trim().chars().count() >= SHORTEST
+    }
+
+    /// Takes the secrets of a JSON value: what is below names of secrets, and passwords within texts.
+    pub(super) fn take_json(&mut self, name: &str, json: &serde_json::Value) {
+        use serde_json::Value;
+        match json {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                self.take_json(if is_secret_name(name) { name } else { key }, value);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| self.take_json(name, item)),
+            Value::String(text) => self.take(OsStr::new(name), OsStr::new(text)),
+            Value::Number(number) => self.take(OsStr::new(name), OsStr::new(&number.to_string())),
+            Value::Bool(_) | Value::Null => {}
+        }
+    }
+
     fn secret(&mut self, value: &str) {
         let value = value.trim();
-        if !counts(value) {
-            return;
+        if counts(value) {
+            self.forms_of_lines(value);
         }
+    }
+
+    fn forms_of_lines(&mut self, value: &str) {
         self.forms_of(value);
         if value.contains('\n') {
             for line in value.lines().map(str::trim) {

@@ -12,7 +12,7 @@ use crate::exec::{self, Cancel, LockError, Spawn};
 use crate::mail::MailSettingsError;
 pub use crate::model::MailDelivery;
 use crate::model::{Occasion, Parent, RunId, RunReport};
-use crate::plan::{SelectError, Selection};
+use crate::plan::{BadInput, Given, SelectError, Selection};
 use crate::sink::HistoryWriter;
 
 /// Where the run is recorded beside its own folder.
@@ -55,6 +55,8 @@ pub(super) fn trace(notice: Notice) {
 pub struct RunOptions {
     /// Which of its scripts.
     pub selection: Selection,
+    /// What is said of its declared inputs.
+    pub params: Given,
     /// What becomes of the mail.
     pub mail: MailDelivery,
     /// Where the run is recorded.
@@ -79,6 +81,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         Self {
             selection: Selection::default(),
+            params: Given::default(),
             mail: MailDelivery::default(),
             history: History::default(),
             spawner: exec::default_spawner(),
@@ -99,6 +102,14 @@ pub enum RunError {
     /// A script was asked for that the project doesn't have.
     #[error("{0}; {hint}", hint = .0.hint())]
     Select(#[from] SelectError),
+    /// Its declared inputs can't be what they are said to be.
+    #[error("{}", .problems.iter().map(|problem| format!("{project}: {problem}")).collect::<Vec<_>>().join("\n"))]
+    Inputs {
+        /// The project's name.
+        project: String,
+        /// All that is wrong; at least one.
+        problems: Vec<BadInput>,
+    },
     /// A mail may be due, and there is no way to send one.
     #[error("{0}")]
     Mail(#[from] MailSettingsError),

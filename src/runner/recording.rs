@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{files, output_name};
+use super::{files, output_name, settings_file};
 use crate::config::{self, Environment, LoadRequest};
 use crate::event::{EventSink, ReplayError, RunEvent, SinkError, read_events};
 use crate::exec::{self, RecoveryLock};
@@ -58,6 +58,7 @@ impl Recording<'_> {
             remove_unbegun(&run_dir);
             return Ok(None);
         };
+        settings_file::remove_left(&run_dir);
         let mut troubles = Vec::new();
         let is_new = report.finished.is_none();
         // Also if somebody else has recorded it, who doesn't end anything.
@@ -130,6 +131,8 @@ impl Recording<'_> {
     fn log(&self, start: &RunEvent, end: &RunEvent, report: Option<&RunReport>) -> Result<(), SinkError> {
         let Some(report) = report else { return Ok(()) };
         let project = self.project_of(report).ok();
+        let logs = self.root.join("logs");
+        let folder = report.profile.iter().fold(logs, |folder, profile| folder.join(profile));
         let name = report.log_file.file_name().unwrap_or_default();
         // Without the project's settings nothing is archived, and nothing more said than that it failed.
         let (rotation, backups, include_traceback) =
@@ -137,7 +140,7 @@ impl Recording<'_> {
                 (project.log_rotation, project.logs_backup_count, project.include_traceback)
             });
         let mut log = LogSink::new(
-            self.root.join("logs").join(name),
+            folder.join(name),
             rotation,
             backups,
             include_traceback,
@@ -200,6 +203,7 @@ pub(crate) fn never_began(run_dir: &Path) -> bool {
 fn remove_unbegun(run_dir: &Path) {
     if never_began(run_dir) {
         let _ = std::fs::remove_file(run_dir.join(EventsFile::NAME));
+        settings_file::remove_left(run_dir);
         let _ = std::fs::remove_dir(run_dir.join(files::FOLDER));
         let _ = std::fs::remove_dir(run_dir);
     }

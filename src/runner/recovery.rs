@@ -8,13 +8,14 @@ use chrono::{TimeDelta, Utc};
 
 use super::mailing::{self, Mailing};
 use super::options::{History, MailDelivery, Notice, RunOptions, Tell};
+use super::planning::{self, When};
 use super::recorder;
 use super::recording::{RecordError, Recorded, Recording};
 use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
 use crate::exec::{self, DeadRun, Masker, ProjectLock, RecoveryLock};
 use crate::mail::Deadline;
 use crate::model::{MailState, Project, RunId, RunReport};
-use crate::plan::{self, Selection};
+use crate::plan::{self, Given, Selection};
 use crate::sink::{EventsFile, HistoryWriter};
 use crate::store::{self, NewEntry, OutboxKind, PastOf};
 
@@ -225,7 +226,9 @@ impl Recovery<'_> {
                 };
                 let posted = mailing.post(prepared, &project, report, self.history, &self.options.cancel, limit).await;
                 let mut mail = posted.mail;
-                let plan = plan::build(&project, &Selection::default(), std::env::vars_os());
+                // For its secrets. Inputs that are wrong have none that could be known.
+                let inputs = planning::inputs(&project, &Given::default(), When::now()).unwrap_or_default();
+                let plan = plan::build(&project, &Selection::default(), inputs, std::env::vars_os());
                 if let Some(masker) = plan.ok().and_then(|plan| Masker::new(plan.secrets.forms()).ok().flatten()) {
                     recorder::mask_mail(&masker, &mut mail);
                 }

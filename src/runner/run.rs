@@ -12,16 +12,18 @@ use super::locking::{self, Locks};
 use super::mailing::{self, Mail, Mailing};
 use super::options::{History, RunError, RunOptions, RunOutput, Tell};
 use super::pace::Paces;
+use super::planning::{self, When};
 use super::posting::Postman;
 use super::recorder::Recorder;
 use super::recovery::Part;
 use super::script::micros;
+use super::settings_file::SettingsFile;
 use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
 use crate::exec::{self, Buffers, Cancel, Masker};
 use crate::mail::Deadline;
 use crate::model::{Clock, Occasion, Project, RunId, RunStatus, SkipReason, SystemClock};
-use crate::plan::{self, RunPlan};
+use crate::plan::RunPlan;
 use crate::schedule::{Hindrance, PUNCTUAL};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
@@ -33,7 +35,7 @@ pub(super) fn run_here<'a>(
     listener: Option<Box<dyn EventSink + 'a>>,
     tell: Tell<'_>,
 ) -> Result<(RunOutput, Deadline), RunError> {
-    let plan = plan::build(project, &options.selection, std::env::vars_os())?;
+    let mut plan = plan_now(project, &options, Utc::now())?;
     let mailing = Mailing::of(project, &options.mail, &options.history)?;
     let masker = Masker::new(plan.secrets.forms()).map_err(|error| RunError::System(std::io::Error::other(error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
@@ -59,25 +61,35 @@ pub(super) fn run_here<'a>(
         &options,
         tell,
     ));
+    let begin = Utc::now();
+    if !project.params.is_empty() && options.planned.is_none() {
+        // It may have waited over midnight.
+        plan = plan_now(project, &options, begin)?;
+    }
     let run_dir = project.runs_dir().join(run_id.as_str());
     let files_dir = run_dir.join(files::FOLDER);
-    let result = match std::fs::create_dir_all(&files_dir) {
-        Ok(()) => {
+    let settings = std::fs::create_dir_all(&files_dir)
+        .map_err(|source| cannot(project, "make the folder", files_dir.clone(), source))
+        .and_then(|()| SettingsFile::of(project, &run_dir));
+    let result = match settings {
+        Ok(settings) => {
+            troubles.extend(settings.as_ref().and_then(SettingsFile::trouble));
             let run = Run {
                 project,
                 plan: &plan,
                 run_id,
-                begin: Utc::now(),
+                begin,
                 host,
                 run_dir,
                 files_dir,
+                settings,
                 masker,
                 mailing,
                 paces: Paces::default(),
             };
             runtime.block_on(run.execute(&mut options, listener, history.as_deref(), troubles))
         }
-        Err(source) => Err(cannot(project, "make the folder", files_dir, source)),
+        Err(error) => Err(error),
     };
     if let (Ok((_, deadline)), None) = (&result, options.cancel.cancelled_by()) {
         runtime.block_on(recovery::recover_own(
@@ -94,6 +106,13 @@ pub(super) fn run_here<'a>(
     // Not dropped, which would wait: on Windows a thread may be reading from a process that was left to go on.
     runtime.shutdown_background();
     result
+}
+
+/// The plan of a run that begins at this time, unless it is planned for another.
+fn plan_now<'a>(project: &'a Project, options: &RunOptions, begin: DateTime<Utc>) -> Result<RunPlan<'a>, RunError> {
+    let schedule = options.occasion.as_ref().map(|occasion| occasion.schedule.as_str());
+    let when = When { at: options.planned.unwrap_or(begin), schedule };
+    planning::plan(project, &options.selection, &options.params, when)
 }
 
 pub(super) fn cannot(project: &Project, verb: &'static str, path: PathBuf, source: std::io::Error) -> RunError {
@@ -121,6 +140,8 @@ pub(super) struct Run<'a> {
     pub(super) run_dir: PathBuf,
     /// Where scripts leave files that belong to the run.
     pub(super) files_dir: PathBuf,
+    /// The file with the project's settings, until the scripts are done with.
+    pub(super) settings: Option<SettingsFile>,
     /// `None` if there are no secrets.
     pub(super) masker: Option<Masker>,
     mailing: Mailing,
@@ -129,7 +150,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     async fn execute(
-        self,
+        mut self,
         options: &mut RunOptions,
         listener: Option<Box<dyn EventSink + '_>>,
         history: Option<&HistoryWriter>,
@@ -158,6 +179,7 @@ impl Run<'_> {
                 stopped = Some(SkipReason::EarlierFailure { script: step.script.name.clone() });
             }
         }
+        drop(self.settings.take());
         let status = match (&options.cancel.cancelled_by(), recorder.fold.report()) {
             (Some(_), _) => RunStatus::Interrupted,
             (None, Some(report)) if report.failures().next().is_some() => RunStatus::Failure,
@@ -218,6 +240,7 @@ impl Run<'_> {
             parent: options.parent.clone(),
             planned: options.planned,
             occasion: options.occasion.clone().map(|occasion| at_last(occasion, self.begin)),
+            params: self.plan.inputs.report(),
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),
             scripts: self.plan.planned(),

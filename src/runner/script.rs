@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::options::RunOptions;
 use super::recorder::{Observer, Recorder};
 use super::run::Run;
+use super::settings_file::SettingsFile;
 use crate::event::EventKind;
 use crate::exec::{self, AttemptEnd, AttemptRequest, Buffers, Capture};
 use crate::model::Usual;
@@ -62,6 +63,7 @@ impl Run<'_> {
             planned: options.planned.unwrap_or(self.begin),
             first_run: options.parent.as_ref().map_or(&self.run_id, |parent| &parent.first),
             files: &self.files_dir,
+            settings: self.settings.as_ref().map(SettingsFile::path),
             index,
             attempt,
         };

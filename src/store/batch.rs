@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::event::{EventKind, RunEvent};
 use crate::model::{
-    AttachedFile, Leaked, MailState, Occasion, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunStatus,
-    Usage, Usual,
+    AttachedFile, Leaked, MailState, Occasion, Outcome, OutputSummary, Parent, ProcessIdentity, RunId, RunParam,
+    RunStatus, Usage, Usual,
 };
 
 /// Bytes kept of a traceback, or of last lines: the end. The run's events have all of it.
@@ -43,6 +43,7 @@ pub(super) struct RunStart {
     parent: Option<Parent>,
     planned: Option<i64>,
     occasion: Option<Occasion>,
+    params: Vec<RunParam>,
     started: i64,
     log_file: String,
     run_dir: String,
@@ -278,6 +279,7 @@ impl RunStart {
             parent,
             planned,
             occasion,
+            params,
             log_file,
             run_dir,
             scripts,
@@ -298,6 +300,7 @@ impl RunStart {
             parent: parent.clone(),
             planned: planned.map(micros),
             occasion: occasion.clone(),
+            params: params.clone(),
             started: micros(event.time),
             log_file: log_file.to_string_lossy().into_owned(),
             run_dir: run_dir.to_string_lossy().into_owned(),

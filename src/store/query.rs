@@ -12,8 +12,8 @@ use thiserror::Error;
 use super::batch::micros;
 use super::{Store, StoreError, known};
 use crate::model::{
-    AttachedFile, EarlierAttempt, MailState, Occasion, OutputSummary, Parent, ProcessIdentity, RunId, RunReport,
-    RunStatus, ScriptReport, Usage,
+    AttachedFile, EarlierAttempt, MailState, Occasion, OutputSummary, Parent, ProcessIdentity, RunId, RunParam,
+    RunReport, RunStatus, ScriptReport, Usage,
 };
 
 /// How many candidates an ambiguous run id lists.
@@ -68,6 +68,8 @@ pub struct RunRow {
     pub planned: Option<DateTime<Utc>>,
     /// What else is known of that, if a schedule planned it.
     pub occasion: Option<Occasion>,
+    /// What its declared inputs were.
+    pub params: Vec<RunParam>,
     /// When it began, to the microsecond.
     pub started: DateTime<Utc>,
     /// When it ended; `None` while it hasn't.
@@ -314,6 +316,7 @@ impl Store {
             parent: run.parent,
             planned: run.planned,
             occasion: run.occasion,
+            params: run.params,
             started: run.started,
             finished: run.finished,
             duration_us: run.duration_us,
@@ -343,6 +346,7 @@ impl Store {
             parent: get.json("parent")?,
             planned: get.time("planned")?,
             occasion: get.json("occasion")?,
+            params: get.json("params")?.unwrap_or_default(),
             started: get.time("started")?.ok_or_else(|| get.bad("started", "NULL"))?,
             finished: get.time("finished")?,
             duration_us: get.count("duration_us")?.unwrap_or(0),

@@ -36,6 +36,7 @@ pub(crate) fn started(run_id: &RunId, project_dir: &Path, time: DateTime<Utc>, s
         parent: None,
         planned: None,
         occasion: None,
+        params: Vec::new(),
         log_file: project_dir.join("logs").join("daily.log"),
         run_dir: project_dir.join("logs").join("runs").join(run_id.as_str()),
         scripts: scripts.iter().map(planned).collect(),

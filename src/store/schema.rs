@@ -1,6 +1,6 @@
 //! The database's schema, as a list of migrations. The n-th brings a database of version n-1 to version n; a migration
 //! that was released is never changed. Times are microseconds since 1970 in UTC, durations microseconds, `run_id` the 13
-//! digits; `outcome`, `output`, `leaked`, `usual`, `parent`, `occasion`, `process`, `files`, `holder` and `mail_detail` are the JSON of the events.
+//! digits; `outcome`, `output`, `leaked`, `usual`, `parent`, `occasion`, `params`, `process`, `files`, `holder` and `mail_detail` are the JSON of the events.
 
 /// The version of the schema that this runner writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -168,6 +168,7 @@ CREATE TABLE conversations (
 /// when daemons were there: `seen` is the last that is known.
 const V4: &str = "
 ALTER TABLE runs ADD COLUMN occasion TEXT;
+ALTER TABLE runs ADD COLUMN params TEXT;
 CREATE TABLE schedules (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     project_dir TEXT NOT NULL,

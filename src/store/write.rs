@@ -30,15 +30,16 @@ ON CONFLICT (path) DO UPDATE SET name = excluded.name, last_seen = excluded.last
 WHERE excluded.last_seen >= last_seen";
 
 const RUNS: &str = "
-INSERT INTO runs (run_id, project_id, project, profile, host, pid, process, version, parent, planned, occasion, started,
+INSERT INTO runs (run_id, project_id, project, profile, host, pid, process, version, parent, planned, occasion, params, started,
     run_dir, log_file, scripts)
 SELECT value ->> 'run_id', p.id, value ->> 'project', value ->> 'profile', value ->> 'host', value ->> 'pid',
     value ->> 'process', value ->> 'version', value ->> 'parent', value ->> 'planned',
-    value ->> 'occasion', value ->> 'started', value ->> 'run_dir', value ->> 'log_file', value ->> 'scripts'
+    value ->> 'occasion', value ->> 'params', value ->> 'started', value ->> 'run_dir', value ->> 'log_file', value ->> 'scripts'
 FROM json_each(?1) CROSS JOIN projects p ON p.path = value ->> 'project_dir' WHERE true
 ON CONFLICT (run_id) DO UPDATE SET project_id = excluded.project_id, project = excluded.project,
     profile = excluded.profile, host = excluded.host, pid = excluded.pid, process = excluded.process,
     version = excluded.version, parent = excluded.parent, planned = excluded.planned, occasion = excluded.occasion,
+    params = excluded.params,
     started = excluded.started,
     run_dir = excluded.run_dir, log_file = excluded.log_file, scripts = excluded.scripts";
 

@@ -47,6 +47,7 @@ fn report(folder: &Path) -> RunReport {
         parent: None,
         planned: None,
         occasion: None,
+        params: Vec::new(),
         started,
         finished: Some(started),
         duration_us: 3_000_000,

@@ -77,6 +77,7 @@ fn report(project: &str, scripts: Vec<ScriptReport>) -> RunReport {
         parent: None,
         planned: None,
         occasion: None,
+        params: Vec::new(),
         started,
         finished: Some(started),
         duration_us: 3_000_000,

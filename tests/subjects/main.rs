@@ -87,6 +87,19 @@ fn perform(verb: &str, rest: &str, args: &[std::ffi::OsString]) {
         }
         "pid" => write_whole(rest, &std::process::id().to_string()),
         "env" => println!("{rest}={}", std::env::var(rest).unwrap_or_else(|_| "(unset)".into())),
+        // What is in the file that a variable names.
+        "cat-named" => print!("{}", std::fs::read_to_string(std::env::var(rest).unwrap()).unwrap()),
+        // Into a file, at once: a variable; the arguments and the inputs.
+        "put-env" => {
+            let (file, variable) = rest.split_once(' ').unwrap();
+            write_whole(file, &format!("{variable}={}", std::env::var(variable).unwrap()));
+        }
+        "dump" => {
+            let args: Vec<String> = args[1..].iter().map(|arg| arg.to_str().unwrap().to_owned()).collect();
+            let inputs = std::env::vars().filter(|(name, _)| name.starts_with("RUNNER_PARAM_"));
+            let inputs: std::collections::BTreeMap<_, _> = inputs.collect();
+            write_whole(rest, &serde_json::json!({"args": args, "inputs": inputs}).to_string());
+        }
         "args" => args[1..].iter().for_each(|arg| println!("<{}>", arg.to_string_lossy())),
         "cwd" => println!("{}", std::env::current_dir().unwrap().display()),
         "stdin" => {

@@ -9,7 +9,7 @@ use crate::cli::ExitCode;
 use crate::cli::args::FollowArgs;
 use crate::cli::output::{self, Output, styled};
 use crate::event::{EventKind, PlannedScript, read_events, replay};
-use crate::model::{Following, Outcome, Parent, RunReport};
+use crate::model::{Following, Outcome, Parent, RunReport, value_text};
 use crate::plan::{Place, Selection};
 use crate::store::Store;
 
@@ -44,11 +44,13 @@ pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir,
     let mut flags = args.flags;
     if !flags.quiet && !flags.json && !flags.dry_run {
         let (count, total) = (chosen.len(), report.scripts.len());
-        output.line(format!("{project}: {verb} run {run_id}, {count} of its {total} scripts"));
+        let inputs = inputs(&report, &flags.params);
+        output.line(format!("{project}: {verb} run {run_id}, {count} of its {total} scripts{inputs}"));
     }
     let place = |index: &usize| scripts.get(*index).cloned();
     let request = Request {
         selection: Selection { exactly: Some(chosen.iter().filter_map(place).collect()), ..Selection::default() },
+        taken_over: report.params.clone(),
         planned: Some(report.planned.unwrap_or(report.started)),
         parent: Some(Parent {
             run_id: run_id.clone(),
@@ -80,7 +82,18 @@ async fn find(store: &mut Store, prefix: &str) -> Result<(RunReport, Vec<Place>)
         }
         return Ok((known, places));
     };
-    Ok((RunReport { parent: told.parent, planned: told.planned, started: told.started, ..known }, places))
+    Ok((
+        RunReport { parent: told.parent, planned: told.planned, params: told.params, started: told.started, ..known },
+        places,
+    ))
+}
+
+/// Which inputs of that run are taken over: those with a value that isn't given anew.
+fn inputs(report: &RunReport, given: &[(String, String)]) -> String {
+    let taken = report.params.iter().filter(|param| given.iter().all(|(name, _)| *name != param.name));
+    let taken = taken.filter_map(|param| Some(format!("{}={}", param.name, value_text(param.value.as_ref()?))));
+    let taken: Vec<String> = taken.collect();
+    if taken.is_empty() { String::new() } else { format!(", with its inputs {}", taken.join(" ")) }
 }
 
 fn place(script: PlannedScript) -> Place {

@@ -65,7 +65,7 @@ pub(super) async fn history(
     for run in &runs {
         table.row(vec![
             run.run_id.as_str().into(),
-            run.project.as_str().into(),
+            project(run).into(),
             view.time(run.started).into(),
             view.took(run).into(),
             status_cell(run.status),
@@ -87,7 +87,16 @@ fn object(run: &RunRow) -> serde_json::Value {
         "duration_seconds": (run.status != RunStatus::Running).then(|| seconds(run.duration_us)),
         "mail": run.mail.as_ref().map(crate::model::MailState::name),
         "parent": run.parent,
+        "profile": run.profile,
     })
+}
+
+/// With the profile, if the run had one: `reports [dev]`.
+fn project(run: &RunRow) -> String {
+    match &run.profile {
+        Some(profile) => format!("{} [{profile}]", run.project),
+        None => run.project.clone(),
+    }
 }
 
 /// What was out of the ordinary: `retry of 39be3d37aed64, 1 retried, 2 slow`, `2 h late, 3 merged`.

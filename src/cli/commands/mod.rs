@@ -13,6 +13,7 @@ mod kept_output;
 mod list;
 mod logs;
 pub(super) mod mail;
+mod params;
 pub(super) mod reading;
 pub(super) mod run;
 pub(super) mod schedule;

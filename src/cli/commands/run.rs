@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::StateDir;
-use super::check;
+use super::{check, params};
 use crate::cli::ExitCode;
 use crate::cli::args::{RunArgs, RunFlags};
 use crate::cli::output::{self, Output, styled};
@@ -18,15 +18,18 @@ use crate::config::Environment;
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
 use crate::mail::Deadline;
-use crate::model::{MailOptions, Parent, Project};
-use crate::plan::{self, Selection};
-use crate::runner::{self, History, MailDelivery, Notice, RunError, RunOptions, Runner};
+use crate::model::{MailOptions, Parent, Project, RunParam};
+use crate::plan::{self, Given, Selection};
+use crate::runner::{self, History, MailDelivery, Notice, RunError, RunOptions, Runner, When};
 use crate::sink::{AtEnd, HistoryWriter, JsonSink};
 use crate::store::{OpenOptions, Store};
 
 pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
-    let selection = Selection { only: args.only, from: args.from, exactly: None };
-    let request = Request { selection, parent: None, planned: None };
+    let selection = Selection { only: args.only.clone(), from: args.from.clone(), exactly: None };
+    if args.help_params {
+        return help_params(&args, output);
+    }
+    let request = Request { selection, parent: None, planned: None, taken_over: Vec::new() };
     run_projects(&check::projects_or_here(&args.projects), args.jobs, args.flags, request, state_dir, output)
 }
 
@@ -39,6 +42,20 @@ pub(super) struct Request {
     pub(super) parent: Option<Parent>,
     /// The time whose work it does.
     pub(super) planned: Option<DateTime<Utc>>,
+    /// The inputs of the run that it follows.
+    pub(super) taken_over: Vec<RunParam>,
+}
+
+fn help_params(args: &RunArgs, output: &Output) -> ExitCode {
+    let env = Environment::from_process();
+    let mut code = ExitCode::Success;
+    for path in check::projects_or_here(&args.projects) {
+        match check::load(&path, args.flags.profile.as_deref(), &env, output) {
+            Some(loaded) => output.line(params::help(&loaded.project)),
+            None => code = ExitCode::Usage,
+        }
+    }
+    code
 }
 
 /// Runs the projects in these folders, `jobs` at a time.
@@ -68,8 +85,28 @@ pub(super) fn run_projects(
             None => worst = worst.max(ExitCode::Usage),
         }
     }
+    let given = Given { values: flags.params.clone(), taken_over: request.taken_over.clone() };
+    let when = When { at: request.planned.unwrap_or_else(Utc::now), schedule: None };
+    // Of all projects, before one of them runs.
+    projects.retain(|project| match runner::inputs(project, &given, when) {
+        Ok(_) => true,
+        Err(error) => {
+            tell_error(&error, output);
+            worst = worst.max(ExitCode::Usage);
+            false
+        }
+    });
     if flags.dry_run {
-        let dry_run = |project| dry_run(project, &request.selection, output);
+        let dry_run = |project| match runner::plan(project, &request.selection, &given, when) {
+            Ok(plan) => {
+                output.line(plan::render(project, &plan).trim_end());
+                ExitCode::Success
+            }
+            Err(error) => {
+                output.error(&error);
+                ExitCode::from(&error)
+            }
+        };
         return projects.iter().map(dry_run).fold(worst, ExitCode::max);
     }
     if projects.is_empty() {
@@ -80,16 +117,10 @@ pub(super) fn run_projects(
     worst.max(command.run_all(jobs, projects))
 }
 
-fn dry_run(project: &Project, selection: &Selection, output: &Output) -> ExitCode {
-    match plan::build(project, selection, std::env::vars_os()) {
-        Ok(plan) => {
-            output.line(plan::render(project, &plan).trim_end());
-            ExitCode::Success
-        }
-        Err(error) => {
-            output.error(format!("{error}; {}", error.hint()));
-            ExitCode::Usage
-        }
+/// A line each where several things are wrong.
+fn tell_error(error: &RunError, output: &Output) {
+    for line in error.to_string().lines() {
+        output.error(format!("{} {line}", styled(output::BAD, "error:")));
     }
 }
 
@@ -172,6 +203,7 @@ impl<'a> RunCommand<'a> {
     fn options(&self) -> RunOptions {
         RunOptions {
             selection: self.request.selection.clone(),
+            params: Given { values: self.flags.params.clone(), taken_over: self.request.taken_over.clone() },
             mail: self.mail.clone(),
             history: self.history.clone(),
             spawner: Arc::clone(&self.spawner),
@@ -213,13 +245,14 @@ impl<'a> RunCommand<'a> {
                 ExitCode::from(run.report.status)
             }
             Err(error) => {
-                let what = styled(output::BAD, "error:");
-                self.output.error(match &error {
+                match &error {
                     // Of the settings, which several projects may share; whose mail it is stands in front.
-                    RunError::Mail(error) => format!("{what} {name}: {error}"),
-                    RunError::Interrupted { .. } => error.to_string(),
-                    error => format!("{what} {error}"),
-                });
+                    RunError::Mail(error) => {
+                        self.output.error(format!("{} {name}: {error}", styled(output::BAD, "error:")));
+                    }
+                    RunError::Interrupted { .. } => self.output.error(&error),
+                    error => tell_error(error, self.output),
+                }
                 ExitCode::from(&error)
             }
         }

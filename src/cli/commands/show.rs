@@ -8,7 +8,7 @@ use super::delivery;
 use super::table::{Align, Cell, Table};
 use super::view::{BOLD, DIM, View, outcome_style, printable, status_style};
 use crate::event::replay;
-use crate::model::{MailState, RunReport, RunStatus, ScriptReport, format_duration, format_size};
+use crate::model::{MailState, RunParam, RunReport, RunStatus, ScriptReport, format_duration, format_size};
 use crate::store::{FindRunError, Store};
 
 /// Which run is asked for.
@@ -96,6 +96,10 @@ fn header(report: &RunReport, attempts: Option<&str>, view: &View, out: &mut dyn
     if let Some(profile) = &report.profile {
         line("profile", profile)?;
     }
+    let inputs: Vec<String> = report.params.iter().filter(|one| one.differs).map(told_input).collect();
+    if !inputs.is_empty() {
+        line("inputs", &inputs.join(" "))?;
+    }
     if let Some(mail) = mail(report.mail.as_ref()) {
         line("mail", &mail)?;
     }
@@ -105,6 +109,11 @@ fn header(report: &RunReport, attempts: Option<&str>, view: &View, out: &mut dyn
     line("project", &report.project_dir.display().to_string())?;
     line("log", &report.log_file.display().to_string())?;
     line("folder", &report.run_dir.display().to_string())
+}
+
+/// `region=us`; what has no value is told too, since the default isn't it.
+fn told_input(param: &RunParam) -> String {
+    format!("{}={}", param.name, param.shown())
 }
 
 fn mail(mail: Option<&MailState>) -> Option<String> {

@@ -23,6 +23,7 @@ fn all_keys() -> Vec<&'static str> {
         &keys::CRON_KEYS,
         &keys::CALENDAR_KEYS,
         &keys::DST_KEYS,
+        &keys::PARAM_KEYS,
         &["PASSWORD"],
     ];
     keys::project_names().chain(keys::script_names()).chain(inner.concat()).collect()

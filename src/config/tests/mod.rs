@@ -2,6 +2,7 @@
 
 mod files;
 mod fuzz;
+mod inputs;
 mod mail;
 mod policies;
 mod values;

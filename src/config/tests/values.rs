@@ -26,7 +26,7 @@ fn the_six_keys_are_a_whole_file() {
     assert_eq!(settings.working_dir, project.root);
     assert_eq!((settings.timeout, settings.kill_grace), (None, Duration::from_secs(10)));
     assert_eq!((settings.on_failure, settings.success_codes.as_slice()), (OnFailure::Continue, [0].as_slice()));
-    assert_eq!(explain.len(), 39);
+    assert_eq!(explain.len(), 41);
 }
 
 #[test]

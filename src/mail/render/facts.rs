@@ -15,6 +15,12 @@ fn planned_for(time: String, report: &RunReport, words: &dyn Phrases) -> String 
     }
 }
 
+/// The inputs that aren't what they usually are. What secrets are is nobody's business.
+fn inputs(report: &RunReport) -> String {
+    let told = report.params.iter().filter(|one| one.differs && !one.secret);
+    told.map(|one| format!("{}={}", one.name, one.shown())).collect::<Vec<_>>().join(" · ")
+}
+
 /// Those that are known.
 pub(super) fn facts(report: &RunReport, context: &RenderContext, words: &dyn Phrases) -> Vec<Fact> {
     let when = |time| words.date_time((context.local_time)(time));
@@ -29,6 +35,7 @@ pub(super) fn facts(report: &RunReport, context: &RenderContext, words: &dyn Phr
         (Word::Started, when(report.started)),
         (Word::Ended, report.finished.map_or_else(|| words.word(Word::NotYet).to_owned(), when)),
         (Word::Duration, words.duration(report.duration())),
+        (Word::Inputs, inputs(report)),
         (Word::NextRun, context.next_planned.map(when).unwrap_or_default()),
         (Word::Host, report.host.clone()),
         (Word::Project, format!("{}{}", project_name(report), words.aside(&folder.to_string()))),

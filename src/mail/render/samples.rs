@@ -50,6 +50,7 @@ pub(crate) fn report(project: &str, outcomes: Vec<Outcome>) -> RunReport {
         parent: None,
         planned: None,
         occasion: None,
+        params: Vec::new(),
         started,
         finished: Some(started + TimeDelta::microseconds(duration_us as i64)),
         duration_us,

@@ -78,6 +78,7 @@ fn started(names: &[&str]) -> EventKind {
         parent: None,
         planned: None,
         occasion: None,
+        params: Vec::new(),
         log_file: PathBuf::from("p.log"),
         run_dir: PathBuf::from("run"),
         scripts: names.iter().map(script).collect(),

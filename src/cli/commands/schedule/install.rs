@@ -58,8 +58,7 @@ pub(super) fn install(args: &ScheduleInstallArgs, state: &StateDir, output: &Out
             continue;
         }
         warnings(host, project, &setting, output);
-        let put =
-            async |ledger: &mut Ledger| put_all(ledger, host, project, &made, &setting, output).await;
+        let put = async |ledger: &mut Ledger| put_all(ledger, host, project, &made, &setting, output).await;
         worst = worst.max(with_ledger(state, output, put));
     }
     worst

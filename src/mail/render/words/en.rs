@@ -81,6 +81,7 @@ impl Phrases for English {
             Word::Overdue => "overdue",
             Word::Scripts => "Scripts",
             Word::PlannedFor => "Planned for",
+            Word::Inputs => "Inputs",
             Word::Started => "Started",
             Word::Ended => "Ended",
             Word::Duration => "Duration",

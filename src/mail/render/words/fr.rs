@@ -85,6 +85,7 @@ impl Phrases for French {
             Word::Overdue => "en retard",
             Word::Scripts => "Scripts",
             Word::PlannedFor => "Prévu pour",
+            Word::Inputs => "Paramètres",
             Word::Started => "Début",
             Word::Ended => "Fin",
             Word::Duration => "Durée",

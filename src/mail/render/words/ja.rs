@@ -52,6 +52,7 @@ impl Phrases for Japanese {
             Word::Overdue => "遅延中",
             Word::Scripts => "スクリプト",
             Word::PlannedFor => "予定時刻",
+            Word::Inputs => "入力値",
             Word::Started => "開始",
             Word::Ended => "終了",
             Word::Duration => "所要時間",

@@ -53,6 +53,7 @@ impl Phrases for Korean {
             Word::Overdue => "지연",
             Word::Scripts => "스크립트",
             Word::PlannedFor => "예정 시각",
+            Word::Inputs => "입력값",
             Word::Started => "시작",
             Word::Ended => "종료",
             Word::Duration => "소요 시간",

@@ -23,6 +23,7 @@ pub(in crate::mail::render) enum Word {
     // What the facts are of.
     Scripts,
     PlannedFor,
+    Inputs,
     Started,
     Ended,
     Duration,

@@ -1,0 +1,141 @@
+//! Declared inputs, the texts that name them, and settings.
+
+use serde_json::json;
+
+use crate::model::{Day, ParamType, ParamValue};
+
+use super::*;
+
+#[test]
+fn declarations_are_read() {
+    let house = House::new();
+    house.file("p/token.txt", "s3cr3t \r\n").with(
+        r#""params": {
+            "since": {"type": "Date", "default": "Yesterday", "help": "First\n day."},
+            "region": {"type": "choice", "choices": ["eu", "us"], "required": true},
+            "days": {"type": "list", "of": "choice", "choices": ["mon", "tue"], "default": ["tue"]},
+            "limit": {"type": "int", "default": 5, "choices": null, "required": false},
+            "wait": {"type": "duration", "default": 90},
+            "token": {"type": "str", "secret": true, "file": "token.txt"},
+            "note": "str",
+            "gone": null
+        }"#,
+    );
+    let Loaded { project, warnings, .. } = house.loaded();
+    let exposed = cfg!(unix) && everyone_may_read(&house.path("p/token.txt"));
+    assert_eq!(warnings.len(), usize::from(exposed), "{warnings:?}");
+    let params = &project.params;
+    let names: Vec<&str> = params.iter().map(|param| param.name.as_str()).collect();
+    assert_eq!(names, ["since", "region", "days", "limit", "wait", "token", "note"], "in the file's order");
+    assert_eq!(params[0].default, Some(ParamValue::Date(Day::Yesterday)));
+    assert_eq!(params[0].help.as_deref(), Some("First day."));
+    assert!(params[1].required && params[1].kind == ParamType::Choice(vec!["eu".into(), "us".into()]));
+    assert_eq!(params[2].default, Some(ParamValue::List(vec![ParamValue::Text("tue".into())])));
+    assert_eq!(params[3].default, Some(ParamValue::Int(5)));
+    assert_eq!(params[4].default, Some(ParamValue::Duration(Duration::from_secs(90))));
+    assert!(params[5].secret);
+    assert_eq!(params[5].from_file.as_ref().map(|text| text.expose_secret().to_owned()).as_deref(), Some("s3cr3t "));
+    assert_eq!((params[6].kind.clone(), params[6].required), (ParamType::Str, false));
+}
+
+#[test]
+fn what_is_wrong_with_a_declaration_is_told_with_its_place() {
+    let house = House::new();
+    for (written, problem) in [
+        (r#""params": ["since"]"#, "params: expected an object of names and inputs, found a list; as in"),
+        (
+            r#""params": {"a b": "str"}"#,
+            r#"params["a b"]: `a b` can't be the name of an input; write letters, digits and `_`"#,
+        ),
+        (r#""params": {"a": "str", "A": "int"}"#, "params.A: `A` and `a` would be the same variable"),
+        (r#""params": {"a": "dat"}"#, "params.a: `dat` is not one of `str`, `int`,"),
+        (r#""params": {"a": 5}"#, "params.a: expected a type, or an object with a `type`, found the number 5"),
+        (r#""params": {"a": {"default": 5}}"#, "params.a: `type` is missing; add \"type\": \"str\""),
+        (
+            r#""params": {"a": {"type": "date", "default": "2026-13-01"}}"#,
+            "params.a.default: `a` is not a date: `2026-13-01` at position 6; write YYYY-MM-DD",
+        ),
+        (r#""params": {"a": {"type": "str", "default": 5}}"#, "params.a.default: `a` is not a text: `5`; write \"5\""),
+        (
+            r#""params": {"a": {"type": "list", "of": "int", "default": [1, "x"]}}"#,
+            "`a` has an item 2 that is not a whole number: `x`",
+        ),
+        (
+            r#""params": {"a": {"type": "list", "of": "list"}}"#,
+            "params.a.of: a list of lists can't be written on a command line",
+        ),
+        (r#""params": {"a": {"type": "int", "of": "str"}}"#, "params.a.of: only lists are of something"),
+        (r#""params": {"a": {"type": "choice"}}"#, "params.a: a choice without `choices`; add \"choices\""),
+        (r#""params": {"a": {"type": "choice", "choices": []}}"#, "params.a.choices: the list is empty"),
+        (r#""params": {"a": {"type": "str", "choices": ["x"]}}"#, "params.a.choices: only a choice has choices"),
+        (r#""params": {"a": {"type": "choice", "choices": ["x"], "default": "y"}}"#, "`a` is not one of `x`: `y`"),
+        (
+            r#""params": {"a": {"type": "str", "required": true, "default": "y"}}"#,
+            "params.a.default: an input that is required has no default",
+        ),
+        (
+            r#""params": {"a": {"type": "str", "secret": true, "default": "hunter2"}}"#,
+            "params.a.default: a secret has no place in a project file; take it out; set RUNNER_PARAM_A",
+        ),
+        (r#""params": {"a": {"type": "str", "file": "main.py"}}"#, "params.a.file: only a secret is read from a file"),
+        (
+            r#""params": {"a": {"type": "str", "secret": true, "file": "gone"}}"#,
+            "params.a.file: FileNotFoundError: `gone` isn't there",
+        ),
+        (
+            r#""params": {"since": "date"}, "args": ["{sinse}"]"#,
+            "args[0]: there is no input `sinse`; did you mean `{since}`?",
+        ),
+        (r#""params": {"a": "str"}, "env": {"X": "{b}"}"#, "env.X: there is no input `b`; there are: a"),
+        (
+            r#""params": {"a": "str"}, "args": ["x", "{\"a\": 1}"]"#,
+            "args[1]: the `{` at position 1 belongs to no name in braces; write `{{` for a brace, and {name} for an input",
+        ),
+        (
+            r#""params": {"a": {"type": "str", "secret": true}}, "args": ["--to={a}"]"#,
+            "args[0]: the secret `a` would be in an argument, which every account may see; the script has it in the variable RUNNER_PARAM_A",
+        ),
+        (r#""settings": [1]"#, "settings: expected an object, found a list"),
+    ] {
+        let told = house.problem_with(written);
+        assert!(told.contains(problem), "{told}\n{problem}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let unknown = house.with(r#""params": {"a": {"type": "str", "defalt": "x"}}"#).loaded().warnings;
+    assert!(house.lines(&unknown)[0].ends_with("unknown key `defalt`; it does nothing; did you mean `default`?"));
+}
+
+#[test]
+fn a_secret_may_be_in_a_variable_of_the_project() {
+    let house = House::new();
+    house.with(r#""params": {"a": {"type": "str", "secret": true}}, "env": {"API": "Bearer {a}"}"#).loaded();
+}
+
+#[test]
+fn settings_and_declarations_are_merged_key_by_key_and_explained() {
+    let house = House::new().env("RUNNER_SET_SETTINGS", r#"{"db": {"port": 6543}}"#);
+    house
+        .file("exec_config.common.json", r#"{"settings": {"db": {"host": "db1", "port": 5432, "password": "hunter2"}, "days": [1, 2]},
+            "params": {"since": {"type": "date", "default": "today", "help": "First day."}, "old": "str"}}"#)
+        .file("p/exec_config.dev.json", r#"{"settings": {"db": {"host": "localhost"}, "days": [3], "x": null}, "params": {"since": {"default": "yesterday"}, "old": null}}"#)
+        .with(r#""settings": {"db": {"user": "app"}, "empty": {}}"#);
+    let Loaded { project, explain, .. } = house.load_profile(Some("dev")).unwrap();
+    let db = json!({"host": "localhost", "port": 6543, "password": "hunter2", "user": "app"});
+    let settings = serde_json::Value::Object(project.settings.unwrap());
+    assert_eq!(settings, json!({"db": db, "days": [3], "empty": {}, "x": null}));
+    assert_eq!(project.params.len(), 1, "one is taken away");
+    assert_eq!(project.params[0].default, Some(ParamValue::Date(Day::Yesterday)));
+    assert_eq!(project.params[0].help.as_deref(), Some("First day."));
+    let row = |path: &str| {
+        let row = explain.iter().find(|row| row.path == path).unwrap_or_else(|| panic!("{path}: {explain:?}"));
+        let origin = row.origin.rsplit(['/', '\\']).next().unwrap().split(':').next().unwrap().to_owned();
+        (row.value.clone(), origin)
+    };
+    assert_eq!(row("settings.db.host"), (json!("localhost"), "exec_config.dev.json".into()));
+    assert_eq!(row("settings.db.port"), (json!(6543), "RUNNER_SET_SETTINGS".into()));
+    assert_eq!(row("settings.db.user"), (json!("app"), "exec_config.json".into()));
+    assert_eq!(row("settings.db.password"), (json!("***"), "exec_config.common.json".into()));
+    assert_eq!(row("settings.empty"), (json!({}), "exec_config.json".into()));
+    assert_eq!(row("params.since.default"), (json!("yesterday"), "exec_config.dev.json".into()));
+    assert_eq!(row("params.since.help"), (json!("First day."), "exec_config.common.json".into()));
+}

@@ -1,0 +1,261 @@
+//! Declared inputs: where they come from, how scripts get them, and what is said of them.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Finished, Project, Test};
+
+/// A project with an input of each kind, whose script prints its arguments and some variables.
+fn project(test: &Test) -> Project {
+    let show = "args\nenv RUNNER_PARAM_SINCE\nenv RUNNER_PARAM_ROWS\nenv RUNNER_PARAM_TAGS\nenv RUNNER_PARAM_NOTE\nenv WHERE\n";
+    test.project("p")
+        .script_with(
+            "a.txt",
+            show,
+            json!({
+                "args": ["--since={since}", "{note}", "{{note}}", "{rows}/{region}"],
+                "env": {"WHERE": "in {region}: {tags}"}
+            }),
+        )
+        .set(
+            "params",
+            json!({
+                "since": {"type": "date", "default": "2026-01-31", "help": "First day that is looked at."},
+                "region": {"type": "choice", "choices": ["eu", "us"], "required": true, "help": "Whose sales."},
+                "rows": {"type": "int", "default": 100},
+                "tags": {"type": "list", "default": ["x y", "z"]},
+                "note": "str",
+                "wait": {"type": "duration", "default": "1h 30m"}
+            }),
+        )
+}
+
+fn started(project: &Project) -> Value {
+    project.events()[0].clone()
+}
+
+#[test]
+fn scripts_get_inputs_as_arguments_and_variables() {
+    let test = Test::new();
+    let project = project(&test);
+    let note = "a \"b\" %PATH% $HOME `id` {since} ; é\\";
+    test.runner(["run", "p", "-p", "region=us", "-p", &format!("note={note}"), "-p", "rows=+007"]).expect(0);
+    assert_eq!(
+        project.output_text(0),
+        format!(
+            "<--since=2026-01-31>\n<{note}>\n<{{note}}>\n<7/us>\nRUNNER_PARAM_SINCE=2026-01-31\nRUNNER_PARAM_ROWS=7\n\
+             RUNNER_PARAM_TAGS=[\"x y\",\"z\"]\nRUNNER_PARAM_NOTE={note}\nWHERE=in us: [\"x y\",\"z\"]\n"
+        )
+    );
+    let params = started(&project)["params"].clone();
+    let of = |name: &str| params.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert_eq!(of("since"), json!({"name": "since", "value": "2026-01-31", "source": "default"}));
+    assert_eq!(of("rows"), json!({"name": "rows", "value": 7, "source": "given", "differs": true}));
+    assert_eq!(of("wait")["value"], 5400);
+    let show = test.runner(["show", project.run_dir().file_name().unwrap().to_str().unwrap()]).expect(0).stdout;
+    assert!(show.contains("inputs") && show.contains("region=us") && show.contains("rows=7"), "{show}");
+    assert!(!show.contains("since="), "it is the default: {show}");
+}
+
+#[test]
+fn an_input_without_a_value_leaves_an_argument_empty_and_no_variable() {
+    let test = Test::new();
+    let project = project(&test);
+    test.runner(["run", "p", "-p", "region=eu"]).expect(0);
+    let text = project.output_text(0);
+    assert!(text.contains("<--since=2026-01-31>\n<>\n<{note}>\n<100/eu>\n"), "{text}");
+    assert!(text.contains("RUNNER_PARAM_NOTE=(unset)\n"), "{text}");
+}
+
+#[test]
+fn all_that_is_wrong_is_told_before_anything_runs() {
+    let test = Test::new();
+    let project = project(&test);
+    let other = test.project("q").script("b.txt", "print b");
+    let args = ["run", "q", "p", "-p", "since=2026-13-01", "-p", "rows=many", "-p", "sinse=x", "-p", "rgion=eu"];
+    let told = test.runner(args).expect(2).stderr;
+    for line in [
+        "error: p: there is no input `sinse`; did you mean `since`? there are: note, region, rows, since, tags, wait",
+        "error: p: `since` is not a date: `2026-13-01` at position 6; write YYYY-MM-DD, today or yesterday",
+        "error: p: `rows` is not a whole number: `many` at position 1; write a whole number of at most 64 bits, as in 42",
+        "error: p: the input `region` is required; add -p region=VALUE",
+        "error: q: there is no input `since`; the project declares none; its file's key `params` does that",
+    ] {
+        assert!(told.lines().any(|said| said == line), "{line}\n{told}");
+    }
+    assert!(project.run_dirs().is_empty() && other.run_dirs().is_empty(), "{told}");
+    let usage = test.runner(["run", "p", "-p", "since"]).expect(2).stderr;
+    assert!(usage.contains("write NAME=VALUE, as in since=2026-11-30"), "{usage}");
+}
+
+#[test]
+fn variables_give_inputs_too_and_the_command_line_wins() {
+    let test = Test::new();
+    let project = project(&test).file(".env", "RUNNER_PARAM_ROWS=5\nRUNNER_PARAM_REGION=us\n");
+    let run = |name: &str, value: &str, more: &[&str]| {
+        let mut command = test.command(["run", "p", "-q"].iter().chain(more));
+        command.env(name, value).env("RUNNER_PARAM_SINCE", "2026-02-01");
+        Finished::of(command.output().unwrap())
+    };
+    run("RUNNER_PARAM_ROWS", "6", &[]).expect(0);
+    let text = project.output_text(0);
+    assert!(text.contains("<6/us>") && text.contains("<--since=2026-02-01>"), "{text}");
+    let told = run("RUNNER_PARAM_ROWS", "six", &[]).expect(2).stderr;
+    assert!(told.contains("error: p: RUNNER_PARAM_ROWS: `rows` is not a whole number: `six` at position 1"), "{told}");
+    run("RUNNER_PARAM_ROWS", "six", &["-p", "rows=1"]).expect(0);
+}
+
+#[test]
+fn the_inputs_of_a_run_around_this_one_are_not_taken_for_its_own() {
+    let test = Test::new();
+    let project = project(&test);
+    let mut command = test.command(["run", "p", "-p", "region=eu"]);
+    command.env("RUNNER_RUN_ID", "39be3d37aed64").env("RUNNER_PARAM_ROWS", "6");
+    Finished::of(command.output().unwrap()).expect(0);
+    assert!(project.output_text(0).contains("<100/eu>"));
+}
+
+#[test]
+fn a_project_without_inputs_may_have_any_braces_in_its_arguments() {
+    let test = Test::new();
+    let project = test.project("p").script_with("a.txt", "args", json!({"args": ["{\"a\": {}}", "{{x}}", "}"]}));
+    test.runner(["run", "p"]).expect(0);
+    assert_eq!(project.output_text(0), "<{\"a\": {}}>\n<{{x}}>\n<}>\n");
+}
+
+#[test]
+fn the_inputs_of_a_project_are_shown_as_a_command_shows_its_options() {
+    let test = Test::new();
+    project(&test);
+    let page = test.runner(["run", "p", "--help-params"]).expect(0).stdout;
+    assert_eq!(
+        page,
+        "Inputs of p, as in `runner run p -p region=eu`:\n\
+         \x20 -p note=TEXT\n\
+         \x20 -p region=eu|us       Whose sales. [required]\n\
+         \x20 -p rows=WHOLE_NUMBER  [default: 100]\n\
+         \x20 -p since=YYYY-MM-DD   First day that is looked at. [default: 2026-01-31]\n\
+         \x20 -p tags=TEXT,…        [default: x y,z]\n\
+         \x20 -p wait=DURATION      [default: 1 h 30 min]\n"
+    );
+    test.project("q").script("b.txt", "");
+    let page = test.runner(["run", "q", "--help-params"]).expect(0).stdout;
+    assert_eq!(page, "q declares no inputs; the key `params` of its file does that.\n");
+}
+
+#[test]
+fn a_dry_run_shows_what_would_be_handed_on() {
+    let test = Test::new();
+    let project = project(&test);
+    let plan = test.runner(["run", "p", "--dry-run", "-p", "region=us", "-p", "note=two words"]).expect(0).stdout;
+    assert!(plan.contains("--since=2026-01-31 \"two words\" "), "{plan}");
+    assert!(plan.contains("  inputs note=\"two words\" region=us rows=100 since=2026-01-31 "), "{plan}");
+    assert!(project.run_dirs().is_empty());
+}
+
+fn with_secret(test: &Test) -> Project {
+    test.project("p")
+        .script_with("a.txt", "env RUNNER_PARAM_TOKEN\nenv API\nargs", json!({"env": {"API": "Bearer {token}"}}))
+        .set(
+            "params",
+            json!({"token": {"type": "str", "secret": true, "required": true}, "n": {"type": "int", "default": 1}}),
+        )
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_or_a_file_and_is_masked() {
+    let test = Test::new();
+    // It looks like nothing secret.
+    let project = with_secret(&test).file(".env", "RUNNER_PARAM_TOKEN='Monday morning'\n");
+    test.runner(["run", "p", "-v"]).expect(0);
+    assert_eq!(project.output_text(0), "RUNNER_PARAM_TOKEN=***\nAPI=Bearer ***\n");
+    let params = started(&project)["params"].clone();
+    assert_eq!(
+        params,
+        json!([{"name": "n", "value": 1, "source": "default"}, {"name": "token", "source": "environment", "secret": true}])
+    );
+    let plan = test.runner(["run", "p", "--dry-run"]).expect(0).stdout;
+    assert!(plan.contains("token=\"***\"") && !plan.contains("Monday"), "{plan}");
+
+    let given = test.runner(["run", "p", "-p", "token=Monday morning"]).expect(2).stderr;
+    let told = "error: p: the secret `token` can't be given so, where every account may see it; set RUNNER_PARAM_TOKEN in the \
+                environment or in .env, or name a `file` for it in the project file";
+    assert_eq!(given.trim(), told);
+    let project = project.file(".env", "").file("token.txt", "Tuesday evening\n");
+    let missing = test.runner(["run", "p"]).expect(2).stderr;
+    assert!(missing.contains("error: p: the secret `token` is required; set RUNNER_PARAM_TOKEN"), "{missing}");
+    let project = project.file(".env", "RUNNER_PARAM_TOKEN=abc\n");
+    let short = test.runner(["run", "p"]).expect(2).stderr;
+    assert!(short.contains("the secret `token` is too short to be masked") && !short.contains("abc"), "{short}");
+
+    std::fs::remove_dir_all(project.root.join("logs")).unwrap();
+    let project =
+        project.file(".env", "").set("params", json!({"token": {"type": "str", "secret": true, "file": "token.txt"}}));
+    test.runner(["run", "p"]).expect(0);
+    assert_eq!(project.output_text(0), "RUNNER_PARAM_TOKEN=***\nAPI=Bearer ***\n");
+    assert_eq!(started(&project)["params"][0]["source"], "file");
+}
+
+#[test]
+fn what_follows_a_run_has_its_inputs_unless_they_are_given_anew() {
+    let test = Test::new();
+    let project = project(&test).script("b.txt", "exit 3");
+    test.runner(["run", "p", "-p", "region=us", "-p", "rows=7"]).expect(1);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    // What it would be now differs.
+    let mut params = json!({
+        "since": {"type": "date", "default": "2031-01-01"},
+        "region": {"type": "choice", "choices": ["eu", "us"], "required": true},
+        "rows": {"type": "int", "default": 100},
+        "tags": {"type": "list", "default": []},
+        "note": "str",
+        "new": {"type": "bool", "default": true}
+    });
+    let project = project.set("params", params.clone());
+    let run = test.runner(["retry", &first, "-p", "note=x"]).expect(1);
+    let told = format!("p: retry run {first}, 1 of its 2 scripts, with its inputs region=us rows=7 since=2026-01-31");
+    assert!(run.stdout.starts_with(&told), "{}", run.stdout);
+    let second = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
+    let known = test.runner(["show", &second, "--json"]).json()[0]["params"].clone();
+    let of = |name: &str| known.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert_eq!(of("region"), json!({"name": "region", "value": "us", "source": "run", "differs": true}));
+    assert_eq!((of("since")["value"].clone(), of("rows")["value"].clone()), (json!("2026-01-31"), json!(7)));
+    assert_eq!((of("note")["source"].clone(), of("new")["source"].clone()), (json!("given"), json!("default")));
+
+    // The folders are swept one day, and the database knows it still.
+    std::fs::remove_dir_all(project.root.join("logs/runs").join(&second)).unwrap();
+    let run = test.runner(["resume", &second, "-p", "rows=8"]).expect(1).stdout;
+    assert!(run.contains("with its inputs new=true note=x region=us since=2026-01-31"), "{run}");
+
+    params["region"] = json!("int");
+    project.set("params", params);
+    let told = test.runner(["retry", &first]).expect(2).stderr;
+    assert!(told.contains("error: p: `region` is not a whole number: `us` at position 1; the project declares it otherwise since that run; add -p region=VALUE"), "{told}");
+}
+
+#[test]
+fn mails_name_the_inputs_that_are_not_the_default() {
+    let test = Test::new();
+    project(&test).set("email_strategy", "all");
+    test.runner(["run", "p", "--mail-dir", "mails", "-p", "region=us", "-p", "since=2026-01-31"]).expect(0);
+    let mail = std::fs::read_dir(test.path("mails")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(mail).unwrap();
+    let text = mail_parser::MessageParser::default().parse(&bytes).unwrap().body_text(0).unwrap().into_owned();
+    let line = text.lines().find(|line| line.starts_with("Inputs")).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(line.split_once(' ').unwrap().1.trim(), "region=us");
+}
+
+#[test]
+fn today_is_the_day_for_which_the_run_is_planned() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "env RUNNER_PARAM_DAY\nenv RUNNER_PARAM_AT\nexit 1").set(
+        "params",
+        json!({"day": {"type": "date", "default": "today"}, "at": {"type": "datetime", "default": "now"}}),
+    );
+    let begin = chrono::Local::now().date_naive();
+    test.runner(["run", "p"]).expect(1);
+    let text = project.output_text(0);
+    let days = [begin, chrono::Local::now().date_naive()].map(|day| format!("RUNNER_PARAM_DAY={day}\n"));
+    assert!(days.iter().any(|day| text.starts_with(day.as_str())), "{text}");
+    let at = text.lines().nth(1).unwrap().strip_prefix("RUNNER_PARAM_AT=").unwrap().to_owned();
+    assert!(chrono::DateTime::parse_from_rfc3339(&at).is_ok(), "{at}");
+}
