@@ -53,11 +53,7 @@ fn foreground(work: &DaemonWork, state_dir: &Path, output: &Output) -> ExitCode 
 }
 
 /// What was asked for, checked.
-fn options(
-    work: &DaemonWork,
-    state_dir: &Path,
-    spawner: Arc<dyn crate::exec::Spawn>,
-) -> Result<DaemonOptions, String> {
+fn options(work: &DaemonWork, state_dir: &Path, spawner: Arc<dyn crate::exec::Spawn>) -> Result<DaemonOptions, String> {
     // The service manager's folder isn't the user's.
     let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()));
     let source = match work.folders.as_slice() {
