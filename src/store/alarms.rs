@@ -271,3 +271,7 @@ async fn raise(
     transaction.commit().await?;
     Ok(Some(ids))
 }
+
+#[cfg(test)]
+#[path = "alarms_tests.rs"]
+mod tests;

@@ -295,3 +295,19 @@ fn a_digest_goes_out_at_its_time_although_nothing_runs_then() {
     assert_eq!((&shown[0]["run_id"], &shown[0]["mail"]), (&json!(third), &json!("not_due")));
     assert_eq!(office.runs().len(), 2);
 }
+
+#[test]
+fn a_run_that_stands_for_others_says_so_everywhere() {
+    let (test, due, office) = projects();
+    let due = due.set("email_strategy", "all");
+    keep(&test, &due, "daemon", ago(3));
+    let _daemon = Daemon(test.command(["daemon", "-q", "due"]).stdout(std::process::Stdio::null()).spawn().unwrap());
+    let taken = wait_for("the mail", || office.taken().first().cloned());
+    let (_, text) = read(&taken);
+    assert!(text.contains("This run stands for 2 more planned times, from "), "{text}");
+    assert!(text.contains("\nPlanned for  ") && text.contains(", hourly\n") && text.contains("\nNext run  "), "{text}");
+    let shown = test.runner(["show", &taken.run_id]).expect(0).stdout;
+    assert!(shown.contains("by schedule `hourly`") && shown.contains("stands for 2 more planned times"), "{shown}");
+    let history = test.runner(["history", "due"]).expect(0).stdout;
+    assert!(history.contains("2 merged"), "{history}");
+}
