@@ -7,6 +7,7 @@ mod clock;
 mod control;
 mod listener;
 mod look;
+mod news;
 mod os;
 mod post;
 mod projects;

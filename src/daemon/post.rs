@@ -1,4 +1,4 @@
-//! What is to be sent although no run happens: what waits in the outbox, and word of runs that died. On a thread of its own, one
+//! What is to be sent although no run happens: what waits in the outbox, word of runs that died or were missed, and digests. On a thread of its own, one
 //! at a time, so that no slow server keeps a run from beginning.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::control::Message;
+use super::news::{InForce, News};
 use super::word::{Tell, warning};
 use super::work::DaemonOptions;
 use crate::exec::Cancel;
@@ -29,12 +30,14 @@ pub(super) struct Post {
     earliest: Timestamp,
     is_under_way: bool,
     is_first: bool,
+    /// What was known of missed instants when one asked last.
+    untold: f64,
 }
 
 impl Post {
     /// Looks as soon as it may: the last one who was there may have died.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { at: Some(now), earliest: now, is_under_way: false, is_first: true }
+        Self { at: Some(now), earliest: now, is_under_way: false, is_first: true, untold: 0.0 }
     }
 
     /// When it has something to do.
@@ -50,6 +53,14 @@ impl Post {
         self.at = Some(self.at.map_or(at, |before| before.min(at)));
     }
 
+    /// Asks for a look if instants were missed of which nobody was told.
+    pub(super) fn heed(&mut self, untold: f64, now: Timestamp) {
+        if untold != self.untold {
+            self.untold = untold;
+            self.ask(now);
+        }
+    }
+
     /// The look is over, and the next is to be then.
     pub(super) fn done(&mut self, next: Option<Timestamp>, now: Timestamp) {
         self.is_under_way = false;
@@ -59,13 +70,14 @@ impl Post {
     }
 
     /// Begins the look if it is time.
-    pub(super) fn start(&mut self, now: Timestamp, errand: &Arc<Errand>) {
+    pub(super) fn start(&mut self, now: Timestamp, errand: &Arc<Errand>, in_force: impl FnOnce() -> InForce) {
         if self.at().is_none_or(|at| at > now) {
             return;
         }
         let (errand, is_first) = (Arc::clone(errand), std::mem::take(&mut self.is_first));
+        let in_force = in_force();
         let look = move || {
-            let next = errand.look(is_first);
+            let next = errand.look(is_first, &in_force);
             // Whoever asked may have ended.
             let _ = errand.sender.send(Message::Posted(next));
         };
@@ -83,10 +95,11 @@ pub(super) struct Errand {
     pub(super) options: Arc<DaemonOptions>,
     pub(super) cancel: Cancel,
     pub(super) tell: Arc<Tell>,
+    pub(super) news: News,
 }
 
 impl Errand {
-    fn look(&self, is_first: bool) -> Option<Timestamp> {
+    fn look(&self, is_first: bool, in_force: &InForce) -> Option<Timestamp> {
         let deadline = Deadline::after(AT_ONCE);
         if is_first {
             runner::recover_others(&[], &self.run_options(), &deadline, &|notice| match notice {
@@ -94,19 +107,21 @@ impl Errand {
                 Notice::Recorded(text) | Notice::Trouble(text) => (self.tell)(warning(text)),
             });
         }
+        let news = self.news.look(&self.options, in_force, &*self.tell);
         if self.options.mail != crate::model::MailDelivery::Send {
-            return None;
+            return news;
         }
         let state_dir = self.options.history.state_dir().to_owned();
         let outbox = Outbox::new(state_dir.clone(), Arc::new(SmtpCouriers::new(Some(state_dir))));
         let sent = outbox.drain(None, &[], &deadline, Force::No).and_then(|_| outbox.next_turn());
-        match sent {
+        let sent = match sent {
             Ok(next) => next.and_then(|at| Timestamp::from_microsecond(at.timestamp_micros()).ok()),
             Err(why) => {
                 (self.tell)(warning(format!("what waits to be sent can't be seen to: {why}")));
                 Timestamp::now().checked_add(AFTER_TROUBLE).ok()
             }
-        }
+        };
+        sent.into_iter().chain(news).min()
     }
 
     fn run_options(&self) -> RunOptions {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::news::InForce;
 use super::source::Survey;
 use super::word::{Word, bad, plain, warning};
 use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
@@ -64,6 +65,12 @@ impl Projects {
     /// The project in a folder, as it is in force.
     pub(super) fn in_force(&self, root: &Path) -> Option<&Arc<Project>> {
         self.known.get(root)?.in_force.as_ref()
+    }
+
+    /// All that are in force, by their folders.
+    pub(super) fn all_in_force(&self) -> InForce {
+        let known = self.known.iter();
+        known.filter_map(|(root, known)| Some((root.clone(), Arc::clone(known.in_force.as_ref()?)))).collect()
     }
 
     /// How many of those in force have schedules, and how many schedules.

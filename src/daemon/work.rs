@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::clock::{Happened, Seen};
 use super::control::{Control, Message, Orders};
+use super::news::News;
 use super::os::{Alarm, Rang, systemd};
 use super::post::{Errand, Post};
 use super::projects::{Change, Loader, Projects};
@@ -167,6 +168,7 @@ impl Daemon {
             options: Arc::clone(&options),
             cancel: Cancel::default(),
             tell: Arc::clone(&tell),
+            news: News::default(),
         };
         Ok(Self {
             runs: Runs::new(options.max_runs, launcher),
@@ -268,7 +270,8 @@ impl Daemon {
             self.times.alive = pause.and_then(|pause| after(now, pause));
         }
         if self.ends.is_none() {
-            self.post.start(now, &self.errand);
+            let projects = &self.projects;
+            self.post.start(now, &self.errand, || projects.all_in_force());
         }
     }
 
@@ -282,6 +285,9 @@ impl Daemon {
         match settled {
             Ok(claims) => {
                 self.runs.take(claims);
+                if let Ok(untold) = self.runtime.block_on(self.store.untold_mark()) {
+                    self.post.heed(untold, now);
+                }
                 if self.trouble.take().is_some() {
                     self.say(plain("the state database can be used again"));
                 }

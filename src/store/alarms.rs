@@ -159,7 +159,7 @@ impl Store {
         let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         let missed = |row: &SqliteRow| {
             let get = Columns { store: self, row };
-            let time = |column| Ok(get.time(column)?.ok_or_else(|| get.bad(column, "NULL"))?);
+            let time = |column| get.time(column)?.ok_or_else(|| get.bad(column, "NULL"));
             let why: Option<String> = get.value("reason")?;
             Ok(MissedInstants {
                 schedule: self.watched_row(row)?,
@@ -271,3 +271,7 @@ async fn raise(
     transaction.commit().await?;
     Ok(Some(ids))
 }
+
+#[cfg(test)]
+#[path = "alarms_tests.rs"]
+mod tests;

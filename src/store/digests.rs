@@ -23,6 +23,9 @@ pub struct Untold {
     pub is_running: bool,
 }
 
+/// Folder, profile, run, what became of its mail, whether one runs, when the run began.
+type UntoldRow = (String, Option<String>, String, Option<String>, bool, i64);
+
 impl Store {
     /// Projects of whose latest run, if it began after `since`, no mail was due.
     ///
@@ -30,7 +33,7 @@ impl Store {
     /// When the database can't be read.
     pub async fn untold_projects(&mut self, since: DateTime<Utc>) -> Result<Vec<Untold>, StoreError> {
         // Of several rows the columns beside `max` are those of the row that has it.
-        let rows: Vec<(String, Option<String>, String, Option<String>, bool, i64)> = sqlx::query_as(
+        let rows: Vec<UntoldRow> = sqlx::query_as(
             "SELECT p.path, r.profile, r.run_id, r.mail_state, EXISTS (SELECT 1 FROM runs o
                     WHERE o.project_id = p.id AND o.status = 'running' AND o.profile IS r.profile),
                 max(r.started)

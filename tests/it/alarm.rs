@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use crate::harness::{Finished, Project, Test};
+use crate::harness::{Finished, Project, Test, wait_for};
 use crate::post_office::{At, Manner, PostOffice, Taken};
 use crate::web_server::{Answer, WebServer};
 
@@ -207,4 +207,107 @@ fn an_alarm_in_a_folder_keeps_no_real_one_from_going_out() {
     assert!(office.taken().is_empty());
     test.runner(["mail", "flush"]).expect(0);
     assert_eq!(office.taken().len(), 1);
+}
+
+/// A daemon that doesn't outlive its test.
+struct Daemon(std::process::Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn daemon(test: &Test) -> Daemon {
+    let mut command = test.command(["daemon", "-q"]);
+    Daemon(command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap())
+}
+
+#[test]
+fn the_daemon_tells_what_was_missed_while_none_was_there() {
+    let (test, due, office) = projects();
+    let due = due.set("schedule", json!({"interval": "1h", "name": "hourly", "misfire_grace": "10m"}));
+    test.runner(["run", "due"]).expect(0);
+    keep(&test, &due, "daemon", ago(5));
+    let first = daemon(&test);
+    let taken = wait_for("the alarm", || office.taken().first().cloned());
+    let (subject, text) = read(&taken);
+    assert!(subject.contains("planned runs were missed"), "{subject}");
+    assert!(text.contains("no daemon was running") && text.contains("`runner daemon`"), "{text}");
+    // One that is killed between handing a mail over and knowing that would send it again.
+    wait_for("word of that", || test.runner(["mail", "status", "--json"]).expect(0).json().is_empty().then_some(()));
+    drop(first);
+    let _second = daemon(&test);
+    wait_for("the second daemon", || {
+        let runs = test.runner(["list"]).expect(0);
+        (!runs.stderr.contains("missed")).then_some(())
+    });
+    test.runner(["run", "other"]).expect(0);
+    assert_eq!(office.taken().len(), 1);
+}
+
+#[test]
+fn a_digest_goes_out_at_its_time_although_nothing_runs_then() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let due = chrono::Local::now() - TimeDelta::minutes(5);
+    let project = mailing(test.project("p").script("a.txt", ""), &office).set("email_strategy", "digest");
+    let project = project.set("mail", json!({"digest_at": due.format("%H:%M").to_string()}));
+    let run_id = || test.runner(["run", "p", "--json"]).expect(0).json()[0]["run_id"].as_str().unwrap().to_owned();
+    let first = run_id();
+    assert_eq!(office.runs(), [first.clone()], "the first sends one");
+    // As if that had been the day before yesterday, and the second an hour ago.
+    let day = 86_400_000_000_i64;
+    run(&test, format!("UPDATE runs SET started = started - {}, finished = finished - {}", 2 * day, 2 * day));
+    run(&test, format!("UPDATE outbox SET queued_at = queued_at - {}", 2 * day));
+    project.set("mail", json!({"digest_at": (due + TimeDelta::minutes(30)).format("%H:%M").to_string()}));
+    run(&test, format!("UPDATE outbox SET queued_at = queued_at + {}", 2 * day));
+    let second = run_id();
+    assert_eq!(office.runs().len(), 1, "that day's was told");
+    run(&test, format!("UPDATE outbox SET queued_at = queued_at - {}", 2 * day));
+    run(
+        &test,
+        format!(
+            "UPDATE runs SET started = started - {h}, finished = finished - {h} WHERE run_id = '{second}'",
+            h = day / 24
+        ),
+    );
+    test.existing("p").set("mail", json!({"digest_at": due.format("%H:%M").to_string()}));
+
+    let clock = daemon(&test);
+    wait_for("the digest", || (office.runs().len() == 2).then_some(()));
+    assert_eq!(office.runs()[1], second);
+    let (subject, text) = read(&office.taken()[1]);
+    assert_eq!(subject, "p: daily summary");
+    assert!(text.contains("the only run since"), "{text}");
+    let history = test.runner(["history", "--json"]).expect(0).json();
+    wait_for("word of it in the run's events", || {
+        let events = std::fs::read_to_string(test.path("p/logs/runs").join(&second).join("events.jsonl")).unwrap();
+        events.contains("\"state\":\"sent\"").then_some(())
+    });
+    assert!(history.iter().all(|run| run["mail"] == "sent" || run["mail"] == "queued"), "{history:?}");
+    drop(clock);
+    // Neither a run nor another daemon tells that day again.
+    let third = run_id();
+    let _clock = daemon(&test);
+    let shown = test.runner(["history", "--json", "-n", "1"]).expect(0).json();
+    assert_eq!((&shown[0]["run_id"], &shown[0]["mail"]), (&json!(third), &json!("not_due")));
+    assert_eq!(office.runs().len(), 2);
+}
+
+#[test]
+fn a_run_that_stands_for_others_says_so_everywhere() {
+    let (test, due, office) = projects();
+    let due = due.set("email_strategy", "all");
+    keep(&test, &due, "daemon", ago(3));
+    let _daemon = Daemon(test.command(["daemon", "-q", "due"]).stdout(std::process::Stdio::null()).spawn().unwrap());
+    let taken = wait_for("the mail", || office.taken().first().cloned());
+    let (_, text) = read(&taken);
+    assert!(text.contains("This run stands for 2 more planned times, from "), "{text}");
+    assert!(text.contains("\nPlanned for  ") && text.contains(", hourly\n") && text.contains("\nNext run  "), "{text}");
+    let shown = test.runner(["show", &taken.run_id]).expect(0).stdout;
+    assert!(shown.contains("by schedule `hourly`") && shown.contains("stands for 2 more planned times"), "{shown}");
+    let history = test.runner(["history", "due"]).expect(0).stdout;
+    assert!(history.contains("2 merged"), "{history}");
 }

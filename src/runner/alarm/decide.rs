@@ -48,12 +48,10 @@ pub(super) struct Present {
     pub(super) is_kept_by_another: bool,
 }
 
-/// Whether the schedule should have run and hasn't. `since`: only instants after that count, if it was changed and nobody has
-/// noticed. `is_gone` tells who is there no more of those who have something.
+/// Whether the schedule should have run and hasn't. `is_gone` tells who is there no more of those who have something.
 pub(super) fn running(
     watched: &WatchedSchedule,
     schedule: &Schedule,
-    since: Option<DateTime<Utc>>,
     is_gone: &dyn Fn(&Claimant) -> bool,
     present: &Present,
 ) -> Running {
@@ -64,10 +62,7 @@ pub(super) fn running(
     let open = match dropped {
         _ if !kept.is_empty() => return Running::Fine,
         Some(planned) => Some(planned),
-        None => {
-            let after = since.map_or(watched.covered, |since| since.max(watched.covered));
-            schedule.next_after(to_timestamp(after)).map(to_utc)
-        }
+        None => schedule.next_after(to_timestamp(watched.covered)).map(to_utc),
     };
     let Some(planned) = open else { return Running::Fine };
     if present.is_kept_by_another && watched.keeper == Keeper::Daemon {
@@ -171,7 +166,7 @@ mod tests {
     #[test]
     fn what_nobody_runs_is_overdue_after_its_grace() {
         let running = |watched: &WatchedSchedule, grace, minutes| {
-            running(watched, &schedule(grace), None, &|_| false, &present(minutes))
+            running(watched, &schedule(grace), &|_| false, &present(minutes))
         };
         assert_eq!(running(&watched(), None, 71), Running::Until(at(72)), "an hour, and the jitter");
         assert_eq!(running(&watched(), None, 72), Running::Overdue(at(10)));
@@ -185,18 +180,16 @@ mod tests {
 
     #[test]
     fn a_claim_of_a_dead_process_a_boot_and_a_living_daemon_count() {
-        let dead = |has_begun, minutes| running(&held(has_begun), &schedule(None), None, &|_| true, &present(minutes));
+        let dead = |has_begun, minutes| running(&held(has_begun), &schedule(None), &|_| true, &present(minutes));
         assert_eq!((dead(false, 71), dead(false, 72)), (Running::Until(at(72)), Running::Overdue(at(10))));
         assert_eq!((dead(true, 81), dead(true, 82)), (Running::Until(at(82)), Running::Overdue(at(20))));
         let booted = Present { booted: Some(at(300)), ..present(310) };
-        let of = |present: &Present| running(&watched(), &schedule(None), None, &|_| false, present);
+        let of = |present: &Present| running(&watched(), &schedule(None), &|_| false, present);
         assert_eq!(of(&booted), Running::Until(at(362)), "whoever keeps it is given time after a boot");
         assert_eq!(of(&Present { is_kept_by_another: true, ..present(500) }), Running::Fine);
         let by_host = WatchedSchedule { keeper: Keeper::Cron, ..watched() };
         let kept = Present { is_kept_by_another: true, ..present(500) };
-        assert_eq!(running(&by_host, &schedule(None), None, &|_| false, &kept), Running::Overdue(at(10)));
-        let changed = running(&watched(), &schedule(None), Some(at(495)), &|_| false, &present(500));
-        assert_eq!(changed, Running::Until(at(562)));
+        assert_eq!(running(&by_host, &schedule(None), &|_| false, &kept), Running::Overdue(at(10)));
     }
 
     #[test]

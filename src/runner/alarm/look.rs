@@ -51,8 +51,6 @@ pub(super) struct Group {
     pub(super) name: String,
     pub(super) project_dir: PathBuf,
     pub(super) profile: Option<String>,
-    /// `None` if it can't be loaded.
-    pub(super) project: Option<Arc<Project>>,
     pub(super) findings: Vec<Finding>,
     /// What is marked if those are told that are told now.
     pub(super) marks: ToldMarks,
@@ -73,7 +71,7 @@ impl Found {
 }
 
 /// Holds what is known against the present. `is_daemon`: whether whoever looks keeps schedules itself.
-pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: DateTime<Utc>) -> Found {
+pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found {
     let booted = exec::up_for().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
     let (alive, gone): (Vec<_>, Vec<_>) = known.stays.iter().partition(|stay| is_here(stay));
     let present = Present { now, booted, is_kept_by_another: !is_daemon && !alive.is_empty() };
@@ -94,7 +92,7 @@ pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: D
         let MissedInstants { schedule, first, last, count, why, detail } = missed;
         let what = Missing::Missed { count: *count, first: *first, last: *last };
         let trouble = Trouble { schedule: schedule.name.clone(), what, why: *why, detail: detail.clone() };
-        let group = group_of(&mut groups, schedule, find);
+        let group = group_of(&mut groups, schedule);
         match telling {
             Telling::Later(at) => found.next(at),
             Telling::Now | Telling::Known => group.marks.missed.push((schedule.id, *first, *last)),
@@ -102,13 +100,10 @@ pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: D
         group.add(schedule, trouble, telling);
     }
     for watched in &known.watched {
-        let group = group_of(&mut groups, watched, find);
-        let Some((schedule, since)) = group.project.as_deref().and_then(|project| schedule_of(project, watched)) else {
-            continue;
-        };
+        let Some(schedule) = config::schedule_of_definition(&watched.name, &watched.definition) else { continue };
         // Of another machine's processes nothing is known.
         let is_gone = |holder: &Claimant| holder.host == host() && exec::is_gone(&holder.process);
-        let planned = match decide::running(watched, schedule, since, &is_gone, &present) {
+        let planned = match decide::running(watched, &schedule, &is_gone, &present) {
             Running::Fine => continue,
             Running::Until(at) => {
                 found.next(at);
@@ -122,9 +117,10 @@ pub(super) fn look(known: &Known, find: FindProject<'_>, is_daemon: bool, now: D
         }
         let why = presence.why(to_timestamp(planned), watched.keeper != Keeper::Daemon);
         let what = Missing::Overdue { planned };
+        let group = group_of(&mut groups, watched);
         group.add(watched, Trouble { schedule: watched.name.clone(), what, why, detail: None }, telling);
     }
-    found.groups = groups.into_values().filter(|group| !group.findings.is_empty()).collect();
+    found.groups = groups.into_values().collect();
     found
 }
 
@@ -137,30 +133,41 @@ impl Group {
     }
 }
 
+impl Group {
+    /// Whether there is something to tell now.
+    pub(super) fn has_news(&self) -> bool {
+        self.findings.iter().any(|finding| finding.telling == Telling::Now)
+    }
+
+    /// The project as it is in force, if it can be loaded. What nobody has taken from the ledger yet though it was taken from the
+    /// project is nobody's trouble any more.
+    pub(super) fn find_project(&mut self, find: FindProject<'_>) -> Option<Arc<Project>> {
+        let project = find(&self.project_dir, self.profile.as_deref());
+        // A drive that isn't there comes back; a folder that isn't there was deleted.
+        let is_deleted = !self.project_dir.exists() && self.project_dir.parent().is_some_and(Path::is_dir);
+        self.findings.retain(|finding| match (finding.trouble.what, &project) {
+            (Missing::Missed { .. }, _) => true,
+            (Missing::Overdue { .. }, None) => !is_deleted,
+            (Missing::Overdue { .. }, Some(project)) => {
+                project.schedules.iter().any(|schedule| schedule.name == finding.trouble.schedule)
+            }
+        });
+        project
+    }
+}
+
 fn group_of<'g>(
     groups: &'g mut BTreeMap<(PathBuf, Option<String>), Group>,
     watched: &WatchedSchedule,
-    find: FindProject<'_>,
 ) -> &'g mut Group {
     let WatchedSchedule { project_dir, profile, project, .. } = watched;
     groups.entry((project_dir.clone(), profile.clone())).or_insert_with(|| Group {
         name: project.clone(),
         project_dir: project_dir.clone(),
         profile: profile.clone(),
-        project: find(project_dir, profile.as_deref()),
         findings: Vec::new(),
         marks: ToldMarks::default(),
     })
-}
-
-/// The schedule as its project has it now; and since when at the latest, if whoever keeps it hasn't noticed a change.
-fn schedule_of<'p>(project: &'p Project, watched: &WatchedSchedule) -> Option<(&'p Schedule, Option<DateTime<Utc>>)> {
-    let schedule = project.schedules.iter().find(|schedule| schedule.name == watched.name)?;
-    if schedule.definition == watched.definition {
-        return Some((schedule, None));
-    }
-    let changed = std::fs::metadata(project.root.join("exec_config.json")).and_then(|file| file.modified()).ok()?;
-    Some((schedule, Some(changed.into())))
 }
 
 /// Whether a daemon is there now, on this machine.
@@ -187,7 +194,10 @@ pub(super) fn next_planned(project: &Project, known: &Known, now: DateTime<Utc>)
 
 /// What is wrong now of any project, in a sentence for whoever reads the listings; `None` if nothing is.
 pub(crate) fn standing_alarm(known: &Known, now: DateTime<Utc>) -> Option<String> {
-    let found = look(known, &load, false, now);
+    let mut found = look(known, false, now);
+    for group in &mut found.groups {
+        group.find_project(&load);
+    }
     let untold = |finding: &&Finding| match finding.trouble.what {
         Missing::Overdue { .. } => true,
         Missing::Missed { .. } => finding.telling != Telling::Known,

@@ -68,12 +68,12 @@ pub(crate) fn raise_alarms(
     if known.is_empty() {
         return Ok(alarms);
     }
-    let found = look(&known, request.find, request.is_daemon, now);
+    let found = look(&known, request.is_daemon, now);
     alarms.next = found.next.map(|at| at.max(now + LOOKS_APART));
     let couriers = SmtpCouriers::new(Some(history.state_dir().to_owned()));
-    for group in found.groups {
-        let telling = group.findings.iter().any(|finding| finding.telling == Telling::Now);
-        let entries = match (&group.project, telling) {
+    for mut group in found.groups {
+        let project = if group.has_news() { group.find_project(request.find) } else { None };
+        let entries = match (&project, group.has_news()) {
             (_, false) if group.marks.missed.is_empty() => continue,
             (_, false) => Vec::new(),
             (None, true) => {
