@@ -4,6 +4,7 @@ mod files;
 mod fuzz;
 mod mail;
 mod policies;
+mod schedule;
 mod values;
 
 use std::path::{Path, PathBuf};
