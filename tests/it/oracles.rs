@@ -11,14 +11,14 @@ use project_runner::schedule::{ByField, Cron, Dst, Trigger, clock_changes, insta
 use serde_json::{Value, json};
 
 /// Questions to each of them.
-const QUESTIONS: usize = 1500;
+const QUESTIONS: usize = 1000;
 /// Instants asked for by each question.
 const COUNT: usize = 6;
 /// The last instant asked for: the end of 2100.
 const UNTIL: i64 = 4_133_980_799;
 
 /// Where others differ, and why: an answer of theirs is not compared if one of these holds.
-const DIFFERENCES: [(&str, fn(&Asked) -> bool); 3] = [
+const DIFFERENCES: [(&str, fn(&Asked) -> bool); 5] = [
     ("croniter gives up when there is nothing within 50 years, and has no answer then", |asked| {
         asked.theirs.as_str().is_some_and(|error| error.starts_with("CroniterBadDateError"))
     }),
@@ -27,6 +27,13 @@ const DIFFERENCES: [(&str, fn(&Asked) -> bool); 3] = [
         asked.peer == "APScheduler crontab"
             && fields.len() == 5
             && [fields[2], fields[4]].iter().all(|day| !day.starts_with('*'))
+    }),
+    ("croniter takes the last day of another month when months are given", |asked| {
+        let fields: Vec<&str> = asked.text.split(' ').collect();
+        asked.peer == "croniter" && fields.contains(&"L") && fields[fields.len() - 2] != "*"
+    }),
+    ("APScheduler looks for what is rare day by day, and isn't done within a second", |asked| {
+        asked.theirs.as_str().is_some_and(|error| error.starts_with("TimeoutError"))
     }),
     ("both have other rules, or none, for the days on which the clocks change", |asked| asked.changes_clocks),
 ];
@@ -93,8 +100,9 @@ impl Random {
     }
 }
 
+/// Whose rules no government has changed lately: they may have the database in another version.
 const ZONES: [&str; 6] =
-    ["UTC", "Europe/Paris", "America/Chicago", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Casablanca"];
+    ["UTC", "Europe/Paris", "America/Chicago", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"];
 
 /// A question, and our answer to it.
 fn question(random: &mut Random, peer: &'static str) -> (Asked, Value) {

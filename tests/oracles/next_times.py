@@ -79,11 +79,11 @@ def by_croniter(question):
 
 
 def give_up(*_):
-    raise TimeoutError("no answer within seconds")
+    raise TimeoutError("no answer within a second")
 
 
 def answer(question):
-    signal.alarm(5)
+    signal.alarm(1)
     try:
         return by_croniter(question) if "croniter" in question else by_apscheduler(question)
     except Exception as error:  # What they can't do is an answer.
