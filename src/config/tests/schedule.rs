@@ -31,7 +31,7 @@ fn every_kind_of_trigger_is_due_when_it_says() {
     for (trigger, due) in [
         (r#"{"cron": "0 6 * * mon-fri", "timezone": "Europe/Paris"}"#, "2026-11-23T05:00:00Z"),
         (r#"{"cron": {"day": "last fri", "hour": 18}, "timezone": "europe/paris"}"#, "2026-11-27T17:00:00Z"),
-        (r#"{"interval": "7h", "timezone": "UTC"}"#, "2026-11-23T08:00:00Z"),
+        (r#"{"interval": "7h", "timezone": "UTC"}"#, "2026-11-23T09:00:00Z"),
         (r#"{"interval": 90, "timezone": "UTC", "start": "2026-11-23T03:00:10"}"#, "2026-11-23T03:00:10Z"),
         (r#"{"calendar": {"months": 1, "time": "06:00"}, "timezone": "Europe/Paris"}"#, "2026-12-01T05:00:00Z"),
         (r#"{"calendar": {"weeks": 2, "start": "2026-11-24"}, "timezone": "UTC"}"#, "2026-11-24T00:00:00Z"),
