@@ -13,7 +13,7 @@ use super::*;
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// So often a question may be asked again that took longer: the machine may have been busy.
-const TRIES: usize = 5;
+const TRIES: usize = 20;
 
 /// The answer, which came within a moment.
 fn next_soon(trigger: &Trigger, after: Timestamp) -> Option<Timestamp> {

@@ -9,9 +9,9 @@ use super::cron::{self, ByField, CronError};
 use super::fields::Fields;
 use super::zone::{CivilTimes, Disturbed, Fold, Gap, disturbed, next_instant};
 
-/// How often the parts of an `all`, and their parts, may be asked before that is taken for never: enough for years of
-/// nights that don't meet, and done within milliseconds.
-const MEETINGS: usize = 2_000;
+/// How often the parts of an `all`, and their parts, may be asked before that is taken for never: enough for more than
+/// a year of nights that don't meet, and done within milliseconds.
+const MEETINGS: usize = 1_000;
 
 /// When something is due.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,7 +143,7 @@ impl CivilTimes for Fields {
 
 /// The first instant strictly after `after` at which the trigger is due; `None`: never again. Takes bounded time for every
 /// trigger: a cron expression or step of the calendar that matches nothing in 400 years never does, and the parts of an
-/// `all` that don't meet after 2,000 looks are taken never to.
+/// `all` that don't meet after 1,000 looks are taken never to.
 #[must_use]
 pub fn next_after(trigger: &Trigger, after: Timestamp) -> Option<Timestamp> {
     let mut looks = MEETINGS;
