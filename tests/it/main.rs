@@ -15,6 +15,7 @@ mod changes;
 mod config;
 mod context;
 mod courier;
+mod daemon;
 mod doctor;
 mod documents;
 mod examples;
