@@ -7,7 +7,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 mod daemon;
 mod schedule;
 
-pub(super) use daemon::{DaemonArgs, DaemonCommand, DaemonInstallArgs, DaemonWork};
+pub(super) use daemon::{DaemonArgs, DaemonWork};
+#[cfg(unix)]
+pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
 pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
 
 const EXAMPLES: &str = "\

@@ -37,7 +37,8 @@ impl EventSink for Listener<'_> {
         match &event.kind {
             EventKind::RunStarted { run_id, scripts, planned, occasion, .. } => {
                 self.scripts = scripts.iter().map(|script| script.name.clone()).collect();
-                let planned = planned.map(|at| at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string());
+                let planned =
+                    planned.map(|at| at.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string());
                 let planned = planned.map_or_else(String::new, |at| format!(" (planned {at})"));
                 let merged = occasion.as_ref().map_or(0, |occasion| occasion.merged);
                 let merged = if merged > 0 { format!(", for {merged} before it too") } else { String::new() };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::control::Message;
-use super::work::DaemonOptions;
 use super::word::{Tell, warning};
+use super::work::DaemonOptions;
 use crate::exec::Cancel;
 use crate::mail::Deadline;
 use crate::outbox::{Force, Outbox, SmtpCouriers};

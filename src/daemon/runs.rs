@@ -7,8 +7,8 @@ use std::sync::mpsc::Sender;
 use jiff::Timestamp;
 
 use super::control::Message;
-use super::projects::Loader;
 use super::listener::Listener;
+use super::projects::Loader;
 use super::word::{Tell, bad, plain, warning};
 use super::work::DaemonOptions;
 use crate::exec::Cancel;
@@ -65,10 +65,7 @@ impl Runs {
     }
 
     /// Starts what there is a place for; returns those claims that come to nothing, and why.
-    pub(super) fn start(
-        &mut self,
-        project: impl Fn(&Claim) -> Option<Arc<Project>>,
-    ) -> Vec<(RunId, RunEnded)> {
+    pub(super) fn start(&mut self, project: impl Fn(&Claim) -> Option<Arc<Project>>) -> Vec<(RunId, RunEnded)> {
         let mut failed = Vec::new();
         while self.under_way.len() < self.most
             && let Some(claim) = self.waiting.pop_front()

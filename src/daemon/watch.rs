@@ -126,7 +126,9 @@ fn concerns(kind: &EventKind, path: &Path) -> bool {
 
 fn say(error: &notify::Error) -> String {
     match &error.kind {
-        ErrorKind::MaxFilesWatch => "the system watches no more files (on Linux: fs.inotify.max_user_watches)".to_owned(),
+        ErrorKind::MaxFilesWatch => {
+            "the system watches no more files (on Linux: fs.inotify.max_user_watches)".to_owned()
+        }
         ErrorKind::Io(error) => error.to_string(),
         ErrorKind::PathNotFound => "it isn't there".to_owned(),
         _ => error.to_string(),
@@ -186,7 +188,8 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_watched_is_looked_at() {
         let dir = tempfile::tempdir().unwrap();
-        let mut watch = Watch { watcher: Err("none left".into()), watched: BTreeSet::new(), looked_at: BTreeMap::new() };
+        let mut watch =
+            Watch { watcher: Err("none left".into()), watched: BTreeSet::new(), looked_at: BTreeMap::new() };
         let folders = BTreeSet::from([dir.path().to_owned()]);
         assert_eq!(watch.set(&folders), [(dir.path().to_owned(), "none left".to_owned())]);
         assert_eq!(watch.set(&folders), [], "it is said once");

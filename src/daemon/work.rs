@@ -207,7 +207,7 @@ impl Daemon {
                 return;
             }
             self.tell_status();
-            if self.set_alarm() {
+            if !self.news.is_empty() || self.set_alarm() {
                 continue;
             }
             // The loop has a way to itself, so that there is always somebody who may send.
@@ -436,7 +436,11 @@ impl Daemon {
         let (projects, schedules) = self.projects.count();
         let next = self.engine.next_wake().map_or_else(String::new, |at| format!(", the next at {}", local(at)));
         let s = |n: usize| if n == 1 { "" } else { "s" };
-        self.say(plain(format!("looking after {projects} project{} with {schedules} schedule{}{next}", s(projects), s(schedules))));
+        self.say(plain(format!(
+            "looking after {projects} project{} with {schedules} schedule{}{next}",
+            s(projects),
+            s(schedules)
+        )));
     }
 
     fn tell_status(&mut self) {

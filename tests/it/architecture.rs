@@ -22,7 +22,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "model", "schedule", "event", "config", "exec", "store", "mail", "sink", "outbox", "runner", "ledger", "doctor",
+            "model", "schedule", "event", "config", "exec", "store", "mail", "sink", "outbox", "runner", "ledger",
+            "doctor",
         ],
     ),
     (

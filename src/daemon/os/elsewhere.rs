@@ -37,7 +37,8 @@ impl Alarm {
             let (state, changed) = &*waits;
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             while !state.over {
-                let left = state.at.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+                let left =
+                    state.at.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
                 if left == Some(Duration::ZERO) {
                     state.at = None;
                     drop(state);

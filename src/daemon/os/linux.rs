@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::io::Errno;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use rustix::time::{ClockId, clock_gettime, timerfd_create, timerfd_settime};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::{Clocks, Rang};
 
