@@ -11,6 +11,11 @@ pub(super) use daemon::{DaemonArgs, DaemonWork};
 #[cfg(unix)]
 pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
 pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
+use crate::store::Keeper;
+
+mod schedule;
+
+pub(super) use schedule::{ScheduleCommand, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,8 +131,24 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "SCRIPT")]
     pub(super) from: Option<String>,
 
+    /// Run it for the latest planned instant of this schedule that has not been run yet, or not at all if there is none
+    ///
+    /// This is what the entries of the system's own scheduler call.
+    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["jobs", "only", "from", "dry_run"])]
+    pub(super) scheduled: Option<String>,
+
+    /// Whose entry calls
+    #[arg(long, value_name = "KEEPER", hide = true, requires = "scheduled", value_parser = keeper)]
+    pub(super) keeper: Option<Keeper>,
+
     #[command(flatten)]
     pub(super) flags: RunFlags,
+}
+
+/// A keeper by its name.
+pub(super) fn keeper(text: &str) -> Result<Keeper, String> {
+    let names = Keeper::ALL.map(Keeper::name).join(", ");
+    Keeper::from_name(text).ok_or_else(|| format!("write one of {names}"))
 }
 
 /// What all verbs that run projects take.

@@ -243,7 +243,7 @@ impl Engine {
             Some(row) if row.ended.is_none() || row.is_closing() => {
                 let Some(entry) = self.entries.get_mut(&id) else { return };
                 (entry.covered, entry.blocked) = (row.covered, settled.blocked);
-                let recheck = settled.held_by_others.then(|| later(now, RECHECK));
+                let recheck = settled.waits_for_others.then(|| later(now, RECHECK));
                 let next = settled.next.into_iter().chain(recheck).min();
                 self.queue_at(id, next);
             }

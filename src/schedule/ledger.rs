@@ -77,6 +77,11 @@ fn mixed(number: u64) -> u64 {
 pub fn latest(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
     let within = |from| schedule.next_after(from).filter(|at| *at <= until);
     let mut found = within(after)?;
+    // Usually there are only a few.
+    for _ in 0..8 {
+        let Some(later) = within(found) else { return Some(found) };
+        found = later;
+    }
     // After `end` there is none until `until`.
     let mut end = until;
     while found < end {

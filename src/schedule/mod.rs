@@ -1,6 +1,8 @@
 //! When projects are due: triggers as pure functions over time zones. Reads no clock and no file.
 
 mod answer;
+#[cfg(test)]
+mod bound_tests;
 mod calendar;
 mod cron;
 mod entry;
@@ -19,6 +21,6 @@ pub use cron::{ByField, CronError};
 pub use entry::Schedule;
 pub use ledger::{AT_ONCE, Claimed, Look, PUNCTUAL, SET_BACK, Settlement, Span, Standing, Timing, latest};
 pub use presence::{Presence, Stay};
-pub use preview::{Planned, merged};
+pub use preview::{ClockChange, Habit, MOST_IN_A_SLOT, Planned, Play, clock_changes, merged, week};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};
 pub use zone::{Fold, Gap};

@@ -76,8 +76,8 @@ pub struct Settled {
     pub next: Option<Timestamp>,
     /// Whether something waits for a run to begin or end.
     pub blocked: bool,
-    /// Whether somebody else has a claim or run of it.
-    pub held_by_others: bool,
+    /// Whether it goes on once somebody else's claim or run has come to something: he may die.
+    pub waits_for_others: bool,
 }
 
 /// What a claim stands for, while it is one.
@@ -126,7 +126,7 @@ async fn settle(
     let mut ahead = ahead(&mut transaction, &ids, looker.now).await?;
     let mut all = Vec::with_capacity(looks.len());
     for (id, schedule) in looks {
-        let nothing = Settled { row: None, claim: None, next: None, blocked: false, held_by_others: false };
+        let nothing = Settled { row: None, claim: None, next: None, blocked: false, waits_for_others: false };
         let Some(mut row) = rows.remove(id) else {
             all.push(nothing);
             continue;
@@ -140,8 +140,7 @@ async fn settle(
             waiting: None,
             running_since: None,
         };
-        let held_by_others =
-            take_stock(&mut transaction, held.remove(id).unwrap_or_default(), &mut standing, looker).await?;
+        let others = take_stock(&mut transaction, held.remove(id).unwrap_or_default(), &mut standing, looker).await?;
         let profile = row.profile.as_deref();
         let timing = match row.keeper {
             Keeper::Daemon => Timing::shares(&row.project_dir.to_string_lossy(), profile, &row.name),
@@ -153,7 +152,8 @@ async fn settle(
         write(&mut transaction, &row, &settlement, claim.as_ref(), looker).await?;
         row.covered = settlement.covered;
         let Settlement { next, blocked, .. } = settlement;
-        all.push(Settled { row: Some(row), claim, next, blocked, held_by_others });
+        let waits_for_others = others.have_claims || (others.have_runs && blocked);
+        all.push(Settled { row: Some(row), claim, next, blocked, waits_for_others });
     }
     transaction.commit().await?;
     Ok(all)
@@ -267,20 +267,28 @@ async fn ahead(
     Ok(ahead)
 }
 
-/// Finds out what has become of claims and runs; true if others have some.
+/// What others have of a schedule.
+#[derive(Default)]
+struct Others {
+    have_claims: bool,
+    have_runs: bool,
+}
+
+/// Finds out what has become of claims and runs.
 async fn take_stock(
     connection: &mut SqliteConnection,
     held: Vec<HeldRow>,
     standing: &mut Standing,
     looker: &Looker<'_>,
-) -> Result<bool, sqlx::Error> {
-    let mut held_by_others = false;
+) -> Result<Others, sqlx::Error> {
+    let mut others = Others::default();
     for HeldRow { held, is_claimed, claim } in held {
         let fate = if held.holder.is_none() { Fate::Gone } else { (looker.fate)(&held) };
-        let others = held.holder.as_ref().is_some_and(|holder| holder.token != looker.claimant.token);
+        let is_others = held.holder.as_ref().is_some_and(|holder| holder.token != looker.claimant.token);
         match (fate, is_claimed) {
             (Fate::Living, _) => {
-                held_by_others |= others;
+                others.have_claims |= is_others && is_claimed;
+                others.have_runs |= is_others;
                 if is_claimed {
                     standing.waiting = standing.waiting.max(Some(held.planned));
                 } else {
@@ -303,7 +311,7 @@ async fn take_stock(
             }
         }
     }
-    Ok(held_by_others)
+    Ok(others)
 }
 
 async fn write(

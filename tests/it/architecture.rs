@@ -29,8 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner",
-            "doctor",
+            "ledger", "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox",
+            "runner", "doctor",
         ],
     ),
     // Declare, re-export, call.

@@ -1,6 +1,11 @@
 //! `runner schedule …`: one verb, one file.
 
+mod chart;
+mod clerk;
+mod pausing;
 mod preview;
+pub(super) mod scheduled;
 mod verbs;
 
+pub(super) use scheduled::Wanted;
 pub(in crate::cli) use verbs::schedule;

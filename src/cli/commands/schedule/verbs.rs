@@ -1,6 +1,7 @@
 //! Which verb of `runner schedule` it is.
 
 use super::preview::preview;
+use super::{pausing, scheduled};
 use crate::cli::ExitCode;
 use crate::cli::args::ScheduleCommand;
 use crate::cli::commands::StateDir;
@@ -9,5 +10,8 @@ use crate::cli::output::Output;
 pub(in crate::cli) fn schedule(command: &ScheduleCommand, state: &StateDir, output: &Output) -> ExitCode {
     match command {
         ScheduleCommand::Preview(args) => preview(args, state, output),
+        ScheduleCommand::Pause(args) => pausing::pause(args, state, output),
+        ScheduleCommand::Resume(args) => pausing::resume(args, state, output),
+        ScheduleCommand::RunNow(args) => scheduled::run_now(args, state, output),
     }
 }
