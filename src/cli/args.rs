@@ -4,17 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
+use crate::store::Keeper;
+
 mod daemon;
 mod schedule;
 
 pub(super) use daemon::{DaemonArgs, DaemonWork};
 #[cfg(unix)]
 pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
-pub(super) use schedule::{ScheduleCommand, SchedulePreviewArgs};
-use crate::store::Keeper;
-
-mod schedule;
-
 pub(super) use schedule::{ScheduleCommand, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs};
 
 const EXAMPLES: &str = "\
