@@ -383,7 +383,7 @@ impl Daemon {
             Message::Run(told) => {
                 self.runs.told(&told);
                 match told {
-                    Told::Waits(_) => return,
+                    Told::Waits(_) => {}
                     Told::Began(run_id, at) => self.news.push(((run_id, None), at)),
                     Told::Ended(run_id, ended) => {
                         self.news.push(((run_id, Some(ended)), Timestamp::now()));

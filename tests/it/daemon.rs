@@ -243,18 +243,18 @@ fn runs_end_before_the_daemon_does_unless_it_is_asked_twice() {
     assert_eq!(patient.log_ends(), ["a.txt - success"]);
     check_ledger(&test, &patient);
 
-    let endless = each_second(&test, "endless", &format!("put {} x\nsleep 1000", at("endless begun")));
+    let endless = each_second(&test, "endless", &format!("put {} x\nsleep 1000", at("endless-begun")));
     let daemon = Daemon::start(&test, &["endless"]);
-    wait_for_file(&test.path("endless begun"));
+    wait_for_file(&test.path("endless-begun"));
     daemon.signal(rustix::process::Signal::TERM);
     daemon.wait_for("SIGTERM: nothing new is started; one run is under way", 1);
     daemon.signal(rustix::process::Signal::TERM);
     assert_eq!(daemon.end(), 0);
     assert!(endless.log_ends()[0].contains("interrupted"), "{:?}", endless.log_ends());
 
-    let limited = each_second(&test, "limited", &format!("put {} x\nsleep 1000", at("limited begun")));
+    let limited = each_second(&test, "limited", &format!("put {} x\nsleep 1000", at("limited-begun")));
     let daemon = Daemon::start(&test, &["limited", "--drain-timeout", "1s"]);
-    wait_for_file(&test.path("limited begun"));
+    wait_for_file(&test.path("limited-begun"));
     daemon.stop();
     assert!(limited.log_ends()[0].contains("interrupted"), "{:?}", limited.log_ends());
 }
@@ -327,12 +327,13 @@ fn systemd_hears_how_it_fares() {
             let mut buffer = [0; 4096];
             let length = socket.recv(&mut buffer).unwrap();
             heard.borrow_mut().push_str(&String::from_utf8_lossy(&buffer[..length]));
-            heard.borrow_mut().push('\n');
         }
     };
     hear_until("READY=1");
     hear_until("STATUS=next at ");
-    hear_until("WATCHDOG=1\nWATCHDOG=1");
+    hear_until("WATCHDOG=1\n");
+    heard.borrow_mut().clear();
+    hear_until("WATCHDOG=1\n");
     daemon.signal(rustix::process::Signal::HUP);
     hear_until("RELOADING=1\nMONOTONIC_USEC=");
     heard.borrow_mut().clear();
