@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
+use crate::store::Keeper;
+
 mod daemon;
 mod schedule;
 
-pub(super) use daemon::{DaemonArgs, DaemonCommand, DaemonInstallArgs, DaemonWork};
+pub(super) use daemon::{DaemonArgs, DaemonWork};
+#[cfg(unix)]
+pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
 pub(super) use schedule::{
-    ScheduleCommand, ScheduleInstallArgs, SchedulePreviewArgs, ScheduleStatusArgs, ScheduleUninstallArgs, With,
+    ScheduleCommand, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs,
+    ScheduleStatusArgs, ScheduleUninstallArgs, With,
 };
 
 const EXAMPLES: &str = "\
@@ -131,9 +136,24 @@ pub(super) struct RunArgs {
     /// Show the inputs that the projects declare, and run nothing
     #[arg(long)]
     pub(super) help_params: bool,
+    /// Run it for the latest planned instant of this schedule that has not been run yet, or not at all if there is none
+    ///
+    /// This is what the entries of the system's own scheduler call.
+    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["jobs", "only", "from", "dry_run"])]
+    pub(super) scheduled: Option<String>,
+
+    /// Whose entry calls
+    #[arg(long, value_name = "KEEPER", hide = true, requires = "scheduled", value_parser = keeper)]
+    pub(super) keeper: Option<Keeper>,
 
     #[command(flatten)]
     pub(super) flags: RunFlags,
+}
+
+/// A keeper by its name.
+pub(super) fn keeper(text: &str) -> Result<Keeper, String> {
+    let names = Keeper::ALL.map(Keeper::name).join(", ");
+    Keeper::from_name(text).ok_or_else(|| format!("write one of {names}"))
 }
 
 /// What all verbs that run projects take.

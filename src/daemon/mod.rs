@@ -13,11 +13,15 @@ mod post;
 mod projects;
 mod runs;
 mod source;
+#[cfg(unix)]
+mod unit;
 mod watch;
 mod word;
 mod work;
 
 pub use control::{Control, Orders, control};
 pub use source::Source;
+#[cfg(unix)]
+pub use unit::{UNIT, Unit};
 pub use word::{Tell, Weight, Word};
 pub use work::{DaemonError, DaemonOptions, work};

@@ -209,7 +209,7 @@ impl Daemon {
                 return;
             }
             self.tell_status();
-            if self.set_alarm() {
+            if !self.news.is_empty() || self.set_alarm() {
                 continue;
             }
             // The loop has a way to itself, so that there is always somebody who may send.
@@ -389,7 +389,7 @@ impl Daemon {
             Message::Run(told) => {
                 self.runs.told(&told);
                 match told {
-                    Told::Waits(_) => return,
+                    Told::Waits(_) => {}
                     Told::Began(run_id, at) => self.news.push(((run_id, None), at)),
                     Told::Ended(run_id, ended) => {
                         self.news.push(((run_id, Some(ended)), Timestamp::now()));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 
-use crate::model::{Occasion, RunId};
-use crate::schedule::Claimed;
+use crate::model::{Occasion, Project, RunId};
+use crate::schedule::{Claimed, Schedule};
 use crate::store::ScheduleRow;
 
 /// A planned instant that is to run now, claimed for whoever asked. He has to [carry it out](super::carry_out), or to give it
@@ -52,6 +52,31 @@ impl Claim {
                 merged_from: claimed.merged.1.map(utc),
                 missed: claimed.missed.0,
                 missed_from: claimed.missed.1.map(utc),
+            },
+        }
+    }
+}
+
+impl Claim {
+    /// A claim that stands in no ledger, because there is none that can be used.
+    pub(crate) fn unwritten(project: &Project, schedule: &Schedule, planned: Timestamp) -> Self {
+        Self {
+            schedule_id: 0,
+            project_dir: project.root.clone(),
+            profile: project.profile.clone(),
+            project: project.name.clone(),
+            schedule: schedule.name.clone(),
+            planned,
+            due: planned,
+            run_id: RunId::random(),
+            occasion: Occasion {
+                schedule: schedule.name.clone(),
+                due: utc(planned),
+                late: None,
+                merged: 0,
+                merged_from: None,
+                missed: 0,
+                missed_from: None,
             },
         }
     }

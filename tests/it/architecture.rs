@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner",
-            "ledger", "host", "doctor",
+            "ledger", "host", "doctor", "daemon",
         ],
     ),
     // Declare, re-export, call.

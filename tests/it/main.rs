@@ -16,6 +16,7 @@ mod changes;
 mod config;
 mod context;
 mod courier;
+mod daemon;
 mod doctor;
 mod documents;
 mod examples;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueHint};
+#[cfg(unix)]
+use clap::Subcommand;
+use clap::{Args, ValueHint};
 
 use crate::model::parse_duration;
 
@@ -20,15 +22,12 @@ Examples:
 Exit codes: 0 it was asked to end; 4 it could not work."
 )]
 pub(in crate::cli) struct DaemonArgs {
+    #[cfg(unix)]
     #[command(subcommand)]
     pub(in crate::cli) command: Option<DaemonCommand>,
 
     #[command(flatten)]
     pub(in crate::cli) work: DaemonWork,
-
-    /// Run as a service of Windows, which starts it so
-    #[arg(long, hide = true)]
-    pub(in crate::cli) service: bool,
 }
 
 /// How a daemon works.
@@ -64,22 +63,24 @@ pub(in crate::cli) struct DaemonWork {
 }
 
 /// What else `runner daemon` can do.
+#[cfg(unix)]
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DaemonCommand {
     /// Have the system start the daemon, now and with the machine
     ///
-    /// On Linux a unit of systemd, of this account or of the machine; on Windows a service.
+    /// By a unit of systemd, of this account or of the machine.
     Install(DaemonInstallArgs),
     /// Have the system end the daemon, and start it no more
     Uninstall(DaemonPlace),
 }
 
+#[cfg(unix)]
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DaemonInstallArgs {
     #[command(flatten)]
     pub(in crate::cli) place: DaemonPlace,
 
-    /// Run it as this account [default: this one; on Windows LocalSystem]
+    /// Run it as this account [default: root]
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) account: Option<String>,
 
@@ -88,6 +89,7 @@ pub(in crate::cli) struct DaemonInstallArgs {
 }
 
 /// Where it is set up.
+#[cfg(unix)]
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct DaemonPlace {
     /// Show what would be done, and do nothing
@@ -95,12 +97,10 @@ pub(in crate::cli) struct DaemonPlace {
     pub(in crate::cli) print: bool,
 
     /// For this account [default, unless the account is root's]
-    #[cfg(unix)]
     #[arg(long)]
     pub(in crate::cli) user: bool,
 
     /// For the machine [default, if the account is root's]
-    #[cfg(unix)]
     #[arg(long, conflicts_with = "user")]
     pub(in crate::cli) system: bool,
 }

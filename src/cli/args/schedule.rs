@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
+use super::RunFlags;
+
 /// What `runner schedule` can do.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ScheduleCommand {
@@ -21,6 +23,45 @@ pub(in crate::cli) enum ScheduleCommand {
     Uninstall(ScheduleUninstallArgs),
     /// Show who starts each schedule's runs, whether its entry fits, what became of the last instant, and when the next is
     Status(ScheduleStatusArgs),
+    /// Have a project's schedules start nothing until `resume`
+    ///
+    /// What is planned meanwhile is skipped, also if it is resumed before the day is over.
+    Pause(SchedulePauseArgs),
+    /// Have a project's paused schedules go on
+    Resume(SchedulePauseArgs),
+    /// Run a project now, for what is open of a schedule
+    ///
+    /// Planned instants that have passed and have not been run are settled by this run; without any it is a run by hand.
+    RunNow(ScheduleRunNowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SchedulePauseArgs {
+    /// The project's folder
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(in crate::cli) project: PathBuf,
+
+    /// The schedule: its name or, without one, its place [default: all of the project's]
+    #[arg(value_name = "SCHEDULE")]
+    pub(in crate::cli) schedule: Option<String>,
+
+    /// Those that run with this profile
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) profile: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ScheduleRunNowArgs {
+    /// The project's folder
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(in crate::cli) project: PathBuf,
+
+    /// The schedule: its name or, without one, its place [default: the project's only one]
+    #[arg(value_name = "SCHEDULE")]
+    pub(in crate::cli) schedule: Option<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::StateDir;
+use super::schedule::{Wanted, scheduled};
 use super::{check, params};
 use crate::cli::ExitCode;
 use crate::cli::args::{RunArgs, RunFlags};
@@ -17,19 +18,25 @@ use crate::cli::signals;
 use crate::config::Environment;
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
+use crate::ledger::{self, Claim, Told};
 use crate::mail::Deadline;
 use crate::model::{MailOptions, Parent, Project, RunParam};
 use crate::plan::{self, Given, Selection};
 use crate::runner::{self, History, MailDelivery, Notice, RunError, RunOptions, Runner, When};
 use crate::sink::{AtEnd, HistoryWriter, JsonSink};
-use crate::store::{OpenOptions, Store};
+use crate::store::{OpenOptions, RunEnded, Store};
 
 pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
-    let selection = Selection { only: args.only.clone(), from: args.from.clone(), exactly: None };
     if args.help_params {
         return help_params(&args, output);
     }
-    let request = Request { selection, parent: None, planned: None, taken_over: Vec::new() };
+    let selection = Selection { only: args.only, from: args.from, exactly: None };
+    let occasion = args.scheduled.map(|schedule| Wanted::Latest { schedule, keeper: args.keeper });
+    if occasion.is_some() && args.projects.len() > 1 {
+        output.error(format!("{} --scheduled is about one project; name only one", styled(output::BAD, "error:")));
+        return ExitCode::Usage;
+    }
+    let request = Request { selection, parent: None, planned: None, taken_over: Vec::new(), wanted: occasion };
     run_projects(&check::projects_or_here(&args.projects), args.jobs, args.flags, request, state_dir, output)
 }
 
@@ -44,6 +51,8 @@ pub(super) struct Request {
     pub(super) planned: Option<DateTime<Utc>>,
     /// The inputs of the run that it follows.
     pub(super) taken_over: Vec<RunParam>,
+    /// The planned instants that are run; `None` if it is run by hand.
+    pub(super) wanted: Option<Wanted>,
 }
 
 fn help_params(args: &RunArgs, output: &Output) -> ExitCode {
@@ -82,7 +91,12 @@ pub(super) fn run_projects(
     for path in folders {
         match check::load(path, flags.profile.as_deref(), &env, output) {
             Some(loaded) => projects.push_back(loaded.project),
-            None => worst = worst.max(ExitCode::Usage),
+            None => {
+                worst = worst.max(ExitCode::Usage);
+                if let (Some(wanted), Some(state_dir)) = (&request.wanted, state_dir.path()) {
+                    scheduled::cannot_be_loaded(path, flags.profile.as_deref(), wanted, state_dir);
+                }
+            }
         }
     }
     let given = Given { values: flags.params.clone(), taken_over: request.taken_over.clone() };
@@ -125,12 +139,12 @@ fn tell_error(error: &RunError, output: &Output) {
 }
 
 /// What all projects of one command share.
-struct RunCommand<'a> {
+pub(super) struct RunCommand<'a> {
     flags: RunFlags,
     mail: MailDelivery,
     request: Request,
-    output: &'a Output,
-    state_dir: Option<PathBuf>,
+    pub(super) output: &'a Output,
+    pub(super) state_dir: Option<PathBuf>,
     spawner: Arc<dyn Spawn>,
     cancel: Cancel,
     history: History,
@@ -228,13 +242,30 @@ impl<'a> RunCommand<'a> {
     }
 
     fn run_one(&self, project: Project) -> ExitCode {
+        match &self.request.wanted {
+            Some(wanted) => scheduled::run(self, &project, wanted),
+            None => self.run_for(project, None),
+        }
+    }
+
+    /// Runs a project, for a planned instant if one is given; whose claim it is then hears how it goes.
+    pub(super) fn run_for(&self, project: Project, planned: Option<(&Claim, &(dyn Fn(Told) + Sync))>) -> ExitCode {
         if let Some(by) = self.cancel.cancelled_by() {
             self.output.error(format!("{}: not started: {by}", project.name));
+            if let Some((_, told)) = planned {
+                told(Told::Ended(RunEnded::GaveBack));
+            }
             return ExitCode::Interrupted;
         }
         let sink = self.sink(&project);
         let name = project.name.clone();
-        match Runner::new(project).run_with(self.options(), sink, &|notice| self.tell(&notice)) {
+        let runner = Runner::new(project);
+        let tell = |notice| self.tell(&notice);
+        let result = match planned {
+            Some((claim, told)) => ledger::carry_out(claim, &runner, self.options(), sink, &tell, told),
+            None => runner.run_with(self.options(), sink, &tell),
+        };
+        match result {
             // Interrupted after the last script, too: while the mail was under way.
             Ok(_) if self.cancel.cancelled_by().is_some() => ExitCode::Interrupted,
             Ok((run, deadline)) => {

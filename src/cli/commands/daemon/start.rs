@@ -8,6 +8,8 @@ use chrono::Local;
 use super::super::StateDir;
 use super::super::run::{mail_delivery, spawner};
 use crate::cli::ExitCode;
+#[cfg(unix)]
+use crate::cli::args::DaemonCommand;
 use crate::cli::args::{DaemonArgs, DaemonWork};
 use crate::cli::output::{self, Output, styled};
 use crate::cli::signals;
@@ -26,6 +28,12 @@ pub(in crate::cli) fn daemon(args: DaemonArgs, state_dir: &StateDir, output: &Ou
             return ExitCode::CannotWork;
         }
     };
+    #[cfg(unix)]
+    match &args.command {
+        Some(DaemonCommand::Install(args)) => return super::install::install(args, dir, output),
+        Some(DaemonCommand::Uninstall(place)) => return super::install::uninstall(place, output),
+        None => {}
+    }
     foreground(&args.work, dir, output)
 }
 
@@ -64,12 +72,17 @@ fn options(work: &DaemonWork, state_dir: &Path, spawner: Arc<dyn crate::exec::Sp
     Ok(DaemonOptions {
         source,
         profile: work.profile.clone(),
-        max_runs: work.max_runs.unwrap_or(MAX_RUNS).into(),
+        max_runs: work.max_runs.or_else(of_the_machine).unwrap_or(MAX_RUNS).into(),
         mail: mail_delivery(work.mail_dir.clone(), work.no_mail)?,
         drain_timeout: work.drain_timeout,
         history: Arc::new(writer),
         spawner,
     })
+}
+
+/// The machine's limit, which each run keeps to by itself: more would only wait for one another.
+fn of_the_machine() -> Option<u16> {
+    std::env::var("RUNNER_MAX_RUNS").ok()?.trim().parse().ok().filter(|most| *most > 0)
 }
 
 /// Prints a line for each thing that happens, with the time.
