@@ -23,6 +23,8 @@ mod follow;
 mod generated;
 mod harness;
 mod history;
+#[cfg(unix)] // its stand-ins are shell scripts
+mod host_entries;
 mod leaks;
 mod letters;
 mod library;
