@@ -11,6 +11,7 @@ mod mail;
 mod os;
 mod program;
 mod project;
+mod schedule;
 mod state;
 mod zone;
 

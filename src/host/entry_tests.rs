@@ -197,6 +197,7 @@ fn tasks_as_they_are_written() {
     for (name, xml) in tasks() {
         insta::assert_snapshot!(name, xml);
         assert_eq!(task::definition(&xml).map(str::len), Some(16));
+        assert_eq!(super::traps::traps(&xml), []);
     }
     assert_eq!(task::definition("<Task/>"), None);
     assert_eq!(task::utf16("é"), [0xff, 0xfe, 0xe9, 0]);

@@ -6,6 +6,7 @@ pub mod crontab;
 mod entry;
 #[cfg(test)]
 mod entry_tests;
+pub mod found;
 pub mod place;
 mod refusal;
 mod rule;
@@ -15,6 +16,7 @@ pub mod task;
 mod task_triggers;
 #[cfg(test)]
 mod tests;
+pub mod traps;
 pub mod units;
 
 pub use entry::{Host, Setting, Subject, entry_name};

@@ -201,6 +201,14 @@ pub fn find_blocks(account: Option<&str>) -> Result<Vec<(String, Label)>, PlaceE
     Ok(crontab::blocks(&read_crontab(account)?))
 }
 
+/// Whether a cron runs; where that can't be seen it is believed to.
+#[must_use]
+pub fn cron_runs() -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return true };
+    let names = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("comm")).ok());
+    names.into_iter().any(|name| matches!(name.trim(), "cron" | "crond" | "fcron" | "busybox"))
+}
+
 /// Registers a task, in the place of one of the same name. For an account with a password `schtasks` asks for it.
 ///
 /// # Errors
@@ -225,8 +233,17 @@ pub fn put_task(name: &str, xml: &str, setting: &Setting) -> Result<(), PlaceErr
 /// # Errors
 /// When Task Scheduler can't be asked.
 pub fn find_task(name: &str) -> Result<Option<String>, PlaceError> {
+    Ok(read_task(name)?.and_then(|xml| task::definition(&xml).map(str::to_owned)))
+}
+
+/// A registered task as XML; `None` if there is no such task.
+///
+/// # Errors
+/// When Task Scheduler can't be asked.
+pub fn read_task(name: &str) -> Result<Option<String>, PlaceError> {
     match run("schtasks", &["/Query", "/TN", &task_name(name), "/XML"], None) {
-        Ok(xml) => Ok(task::definition(&xml.replace('\0', "")).map(str::to_owned)),
+        // However it is encoded, what is looked for in it is ASCII.
+        Ok(xml) => Ok(Some(xml.replace('\0', ""))),
         // What it says when there is none is in the language of the machine.
         Err(PlaceError::Failed { .. }) => Ok(None),
         Err(error) => Err(error),

@@ -15,7 +15,7 @@ pub(super) fn step_to(mask: u64, max: u32) -> Option<u32> {
     let members = members(mask);
     let step = members.get(1)? - members[0];
     let even = members.windows(2).all(|pair| pair[1] - pair[0] == step);
-    let tells = members.len() >= 3 || (max + 1) % step == 0;
+    let tells = members.len() >= 3 || (max + 1).is_multiple_of(step);
     (tells && step > 1 && even && members.last()? + step > max).then_some(step)
 }
 

@@ -25,6 +25,8 @@ mod follow;
 mod generated;
 mod harness;
 mod history;
+#[cfg(unix)] // its stand-ins are shell scripts
+mod host_entries;
 mod inputs;
 mod leaks;
 mod letters;

@@ -7,22 +7,12 @@ use jiff::Timestamp;
 use crate::cli::ExitCode;
 use crate::cli::commands::StateDir;
 use crate::cli::output::{self, Output, styled};
+use crate::host::Host;
+use crate::host::found::{self, Found};
 use crate::host::place::{self, PlaceError};
-use crate::host::{Host, Label};
 use crate::ledger::Ledger;
 use crate::model::Project;
 use crate::store::{Keeper, StoreError};
-
-/// An entry that is there.
-pub(super) struct Found {
-    pub(super) host: Host,
-    pub(super) name: String,
-    pub(super) label: Label,
-    /// Of systemd: whether the system's manager has it.
-    pub(super) system_wide: bool,
-    /// Whether it starts with the system.
-    pub(super) enabled: bool,
-}
 
 pub(super) fn keeper(host: Host) -> Keeper {
     match host {
@@ -32,55 +22,19 @@ pub(super) fn keeper(host: Host) -> Keeper {
     }
 }
 
-/// The entries of systemd and cron, of whatever project. Those of Task Scheduler can't be listed without knowing their names.
+/// The entries of systemd and cron, of whatever project.
 pub(super) fn all(account: Option<&str>, output: &Output) -> Vec<Found> {
-    if cfg!(windows) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    for system_wide in [true, false] {
-        let Ok(dir) = units_dir(system_wide) else { continue };
-        found.extend(place::find_units(&dir).into_iter().map(|(name, label)| {
-            let enabled = place::is_enabled(&name, &dir);
-            Found { host: Host::Systemd, name, label, system_wide, enabled }
-        }));
-    }
-    match place::find_blocks(account) {
-        Ok(blocks) => found.extend(blocks.into_iter().map(|(name, label)| Found {
-            host: Host::Cron,
-            name,
-            label,
-            system_wide: false,
-            enabled: true,
-        })),
-        // Without cron there is no crontab.
-        Err(PlaceError::Start { .. }) => {}
-        Err(error) => warn(output, &error),
-    }
+    let (found, error) = found::all(account);
+    error.iter().for_each(|error| warn(output, error));
     found
 }
 
 /// The task of this name, if Task Scheduler has it.
 pub(super) fn task(name: &str, root: &Path, schedule: &str, output: &Output) -> Option<Found> {
-    let definition = match cfg!(windows).then(|| place::find_task(name))? {
-        Ok(definition) => definition?,
-        Err(error) => {
-            warn(output, &error);
-            return None;
-        }
-    };
-    let label = Label {
-        project: root.to_string_lossy().into_owned(),
-        schedule: schedule.to_owned(),
-        definition,
-        // Task Scheduler writes the XML anew in its own way.
-        edited: false,
-    };
-    Some(Found { host: Host::TaskScheduler, name: name.to_owned(), label, system_wide: false, enabled: true })
-}
-
-pub(super) fn units_dir(system_wide: bool) -> Result<std::path::PathBuf, PlaceError> {
-    place::units_dir(system_wide, &|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(Into::into))
+    found::task(name, root, schedule).unwrap_or_else(|error| {
+        warn(output, &error);
+        None
+    })
 }
 
 /// The time zones of a project's schedules for which the system, by whose rules its schedulers go, has other rules than this
@@ -126,7 +80,7 @@ pub(super) fn fail(output: &Output, error: &PlaceError) {
     output.error(format!("{} {}; {}", styled(output::BAD, "error:"), with_causes(error), error.hint()));
 }
 
-pub(super) fn warn(output: &Output, error: &PlaceError) {
+fn warn(output: &Output, error: &PlaceError) {
     output.error(format!("{} {}", styled(output::WARNING, "warning:"), with_causes(error)));
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::entries::{self, fail, keeper, units_dir, with_ledger};
+use super::entries::{self, fail, keeper, with_ledger};
 use crate::cli::ExitCode;
 use crate::cli::args::{ScheduleInstallArgs, With};
 use crate::cli::commands::{StateDir, check};
 use crate::cli::output::{self, Output, styled};
 use crate::config::Environment;
+use crate::host::found::units_dir;
 use crate::host::place::{self, PlaceError};
 use crate::host::{Host, Refusal, Setting, Subject, Units, crontab, task, units};
 use crate::ledger::Ledger;
@@ -225,7 +226,7 @@ fn put(entry: &Entry, setting: &Setting) -> Result<(), PlaceError> {
 fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
     let warn = |text: String| output.error(format!("{} {text}", styled(output::WARNING, "warning:")));
     let user = std::env::var("USER").unwrap_or_default();
-    if host == Host::Systemd && !setting.system_wide && !crate::host::place::lingers(&user) {
+    if host == Host::Systemd && !setting.system_wide && !place::lingers(&user) {
         warn(format!(
             "timers of {user} run only while {user} is signed in; `loginctl enable-linger {user}` changes that"
         ));

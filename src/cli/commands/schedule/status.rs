@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::entries::{self, Found, with_ledger};
+use super::entries::{self, with_ledger};
 use super::preview::projects_or_known;
 use crate::cli::ExitCode;
 use crate::cli::args::ScheduleStatusArgs;
@@ -14,6 +14,7 @@ use crate::cli::commands::table::{Align, Cell, Table};
 use crate::cli::commands::{StateDir, check};
 use crate::cli::output::{self, Output};
 use crate::config::Environment;
+use crate::host::found::{Found, Standing as EntryStanding};
 use crate::host::{Subject, entry_name};
 use crate::ledger::Ledger;
 use crate::model::Project;
@@ -132,17 +133,13 @@ fn entry(
     let Some(entry) = entry else {
         return keeper.filter(|keeper| *keeper != Keeper::Daemon).map(|_| ("missing", None));
     };
-    let word = if entry.label.definition != of.fingerprint() {
-        "drifted"
-    } else if entry.label.edited {
-        "edited"
-    } else if !entry.enabled {
-        "off"
-    } else if keeper != Some(entries::keeper(entry.host)) {
+    let word = match entry.standing(of) {
+        EntryStanding::Drifted => "drifted",
+        EntryStanding::Edited => "edited",
+        EntryStanding::Off => "off",
         // Another starts it, too: of the two runs the ledger lets one go.
-        "left over"
-    } else {
-        "ok"
+        EntryStanding::Fits if keeper != Some(entries::keeper(entry.host)) => "left over",
+        EntryStanding::Fits => "ok",
     };
     Some((word, Some(name)))
 }

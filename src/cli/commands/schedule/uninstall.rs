@@ -4,12 +4,13 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::entries::{self, Found, fail, keeper, units_dir, with_ledger};
+use super::entries::{self, fail, keeper, with_ledger};
 use crate::cli::ExitCode;
 use crate::cli::args::ScheduleUninstallArgs;
 use crate::cli::commands::{StateDir, check};
 use crate::cli::output::{self, Output, styled};
 use crate::config::project_root;
+use crate::host::found::{Found, units_dir};
 use crate::host::place::{self, PlaceError};
 use crate::host::{Host, crontab, entry_name};
 use crate::ledger::Ledger;
