@@ -39,6 +39,7 @@ mod real_server;
 mod recovery;
 mod retries;
 mod run;
+mod scheduled;
 mod secrets;
 mod sign_in;
 mod simulated;
