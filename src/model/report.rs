@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, RunId, RunParam, RunStatus, format_duration};
-use crate::schedule::Hindrance;
+use crate::schedule::{Hindrance, PUNCTUAL};
 
 /// What a script used of the machine, its descendants that it waited for included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,6 +90,14 @@ impl Occasion {
         let missed =
             (self.missed > 0).then(|| format!("{} planned {} before it missed", self.missed, times(self.missed)));
         [late, merged, missed].into_iter().flatten().collect()
+    }
+
+    /// The same once the run has begun: if it waited for too long for others, it is late.
+    #[must_use]
+    pub fn begun(mut self, at: DateTime<Utc>) -> Self {
+        let is_late = at.signed_duration_since(self.due).to_std().is_ok_and(|by| by > PUNCTUAL.unsigned_abs());
+        self.late = self.late.or(is_late.then_some(Hindrance::Busy));
+        self
     }
 }
 

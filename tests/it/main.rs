@@ -47,6 +47,7 @@ mod retries;
 mod round_trip;
 mod run;
 mod schedule_preview;
+mod scheduled;
 mod secrets;
 mod settings;
 mod sign_in;
