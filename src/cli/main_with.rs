@@ -33,6 +33,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Retry(args) => commands::follow::follow(args, Following::Retry, &state_dir, &output),
         Command::Resume(args) => commands::follow::follow(args, Following::Resume, &state_dir, &output),
         Command::Check(args) => commands::check::check(&args, &output),
+        Command::Init(args) => commands::init::init(&args, &output),
         Command::List(args) => commands::reading::list(&args, &state_dir, &output),
         Command::History(args) => commands::reading::history(&args, &state_dir, &output),
         Command::Stats(args) => commands::reading::stats(&args, &state_dir, &output),

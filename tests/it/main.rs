@@ -23,6 +23,7 @@ mod follow;
 mod generated;
 mod harness;
 mod history;
+mod init;
 mod inputs;
 mod leaks;
 mod letters;
