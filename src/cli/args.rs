@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap_complete::ArgValueCompleter;
+
+use super::complete;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -124,7 +127,7 @@ pub(super) struct RunArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunFlags {
     /// Set an input that the project declares; may be repeated
-    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = name_and_value, add = ArgValueCompleter::new(complete::inputs))]
     pub(super) params: Vec<(String, String)>,
 
     /// Show what would be run, and run nothing
