@@ -181,6 +181,22 @@ fn a_long_value_reaches_scripts_whole() {
     expect();
 }
 
+/// Where cmd would take only a part, or none, the script isn't started.
+#[cfg(windows)]
+#[test]
+fn a_value_that_is_too_long_for_a_batch_file_is_refused() {
+    let test = Test::new();
+    let project = test
+        .project("p")
+        .set("python_command", json!(["cmd", "/d", "/c"]))
+        .script_with("a.cmd", "@echo ran> ran\r\n", json!({"args": ["{text}"]}))
+        .set("params", json!({"text": "str"}));
+    test.runner(["run", "p", "-p", &format!("text={}", "x".repeat(9000))]).expect(1);
+    let outcome = project.ends()[0]["outcome"].clone();
+    assert!(outcome["error"].as_str().unwrap().contains("cmd takes no more than 8191 characters"), "{outcome}");
+    assert!(!project.root.join("ran").exists());
+}
+
 /// What reaches a batch file, or is refused before anything of it runs.
 #[cfg(windows)]
 #[test]
