@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap_complete::ArgValueCompleter;
+
+use super::complete;
 
 use crate::store::Keeper;
 
@@ -62,6 +65,11 @@ pub(super) enum Command {
     Resume(FollowArgs),
     /// Check project files, without running anything
     Check(CheckArgs),
+    /// Make a folder of scripts a project
+    ///
+    /// Looks which scripts the folder has and what runs them, asks what it can't know if there is somebody to ask, and writes an
+    /// exec_config.json. It never overwrites one.
+    Init(InitArgs),
     /// List the projects that have been run
     List(ListArgs),
     /// List past runs, newest first
@@ -160,7 +168,7 @@ pub(super) fn keeper(text: &str) -> Result<Keeper, String> {
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunFlags {
     /// Set an input that the project declares; may be repeated
-    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = name_and_value, add = ArgValueCompleter::new(complete::inputs))]
     pub(super) params: Vec<(String, String)>,
 
     /// Show what would be run, and run nothing
@@ -228,6 +236,44 @@ pub(super) struct CheckArgs {
     /// Print one JSON object a line: the problems or, with --explain, the values
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  runner init                                  this folder
+  runner init reports --recipient you@example.com
+  runner init reports --script load.py --script send.py --print
+
+Exit codes: 0 the file is written; 2 there is one already, or none can be made; 4 it can't be written.")]
+pub(super) struct InitArgs {
+    /// The folder
+    #[arg(value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(super) folder: PathBuf,
+
+    /// Run this script, in the order given [default: those that are found]; may be repeated
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) script: Vec<String>,
+
+    /// What runs the scripts: a program and its arguments, each with this flag [default: what is found]
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    pub(super) interpreter: Vec<String>,
+
+    /// Who gets mails; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) recipient: Vec<String>,
+
+    /// When mails go out [default: failure_only, or none without recipients]
+    #[arg(long, value_name = "STRATEGY", value_parser = ["all", "failure_only", "none", "changes", "digest"])]
+    pub(super) strategy: Option<String>,
+
+    /// Ask nothing
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
+    /// Print the file instead of writing it
+    #[arg(long)]
+    pub(super) print: bool,
 }
 
 #[derive(Debug, Args)]

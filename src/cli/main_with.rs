@@ -7,7 +7,7 @@ use clap::Parser;
 use super::args::{Cli, Command};
 use super::commands;
 use super::output::Output;
-use super::{ExitCode, diagnostics};
+use super::{ExitCode, complete, diagnostics};
 use crate::model::Following;
 
 /// Does what the arguments (the program's name first) ask for, and returns the exit code for `main` to end with.
@@ -16,6 +16,9 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
     #[cfg(target_os = "linux")]
     if args.get(1).is_some_and(|arg| arg == crate::exec::guardian::ARGUMENT) {
         return i32::from(crate::exec::guardian::serve().is_err());
+    }
+    if let Some(code) = complete::answer(&args) {
+        return code;
     }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -33,6 +36,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Retry(args) => commands::follow::follow(args, Following::Retry, &state_dir, &output),
         Command::Resume(args) => commands::follow::follow(args, Following::Resume, &state_dir, &output),
         Command::Check(args) => commands::check::check(&args, &output),
+        Command::Init(args) => commands::init::init(&args, &output),
         Command::List(args) => commands::reading::list(&args, &state_dir, &output),
         Command::History(args) => commands::reading::history(&args, &state_dir, &output),
         Command::Stats(args) => commands::reading::stats(&args, &state_dir, &output),

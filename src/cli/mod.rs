@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod diagnostics;
 mod exit_code;
 mod main_with;

@@ -27,6 +27,7 @@ macro_rules! variables {
 variables! {
     STATE_DIR = "RUNNER_STATE_DIR": "The folder of the state database; `--state-dir` wins over it.";
     SET_PREFIX = "RUNNER_SET_": "Overrides one key of every project file, as in `RUNNER_SET_TIMEOUT=90s`; JSON where it parses as JSON, text otherwise and where the key wants text.";
+    COMPLETE = "RUNNER_COMPLETE": "Set by what `runner completions` prints: which shell asks the runner to complete a command line.";
     LOG = "RUNNER_LOG": "What the runner writes to its own diagnostic log, as in `debug` or `project_runner=trace`.";
     LOGIN_MAIL = "LOGIN_MAIL": "The account that signs in to the mail server.";
     #[secret] PASSWORD_MAIL = "PASSWORD_MAIL": "Its password; scripts don't get it.";
@@ -48,6 +49,8 @@ variables! {
     ATTEMPT_ID = "RUNNER_ATTEMPT_ID": "Set for scripts: what tells this attempt from every other, the run, the script's place and the attempt.";
     PLANNED_TIME = "RUNNER_PLANNED_TIME": "Set for scripts: for when the run was planned, else when it began, in UTC (RFC 3339); the first run's in a run that follows another.";
     IDEMPOTENCY_KEY = "RUNNER_IDEMPOTENCY_KEY": "Set for scripts: the same in all attempts and in all runs that do this work again.";
+    SETTINGS = "RUNNER_SETTINGS": "Set for scripts: the file with the project's settings, if it has any.";
+    PARAM_PREFIX = "RUNNER_PARAM_": "An input that a project declares, as in `RUNNER_PARAM_SINCE=2026-11-30`; set for scripts, too.";
     FILES = "RUNNER_FILES": "Set for scripts: a folder for files that belong to the run's report.";
     PYTHON_ENCODING = "PYTHONIOENCODING": "Set for scripts to `utf-8` unless it is set: what they print is taken for UTF-8.";
     PYTHON_UNBUFFERED = "PYTHONUNBUFFERED": "Set for scripts to `1` unless it is set, so that what they print comes at once and in order.";

@@ -22,9 +22,8 @@ use super::{recording, recovery};
 use crate::event::{EVENTS_VERSION, EventKind, EventSink, FanOut, ReportFold};
 use crate::exec::{self, Buffers, Cancel, Masker};
 use crate::mail::Deadline;
-use crate::model::{Clock, Occasion, Project, RunId, RunStatus, SkipReason, SystemClock};
+use crate::model::{Clock, Project, RunId, RunStatus, SkipReason, SystemClock};
 use crate::plan::RunPlan;
-use crate::schedule::{Hindrance, PUNCTUAL};
 use crate::sink::{self, AtEnd, EventsFile, HistoryWriter, LogSink};
 use crate::store;
 
@@ -285,15 +284,6 @@ impl Run<'_> {
             postman.join(cancel).await;
         }
     }
-}
-
-/// What is known of a run's planned instant when it begins: it may have waited for others.
-fn at_last(mut occasion: Occasion, begin: DateTime<Utc>) -> Occasion {
-    let waited = jiff::SignedDuration::from_micros((begin - occasion.due).num_microseconds().unwrap_or_default());
-    if occasion.late.is_none() && waited > PUNCTUAL {
-        occasion.late = Some(Hindrance::Busy);
-    }
-    occasion
 }
 
 fn commit(recorder: &mut Recorder<'_>, history: Option<&HistoryWriter>) {

@@ -93,7 +93,25 @@ fn no_example_is_forgotten() {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert_eq!(names, ["cmd", "every_key", "failing", "hello_python", "reports", "shell", "watched"]);
+    assert_eq!(names, ["cmd", "every_key", "failing", "hello_python", "inputs", "reports", "shell", "watched"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn inputs() {
+    let Some(python) = python() else { return };
+    let example = Example::run("inputs", Some(python)).expect_all_succeeded(2);
+    assert_eq!(example.project.output_text(0), "Visits since 2026-01-05\nLyon: 1\nKyoto: 2\n");
+    assert_eq!(example.project.output_text(1), "no api_token: nothing goes to https://reports.example.com\n");
+    let Example { test, project, .. } = example;
+    std::fs::remove_dir_all(project.root.join("logs")).unwrap();
+    let args = ["run", "inputs", "--no-mail", "--profile", "dev", "-p", "since=2026-01-06", "-p", "places=Oslo,Kyoto"];
+    let mut command = test.command(args);
+    command.env("RUNNER_PARAM_API_TOKEN", "of-the-server").env("RUNNER_SET_PYTHON_COMMAND", python);
+    Finished::of(command.output().unwrap()).expect(0);
+    assert_eq!(project.output_text(0), "Visits since 2026-01-06\nOslo: 1\nKyoto: 1\n");
+    let told = project.output_text(1);
+    assert_eq!(told.trim_start(), "3 lines go to http://localhost:8000 with the token ***\n");
 }
 
 #[test]
@@ -217,7 +235,7 @@ fn every_key() {
     assert!(run.stdout.contains("convert the prices"), "{}", run.stdout);
     let log = std::fs::read_to_string(example.project.root.join("logs/nightly.log")).unwrap();
     assert_eq!(log.lines().count(), 2, "{log}");
-    let expected = "arguments: --verbose two words\nREGION: Île-de-France\nCURRENCY: EUR\nGREETING: hello\n";
+    let expected = "arguments: --verbose two words --limit=250 {as it is}\nREGION: Île-de-France\nCURRENCY: EUR\nGREETING: hello\nCURRENCIES: [\"EUR\", \"USD\"]\nrate service: https://rates.example.com\n";
     assert!(example.project.output_text(0).starts_with(expected), "{}", example.project.output_text(0));
     assert_eq!(example.project.ends()[1]["outcome"], json!({"kind": "success", "code": 3}));
     let converted = std::fs::read_to_string(example.project.root.join("work/converted.csv")).unwrap();

@@ -96,7 +96,7 @@ fn completions_are_programs_that_shells_can_read() {
     let test = Test::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = test.runner(["completions", shell]).expect(0).stdout;
-        assert!(script.contains("runner") && script.contains("history"), "{shell}: {script}");
+        assert!(script.contains("runner") && script.contains("RUNNER_COMPLETE"), "{shell}: {script}");
         std::fs::write(test.path(shell), script).unwrap();
     }
     // Windows' `bash` may be another system's.
@@ -108,6 +108,50 @@ fn completions_are_programs_that_shells_can_read() {
             }
         }
     }
+}
+
+/// What bash has in COMPREPLY for these words, of which the last is completed.
+#[cfg(unix)]
+fn completed(test: &Test, words: &[&str]) -> Option<Vec<String>> {
+    let script = test.runner(["completions", "bash"]).expect(0).stdout;
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let program = format!(
+        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_runner\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words.len() - 1
+    );
+    let folder = crate::harness::runner().parent().unwrap().display().to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let output = match Command::new("bash").args(["-c", &program]).current_dir(test.path("")).env("PATH", path).output()
+    {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: bash: {error}");
+            return None;
+        }
+    };
+    Some(Finished::of(output).stdout.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+#[cfg(unix)]
+#[test]
+fn shells_complete_verbs_and_the_inputs_of_projects() {
+    let test = Test::new();
+    let params = serde_json::json!({
+        "region": {"type": "choice", "choices": ["eu", "us"]},
+        "rows": "int",
+        "since": "date",
+        "token": {"type": "str", "secret": true}
+    });
+    test.project("p").script("a.txt", "").set("params", params);
+    let Some(verbs) = completed(&test, &["runner", "hist"]) else { return };
+    assert_eq!(verbs, ["history"]);
+    let complete = |words: &[&str]| completed(&test, words).unwrap();
+    assert_eq!(complete(&["runner", "run", "p", "-p", ""]), ["region=", "rows=", "since="]);
+    assert_eq!(complete(&["runner", "run", "p", "-p", "r"]), ["region=", "rows="]);
+    assert_eq!(complete(&["runner", "run", "p", "-p", "region", "="]), ["eu", "us"]);
+    assert_eq!(complete(&["runner", "run", "p", "--param", "region", "=", "e"]), ["eu"]);
+    assert_eq!(complete(&["runner", "run", "p", "-p", "rows", "=", "1", "-p", "since", "=", "y"]), ["yesterday"]);
 }
 
 #[test]

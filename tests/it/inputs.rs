@@ -179,7 +179,7 @@ fn a_secret_comes_from_the_environment_or_a_file_and_is_masked() {
     let given = test.runner(["run", "p", "-p", "token=Monday morning"]).expect(2).stderr;
     let told = "error: p: the secret `token` can't be given so, where every account may see it; set RUNNER_PARAM_TOKEN in the \
                 environment or in .env, or name a `file` for it in the project file";
-    assert_eq!(given.trim(), told);
+    assert_eq!(given.lines().last(), Some(told));
     let project = project.file(".env", "").file("token.txt", "Tuesday evening\n");
     let missing = test.runner(["run", "p"]).expect(2).stderr;
     assert!(missing.contains("error: p: the secret `token` is required; set RUNNER_PARAM_TOKEN"), "{missing}");

@@ -27,6 +27,7 @@ mod harness;
 mod history;
 #[cfg(unix)] // its stand-ins are shell scripts
 mod host_entries;
+mod init;
 mod inputs;
 mod leaks;
 mod letters;

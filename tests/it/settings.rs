@@ -1,6 +1,6 @@
 //! Settings, which scripts get as a file, and profiles.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ fn nobody_else_may_read_the_settings() {
     let test = Test::new();
     let project = waiting(&test);
     let (runner, path) = while_it_runs(&test, &project);
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     std::fs::write(project.root.join("go"), "").unwrap();
     crate::harness::finish(runner).expect(0);

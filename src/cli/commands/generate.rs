@@ -7,6 +7,7 @@ use clap::Command;
 
 use crate::cli::ExitCode;
 use crate::cli::args::command;
+use crate::cli::complete;
 use crate::cli::output::Output;
 use crate::config;
 
@@ -18,9 +19,8 @@ pub(in crate::cli) fn schema(output: &Output) -> ExitCode {
 }
 
 pub(in crate::cli) fn completions(shell: clap_complete::Shell, output: &Output) -> ExitCode {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "runner", &mut script);
-    written(output, "the completions", output.bytes(&script))
+    let script = complete::registration(&shell.to_string());
+    written(output, "the completions", script.and_then(|script| output.bytes(&script)))
 }
 
 pub(in crate::cli) fn man(dir: Option<&Path>, output: &Output) -> ExitCode {

@@ -9,6 +9,7 @@ mod error;
 pub(super) mod follow;
 pub(super) mod generate;
 mod history;
+pub(super) mod init;
 mod kept_output;
 mod list;
 mod logs;

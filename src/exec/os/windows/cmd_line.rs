@@ -15,6 +15,10 @@ const OF_CMD: &str = "&|<>^%\"";
 /// What makes several arguments of one that has no quotes.
 const SEPARATORS: &str = " \t,;=()!'`+{}[]~@";
 
+/// Characters that cmd takes in one command.
+/// <https://learn.microsoft.com/troubleshoot/windows-client/shell-experience/command-line-string-limitation>
+const LONGEST: usize = 8191;
+
 /// What is started in place of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Started<'a> {
@@ -52,10 +56,23 @@ pub(super) fn prepare(command: &SpawnCommand) -> Result<Started<'_>, String> {
             command.working_dir.display()
         ));
     }
-    match started.args.iter().find(|arg| holds(arg, "\r\n").is_some()) {
-        Some(arg) => Err(format!("cmd can't pass on an argument with a line break: {arg:?}")),
-        None => Ok(started),
+    if let Some(arg) = started.args.iter().find(|arg| holds(arg, "\r\n").is_some()) {
+        return Err(format!("cmd can't pass on an argument with a line break: {arg:?}"));
     }
+    let length = length(&started);
+    if length > LONGEST {
+        return Err(format!(
+            "cmd takes no more than {LONGEST} characters, and the command has {length}; hand over what is long in a file"
+        ));
+    }
+    Ok(started)
+}
+
+/// Characters of a command line as cmd counts them, with quotes around each argument.
+fn length(started: &Started<'_>) -> usize {
+    let args = started.args.iter().map(OsString::as_os_str).chain([started.program]);
+    let words = args.map(|arg| arg.encode_wide().count() + 3).sum::<usize>();
+    words + started.tail.as_ref().map_or(0, |tail| tail.encode_wide().count())
 }
 
 /// Of a command of cmd's, the arguments before `/c`, what is glued to that, and the arguments after it.

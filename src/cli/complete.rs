@@ -1,0 +1,188 @@
+//! Completion of command lines: the shell asks the program, which knows what the projects declare.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Error, Write};
+use std::path::{Path, PathBuf};
+
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
+
+use super::args::command;
+use crate::config::{self, Environment, LoadRequest, env_vars};
+use crate::model::{Param, ParamType, Project};
+
+const SHELLS: Shells<'static> = Shells(&[&Bash, &Elvish, &Fish, &Powershell, &Zsh]);
+
+/// Answers a shell that asks for completions, if that is what the process was started for.
+pub(super) fn answer(args: &[OsString]) -> Option<i32> {
+    let completion = CompleteEnv::with_factory(command).var(env_vars::COMPLETE).shells(SHELLS);
+    match completion.try_complete(args.iter().cloned(), std::env::current_dir().ok().as_deref()) {
+        Ok(false) => None,
+        Ok(true) => Some(0),
+        Err(error) => {
+            let _ = error.print();
+            Some(error.exit_code())
+        }
+    }
+}
+
+/// The program for a shell that makes it ask.
+pub(super) fn registration(shell: &str) -> Result<Vec<u8>, Error> {
+    let mut script = Vec::new();
+    let shell = SHELLS.completer(shell).ok_or_else(|| Error::other("unknown shell"))?;
+    shell.write_registration(env_vars::COMPLETE, "runner", "runner", "runner", &mut script)?;
+    Ok(script)
+}
+
+/// Bash parts words at `=`, so that an input and its value are two to it.
+struct Bash;
+
+/// Which of the words is to be completed.
+const WORD: &str = "_RUNNER_WORD";
+
+impl EnvCompleter for Bash {
+    fn name(&self) -> &'static str {
+        "bash"
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == "bash"
+    }
+
+    fn write_registration(
+        &self,
+        var: &str,
+        _: &str,
+        bin: &str,
+        completer: &str,
+        buf: &mut dyn Write,
+    ) -> Result<(), Error> {
+        write!(
+            buf,
+            "_runner() {{\n    local IFS=$'\\v'\n    COMPREPLY=($({var}=bash {WORD}=\"$COMP_CWORD\" \"{completer}\" -- \
+             \"${{COMP_WORDS[@]}}\" 2>/dev/null))\n    [[ \"${{COMPREPLY-}}\" =~ [=/]$ ]] && compopt -o nospace 2>/dev/null\n}}\n\
+             complete -o bashdefault -o default -F _runner {bin}\n"
+        )
+    }
+
+    fn write_complete(
+        &self,
+        cmd: &mut clap::Command,
+        args: Vec<OsString>,
+        current_dir: Option<&Path>,
+        buf: &mut dyn Write,
+    ) -> Result<(), Error> {
+        let index = std::env::var(WORD).ok().and_then(|index| index.parse().ok()).unwrap_or_default();
+        let (args, index, begun) = joined(args, index);
+        let candidates = clap_complete::engine::complete(cmd, args, index, current_dir)?;
+        let candidates = candidates.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned());
+        // Of what it completes bash has only what follows the `=`.
+        let ends = candidates.filter_map(|whole| whole.strip_prefix(&begun).map(str::to_owned));
+        buf.write_all(ends.collect::<Vec<_>>().join("\u{b}").as_bytes())
+    }
+}
+
+/// Words that were parted at `=`, in one again, the place of the one that is to be completed, and what of it the shell has as
+/// words of their own.
+fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) {
+    let mut joined: Vec<OsString> = Vec::new();
+    let (mut at, mut begun) = (0, String::new());
+    let mut goes_on = false;
+    for (place, word) in words.into_iter().enumerate() {
+        let is_sign = word == "=";
+        match joined.last_mut() {
+            Some(last) if is_sign || goes_on => {
+                if place == index {
+                    begun = last.to_string_lossy().into_owned();
+                    if is_sign {
+                        begun.push('=');
+                    }
+                }
+                last.push(&word);
+            }
+            _ => joined.push(word),
+        }
+        goes_on = is_sign;
+        if place == index {
+            at = joined.len() - 1;
+        }
+    }
+    (joined, at, begun)
+}
+
+/// The inputs of the project that a command line names, or values for one.
+pub(super) fn inputs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let (Some(current), Some(project)) = (current.to_str(), project(&words)) else { return Vec::new() };
+    let open = project.params.iter().filter(|param| !param.secret);
+    match current.split_once('=') {
+        None => {
+            let named = open.filter(|param| param.name.starts_with(current));
+            named.map(|param| CompletionCandidate::new(format!("{}=", param.name)).help(help(param))).collect()
+        }
+        Some((name, value)) => {
+            let param = open.into_iter().find(|param| param.name == name);
+            let values = param.map(|param| values(&param.kind, value)).unwrap_or_default();
+            values.into_iter().map(|value| CompletionCandidate::new(format!("{name}={value}"))).collect()
+        }
+    }
+}
+
+fn help(param: &Param) -> Option<clap::builder::StyledStr> {
+    param.help.as_ref().map(Into::into)
+}
+
+/// What a value that begins so may be, where there is something to choose from.
+fn values(kind: &ParamType, begun: &str) -> Vec<String> {
+    let known: Vec<&str> = match kind {
+        ParamType::Bool => vec!["true", "false"],
+        ParamType::Date => vec!["today", "yesterday"],
+        ParamType::DateTime => vec!["now", "today", "yesterday"],
+        ParamType::Choice(words) => words.iter().map(String::as_str).collect(),
+        ParamType::List(kind) => {
+            let (before, last) = begun.split_at(begun.rfind(',').map_or(0, |at| at + 1));
+            return values(kind, last).into_iter().map(|item| format!("{before}{item}")).collect();
+        }
+        _ => Vec::new(),
+    };
+    known.into_iter().filter(|value| value.starts_with(begun)).map(str::to_owned).collect()
+}
+
+/// The first of the words that is a project, else the folder one stands in; with the profile that they name.
+fn project(words: &[OsString]) -> Option<Project> {
+    let is_project = |path: &PathBuf| path.join("exec_config.json").is_file();
+    let folder = words.iter().skip(1).map(PathBuf::from).find(is_project).unwrap_or_else(|| ".".into());
+    let mut words = words.iter().skip_while(|word| *word != "--profile").skip(1);
+    let profile = words.find(|word| *word != "=").and_then(|word| word.to_str());
+    let env = Environment::from_process();
+    let loaded = config::load(&LoadRequest { project: &folder, profile, env: &env });
+    loaded.ok().map(|loaded| loaded.project)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str], index: usize) -> (Vec<String>, usize, String) {
+        let (words, at, begun) = joined(words.iter().map(OsString::from).collect(), index);
+        (words.into_iter().map(|word| word.into_string().unwrap()).collect(), at, begun)
+    }
+
+    #[test]
+    fn words_that_bash_has_parted_are_one_again() {
+        let whole = |last: &str| vec!["runner".to_owned(), "run".to_owned(), "-p".to_owned(), last.to_owned()];
+        assert_eq!(words(&["runner", "run", "-p", "reg"], 3), (whole("reg"), 3, String::new()));
+        assert_eq!(words(&["runner", "run", "-p", "region", "="], 4), (whole("region="), 3, "region=".into()));
+        assert_eq!(words(&["runner", "run", "-p", "region", "=", "e"], 5), (whole("region=e"), 3, "region=".into()));
+        let (words, at, _) = words(&["runner", "run", "-p", "a", "=", "b", "x"], 6);
+        assert_eq!((words.len(), at), (5, 4));
+    }
+
+    #[test]
+    fn items_of_a_list_are_completed_one_by_one() {
+        let kind = ParamType::List(Box::new(ParamType::Choice(vec!["mon".into(), "tue".into()])));
+        assert_eq!(values(&kind, "mon,t"), ["mon,tue"]);
+        assert_eq!(values(&kind, "m"), ["mon"]);
+        assert_eq!(values(&ParamType::Str, ""), Vec::<String>::new());
+    }
+}
