@@ -44,7 +44,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn schedule(&mut self, node: &Node, path: &str, place: usize) -> Option<Schedule> {
-        let Some(table) = trigger::table(self.checker, node, path) else { return None };
+        let table = trigger::table(self.checker, node, path)?;
         unknown_keys(self.checker, table, path, || keys::SCHEDULE_KEYS.into_iter().chain(keys::TRIGGER_KEYS));
         let problems = self.checker.problems.len();
         let name = self.name(table, node, path, place);

@@ -17,8 +17,11 @@ const COUNT: usize = 6;
 /// The last instant asked for: the end of 2100.
 const UNTIL: i64 = 4_133_980_799;
 
+/// A reason, and whether it is the one.
+type Difference = (&'static str, fn(&Asked) -> bool);
+
 /// Where others differ, and why: an answer of theirs is not compared if one of these holds.
-const DIFFERENCES: [(&str, fn(&Asked) -> bool); 5] = [
+const DIFFERENCES: [Difference; 6] = [
     ("croniter gives up when there is nothing within 50 years, and has no answer then", |asked| {
         asked.theirs.as_str().is_some_and(|error| error.starts_with("CroniterBadDateError"))
     }),
@@ -28,9 +31,16 @@ const DIFFERENCES: [(&str, fn(&Asked) -> bool); 5] = [
             && fields.len() == 5
             && [fields[2], fields[4]].iter().all(|day| !day.starts_with('*'))
     }),
-    ("croniter takes the last day of another month when months are given", |asked| {
-        let fields: Vec<&str> = asked.text.split(' ').collect();
-        asked.peer == "croniter" && fields.contains(&"L") && fields[fields.len() - 2] != "*"
+    ("croniter, set to Vixie's rule, takes a range from a number to itself for any", |asked| {
+        let same = |item: &str| item.split_once('-').is_some_and(|(from, to)| from == to);
+        asked.peer == "croniter" && asked.text.split([' ', ',']).any(same)
+    }),
+    ("APScheduler begins late by the change of the offset since the instant that it is asked from", |asked| {
+        let theirs = asked.theirs.as_array().and_then(|theirs| theirs.first()?.as_i64());
+        let (Some(ours), Some(theirs)) = (asked.ours.first(), theirs) else { return false };
+        let offset =
+            |at: i64| TimeZone::get(asked.zone).unwrap().to_offset(Timestamp::from_second(at).unwrap()).seconds();
+        asked.peer != "croniter" && theirs > *ours && offset(asked.after) != offset(*ours)
     }),
     ("APScheduler looks for what is rare day by day, and isn't done within a second", |asked| {
         asked.theirs.as_str().is_some_and(|error| error.starts_with("TimeoutError"))
@@ -43,6 +53,7 @@ struct Asked {
     peer: &'static str,
     text: String,
     zone: &'static str,
+    after: i64,
     ours: Vec<i64>,
     theirs: Value,
     /// Whether they are asked about a day on which the clocks change.
@@ -174,7 +185,7 @@ fn question(random: &mut Random, peer: &'static str) -> (Asked, Value) {
         .take_while(|at| *at <= UNTIL)
         .take(COUNT)
         .collect();
-    (Asked { peer, text, zone, ours, theirs: Value::Null, changes_clocks: false }, asked)
+    (Asked { peer, text, zone, after, ours, theirs: Value::Null, changes_clocks: false }, asked)
 }
 
 /// Asks all of them at once: Python takes its time to start.
