@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mail", &["model", "schedule", "event"]),
     ("sink", &["model", "event", "store", "mail"]),
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
-    ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
+    ("runner", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
     ("ledger", &["model", "schedule", "event", "config", "exec", "store", "mail", "runner"]),
     ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
     (
@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "ledger", "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox",
-            "runner", "doctor",
+            "runner", "doctor", "daemon",
         ],
     ),
     // Declare, re-export, call.
