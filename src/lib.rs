@@ -80,16 +80,21 @@
 //! | [`store`] | the state database |
 //! | [`mail`] | the summary: strategy, text, delivery |
 //! | [`outbox`] | mails, pings and chats on their way: kept until they are delivered |
+//! | [`ledger`] | the answers to planned instants: which is to run, and what became of it |
 //! | [`schedule`] | when something is due: cron expressions and other triggers, in time zones |
+//! | [`host`] | entries for Task Scheduler, systemd and cron |
 //! | [`doctor`] | whether the machine and a project are fit to run unattended |
 //! | [`cli`] | the `runner` command |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod doctor;
 pub mod event;
 pub mod exec;
+pub mod host;
+pub mod ledger;
 pub mod mail;
 pub mod model;
 pub mod outbox;

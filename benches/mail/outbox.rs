@@ -28,10 +28,10 @@ pub(super) fn fill(folder: &Path, port: u16, ca: &Path, letter: &[u8], count: us
         Ok(NewEntry {
             kind: OutboxKind::Mail,
             slot: None,
-            run_id: RunId::parse(&format!("{number:013x}")).ok_or("no id of a run")?,
+            run_id: Some(RunId::parse(&format!("{number:013x}")).ok_or("no id of a run")?),
             project_dir: project.clone(),
             profile: None,
-            run_dir: project.join("logs"),
+            run_dir: Some(project.join("logs")),
             subject: "1 of 12 scripts failed".to_owned(),
             from: Some(LOGIN.to_owned()),
             login: None,
@@ -40,6 +40,7 @@ pub(super) fn fill(folder: &Path, port: u16, ca: &Path, letter: &[u8], count: us
             conversation: None,
             queued_at: Utc::now(),
             settled: true,
+            unless_since: None,
         })
     };
     let entries = (0..count).map(entry).collect::<Result<Vec<_>>>()?;

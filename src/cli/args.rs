@@ -7,6 +7,19 @@ use clap_complete::ArgValueCompleter;
 
 use super::complete;
 
+use crate::store::Keeper;
+
+mod daemon;
+mod schedule;
+
+pub(super) use daemon::{DaemonArgs, DaemonWork};
+#[cfg(unix)]
+pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
+pub(super) use schedule::{
+    ScheduleCommand, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs,
+    ScheduleStatusArgs, ScheduleUninstallArgs, With,
+};
+
 const EXAMPLES: &str = "\
 Examples:
   runner run                              run the project of this folder
@@ -67,6 +80,19 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Print what the scripts of a run printed
     Logs(LogsArgs),
+    /// See when projects are due
+    Schedule {
+        #[command(subcommand)]
+        command: ScheduleCommand,
+    },
+    /// Start the runs of projects when their schedules say so, for as long as it lives
+    ///
+    /// Watches the projects' folders: what is changed there is in force at once, and while a project file is broken, what it said
+    /// before. A run that should have begun while no daemon was there begins when one is, and says that it is late.
+    ///
+    /// Ctrl-C or SIGTERM has it start nothing new, and end when the runs under way have; a second one interrupts those. SIGHUP has it
+    /// read everything anew.
+    Daemon(Box<DaemonArgs>),
     /// See to the mails that are on their way
     Mail {
         #[command(subcommand)]
@@ -118,9 +144,24 @@ pub(super) struct RunArgs {
     /// Show the inputs that the projects declare, and run nothing
     #[arg(long)]
     pub(super) help_params: bool,
+    /// Run it for the latest planned instant of this schedule that has not been run yet, or not at all if there is none
+    ///
+    /// This is what the entries of the system's own scheduler call.
+    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["jobs", "only", "from", "dry_run"])]
+    pub(super) scheduled: Option<String>,
+
+    /// Whose entry calls
+    #[arg(long, value_name = "KEEPER", hide = true, requires = "scheduled", value_parser = keeper)]
+    pub(super) keeper: Option<Keeper>,
 
     #[command(flatten)]
     pub(super) flags: RunFlags,
+}
+
+/// A keeper by its name.
+pub(super) fn keeper(text: &str) -> Result<Keeper, String> {
+    let names = Keeper::ALL.map(Keeper::name).join(", ");
+    Keeper::from_name(text).ok_or_else(|| format!("write one of {names}"))
 }
 
 /// What all verbs that run projects take.

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Local, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{self, Output, styled};
 use crate::event::{EventKind, EventSink, PlannedScript, RunEvent, SinkError, Stream};
-use crate::model::{Leaked, MailState, Outcome, Project, RunStatus, format_duration};
+use crate::model::{Leaked, MailState, Occasion, Outcome, Project, RunStatus, format_duration};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,16 @@ impl<'a> Progress<'a> {
             Detail::Problems => true,
             Detail::Scripts => self.detail != Detail::Problems,
             Detail::Everything => self.detail == Detail::Everything,
+        }
+    }
+
+    /// For when it was planned, if something about that is out of the ordinary.
+    fn planned(&self, planned: DateTime<Utc>, occasion: &Occasion, began: DateTime<Utc>) {
+        let remarks = occasion.remarks(began);
+        if !remarks.is_empty() && self.shows(Detail::Scripts) {
+            let planned = planned.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+            let what = styled(output::WARNING, "planned");
+            self.output.line(format!("{}: {what} for {planned}; {}", self.project, remarks.join("; ")));
         }
     }
 
@@ -228,7 +239,12 @@ fn harmless(text: &str) -> String {
 impl EventSink for Progress<'_> {
     fn on_event(&mut self, event: &RunEvent) -> Result<(), SinkError> {
         match &event.kind {
-            EventKind::RunStarted { scripts, .. } => self.run_started(scripts),
+            EventKind::RunStarted { scripts, planned, occasion, .. } => {
+                if let (Some(planned), Some(occasion)) = (planned, occasion) {
+                    self.planned(*planned, occasion, event.time);
+                }
+                self.run_started(scripts);
+            }
             EventKind::ScriptStarted { index, .. } => self.script_started(*index),
             EventKind::ScriptFinished {
                 index,

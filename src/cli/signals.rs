@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::daemon::Control;
 use crate::exec::Cancel;
 
 /// How long scripts may take to end when the system ends this process soon: Windows does it five seconds after it has
@@ -11,20 +12,40 @@ const FINAL_PATIENCE: Duration = Duration::from_secs(2);
 /// From now on the signals that ask a program to end interrupt whatever holds `cancel`: SIGINT, SIGTERM and SIGHUP, or on
 /// Windows Ctrl-C, Ctrl-Break, the closing of the console, log-off and shutdown.
 pub(super) fn interrupt_on_signals(cancel: Cancel) {
+    listen(move |by| {
+        if cancel.cancelled_by().is_some() {
+            cancel.kill_now();
+        }
+        cancel.cancel(by);
+        if platform::is_final(by) {
+            std::thread::sleep(FINAL_PATIENCE);
+            cancel.kill_now();
+        }
+    });
+}
+
+/// From now on they steer a daemon: SIGHUP has it read everything anew; the others have it end once its runs have, when they come
+/// again interrupt those, and then kill them. Where the system ends this process soon, the runs are interrupted at once.
+pub(super) fn steer_on_signals(control: Control) {
+    listen(move |by| match by {
+        platform::RELOAD => control.reload(),
+        by if platform::is_final(by) => {
+            control.stop(by);
+            control.stop(by);
+            std::thread::sleep(FINAL_PATIENCE);
+            control.stop(by);
+        }
+        by => control.stop(by),
+    });
+}
+
+fn listen(heard: impl Fn(&'static str) + Send + 'static) {
     let listen = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
             let Some(mut signals) = platform::Signals::new() else { return };
             loop {
-                let by = signals.next().await;
-                if cancel.cancelled_by().is_some() {
-                    cancel.kill_now();
-                }
-                cancel.cancel(by);
-                if platform::is_final(by) {
-                    tokio::time::sleep(FINAL_PATIENCE).await;
-                    cancel.kill_now();
-                }
+                heard(signals.next().await);
             }
         });
     };
@@ -35,6 +56,9 @@ pub(super) fn interrupt_on_signals(cancel: Cancel) {
 #[cfg(unix)]
 mod platform {
     use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// What has a daemon read everything anew.
+    pub(super) const RELOAD: &str = "SIGHUP";
 
     /// Whether the program was started with the signal ignored, as `nohup` does it with SIGHUP and a shell with SIGINT of
     /// what it runs in the background: then it stays so. Format: `man 5 proc_pid_status`.
@@ -80,7 +104,7 @@ mod platform {
             tokio::select! {
                 () = next(&mut self.interrupt) => "Ctrl-C",
                 () = next(&mut self.terminate) => "SIGTERM",
-                () = next(&mut self.hangup) => "SIGHUP",
+                () = next(&mut self.hangup) => RELOAD,
             }
         }
     }
@@ -91,6 +115,8 @@ mod platform {
     use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown};
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
 
+    /// Nothing here has a daemon read everything anew.
+    pub(super) const RELOAD: &str = "a reload";
     const CLOSED: &str = "the console was closed";
     const LOGOFF: &str = "log-off";
     const SHUTDOWN: &str = "shutdown";

@@ -16,6 +16,7 @@ use super::node::{Entry, Node, Table, Value, key_path, quoted};
 use super::params;
 use super::policies;
 use super::problem::{Problem, ProblemKind};
+use super::schedule;
 use super::scripts::{self, CheckedScript};
 use super::settings::{Settings, SettingsReader};
 use super::source::Origin;
@@ -69,6 +70,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
     let handed = optional(table, "settings").and_then(|entry| params::settings(checker, &entry.node));
     let language =
         optional(table, "language").and_then(|entry| checker.word(&entry.node, "language", &Language::NAMES));
+    let schedules = optional(table, "schedule").map(|entry| schedule::schedules(checker, &entry.node));
     let variable = |name: &str| variable(reader.lookup.environment, &frame.dotenv, name);
     let mail = optional(table, "mail").map(|entry| mail::options(checker, &entry.node, &variable));
     if !checker.problems.is_empty() {
@@ -92,7 +94,7 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
         params,
         settings: handed,
         dotenv: frame.dotenv,
-        schedules: Vec::new(),
+        schedules: schedules.unwrap_or_default(),
         profile: frame.profile.map(str::to_owned),
     })
 }

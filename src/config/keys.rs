@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The project's file.
-pub(super) const PROJECT_FILE: &str = "exec_config.json";
+pub const PROJECT_FILE: &str = "exec_config.json";
 /// What a project's parents may hold for all projects below them.
 pub(super) const COMMON_FILE: &str = "exec_config.common.json";
 
@@ -29,7 +29,7 @@ const fn optional(name: &'static str) -> Key {
 }
 
 /// All keys of a project.
-pub(super) const KEYS: [Key; 28] = [
+pub(super) const KEYS: [Key; 29] = [
     required("scripts", r#""scripts": ["main.py"]"#),
     required("python_command", r#""python_command": "python""#),
     required("recipients", r#""recipients": ["you@example.com"]"#),
@@ -58,6 +58,7 @@ pub(super) const KEYS: [Key; 28] = [
     optional("locks"),
     optional("language"),
     optional("mail"),
+    optional("schedule"),
 ];
 
 /// Keys whose objects may be of any depth, and are explained value by value.
@@ -110,6 +111,20 @@ pub(super) const PING_KEYS: [&str; 3] = ["start", "success", "failure"];
 pub(super) const WEBHOOK_KEYS: [&str; 3] = ["url", "when", "body"];
 /// Keys whose values are web addresses, of which only the host is shown.
 pub(super) const ADDRESS_KEYS: [&str; 4] = ["start", "success", "failure", "url"];
+
+/// Keys of a schedule, beside those of its trigger.
+pub(super) const SCHEDULE_KEYS: [&str; 4] = ["name", "jitter", "misfire_grace", "coalesce"];
+/// The kinds of triggers.
+pub(super) const TRIGGER_KINDS: [&str; 6] = ["cron", "interval", "calendar", "at", "all", "any"];
+/// Keys of a trigger, its kind among them.
+pub(super) const TRIGGER_KEYS: [&str; 10] =
+    ["cron", "interval", "calendar", "at", "all", "any", "timezone", "dst", "start", "end"];
+/// Keys of `cron`, written field by field.
+pub(super) const CRON_KEYS: [&str; 8] = ["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
+/// Keys of `calendar`.
+pub(super) const CALENDAR_KEYS: [&str; 6] = ["years", "months", "weeks", "days", "time", "start"];
+/// Keys of `dst`.
+pub(super) const DST_KEYS: [&str; 2] = ["gap", "fold"];
 
 /// The keys of an object of which each has a default of its own.
 pub(super) fn inner_keys(key: &str) -> Option<&'static [&'static str]> {

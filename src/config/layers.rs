@@ -51,12 +51,20 @@ impl Layers {
         layers
     }
 
+    /// Lays a layer over those before. A schedule is taken whole: merged from two, it would be one that nobody wrote.
+    fn lay(&mut self, above: Table) {
+        if above.get("schedule").is_some() {
+            self.table.forget("schedule");
+        }
+        self.table.overlay(above);
+    }
+
     fn add(&mut self, file: PathBuf) -> Option<Origin> {
         let read = parse::read(&file);
         self.files.push(file);
         match read {
             Ok(Parsed { table, origin, warnings }) => {
-                self.table.overlay(table);
+                self.lay(table);
                 self.warnings.extend(warnings);
                 Some(origin)
             }
@@ -98,7 +106,7 @@ impl Layers {
                 self.warnings.push(problem.hint("this one counts"));
             }
         }
-        self.table.overlay(table);
+        self.lay(table);
     }
 }
 

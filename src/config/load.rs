@@ -129,6 +129,18 @@ pub fn dotenv_files(root: &Path) -> Vec<PathBuf> {
     dotenv_files_of(root, &trusted_parents(root)).collect()
 }
 
+/// The folders whose files count for a project: its own, and those parents that are searched.
+#[must_use]
+pub fn config_folders(root: &Path) -> Vec<PathBuf> {
+    std::iter::once(root.to_owned()).chain(trusted_parents(root)).collect()
+}
+
+/// Whether a file of this name, in one of those folders, may count.
+#[must_use]
+pub fn is_config_file(name: &str) -> bool {
+    name == ".env" || name.strip_prefix("exec_config.").is_some_and(|rest| rest.ends_with("json"))
+}
+
 fn dotenv_files_of<'a>(root: &'a Path, parents: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + use<'a> {
     let folders = parents.iter().map(PathBuf::as_path).rev().chain([root]);
     // A folder of this name is somebody's virtual environment.

@@ -62,6 +62,13 @@ impl Table {
         None
     }
 
+    /// Makes a key's value null, if the key is there.
+    pub(crate) fn forget(&mut self, key: &str) {
+        if let Some(entry) = self.index.get(key).and_then(|index| self.entries.get_mut(*index)) {
+            entry.node.value = Value::Null;
+        }
+    }
+
     /// Lays `above` over this: objects are merged key by key, anything else is replaced.
     pub(crate) fn overlay(&mut self, above: Self) {
         for entry in above.entries {

@@ -27,6 +27,7 @@ macro_rules! words {
 
 mod mail;
 mod params;
+mod schedule;
 
 /// The schema of `exec_config.json`, as JSON Schema draft 2020-12.
 #[must_use]
@@ -80,6 +81,8 @@ struct ProjectFile {
     language: Option<mail::Language>,
     /// How the mails are made up, and which web addresses are told how runs go.
     mail: Option<mail::Mail>,
+    /// When the project runs by itself: a trigger, or a list of them.
+    schedule: Option<schedule::Schedules>,
     #[schemars(flatten)]
     settings: Settings,
 }
@@ -351,6 +354,11 @@ mod tests {
             ("Mail", keys::MAIL_KEYS.to_vec()),
             ("Pings", keys::PING_KEYS.to_vec()),
             ("Webhook", keys::WEBHOOK_KEYS.to_vec()),
+            ("Schedule", keys::SCHEDULE_KEYS.into_iter().chain(keys::TRIGGER_KEYS).collect()),
+            ("Trigger", keys::TRIGGER_KEYS.to_vec()),
+            ("CronFields", keys::CRON_KEYS.to_vec()),
+            ("CalendarStep", keys::CALENDAR_KEYS.to_vec()),
+            ("Dst", keys::DST_KEYS.to_vec()),
             ("Declaration", keys::PARAM_KEYS.to_vec()),
         ] {
             assert_eq!(names(&schema["$defs"][name]), known(keys), "{name}");
@@ -392,6 +400,11 @@ mod tests {
             json!({"params": {"l": {"type": "list", "of": "date", "default": ["today"], "required": null}}, "settings": {"a": [null]}}),
             json!({"mail": {"pings": {"start": "${HC}/start", "success": "https://hc-ping.com/x", "failure": null}}}),
             json!({"mail": {"webhook": {"url": "http://localhost:1/x", "when": "Changes", "body": {"text": ["{summary}", 1]}}}}),
+            json!({"schedule": {"cron": "0 6 * * mon-fri", "timezone": "Europe/Paris", "dst": {"gap": "Skip", "fold": null}}}),
+            json!({"schedule": [{"interval": 90, "name": "often", "jitter": "5s"}, {"at": "2026-12-01T06:00", "coalesce": false}]}),
+            json!({"schedule": {"cron": {"day": "last fri", "hour": 6}, "start": "2026-12-01", "end": null, "misfire_grace": "1h"}}),
+            json!({"schedule": {"any": [{"all": [{"cron": "@daily"}, {"interval": "1h"}]}, {"calendar": {"months": 1, "time": "6:00"}}]}}),
+            json!({"schedule": []}),
         ] {
             let file = with(&pair);
             let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
@@ -443,6 +456,14 @@ mod tests {
             json!({"mail": {"webhook": {"url": "https://a.example", "when": "digest"}}}),
             json!({"mail": {"webhook": {"url": "https://a.example", "body": "x"}}}),
             json!({"scripts": [{"path": "x", "overlap": "wait"}]}),
+            json!({"schedule": "0 6 * * *"}),
+            json!({"schedule": {"timezone": "UTC"}}),
+            json!({"schedule": {"cron": "@daily", "interval": "1h"}}),
+            json!({"schedule": {"interval": 0}}),
+            json!({"schedule": {"cron": "@daily", "name": "a b"}}),
+            json!({"schedule": {"any": []}}),
+            json!({"schedule": {"any": [{"at": "2026-12-01", "jitter": 1}]}}),
+            json!({"schedule": {"calendar": {"months": -1}}}),
         ] {
             assert!(!validator.is_valid(&with(&pair)), "{pair}");
         }

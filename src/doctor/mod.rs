@@ -11,9 +11,11 @@ mod mail;
 mod os;
 mod program;
 mod project;
+mod schedule;
 mod state;
 mod zone;
 
 pub use finding::{Cause, Finding, State};
 pub use machine::{Machine, examine_machine};
+pub(crate) use os::is_network_share;
 pub use project::examine_project;

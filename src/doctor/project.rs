@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::{Finding, folder, mail, program};
+use super::{Finding, folder, mail, program, schedule};
 use crate::config::{self, ConfigError, Environment, LoadRequest, Problem, ProblemKind};
 use crate::event::{EventKind, RunEvent};
 use crate::exec::{self, Holder, ProjectLock, default_spawner};
@@ -37,6 +37,7 @@ pub async fn examine_project(
             findings.extend(working_folders(project));
             findings.extend(logs(project));
             findings.extend(mail::examine(project, env, state_dir));
+            findings.extend(schedule::examine(project, state_dir).await);
             findings
         }
     }

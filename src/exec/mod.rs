@@ -21,11 +21,11 @@ pub(crate) use kept::settle_output;
 pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, ProjectLock, dead_runs, lives};
 pub(crate) use lock::{RecoveryLock, forget};
 pub use mask::Masker;
-pub use os::default_spawner;
 #[cfg(target_os = "linux")]
 pub use os::guardian;
-pub use os::identity::{is_alive, of_this_process, restarted_since};
+pub use os::identity::{host, is_alive, is_gone, of_this_process, restarted_since, up_for};
 #[cfg(windows)]
 pub use os::keep_streams_to_itself;
+pub use os::{default_spawner, owning_spawner};
 pub use remains::end_remains;
 pub use spawn::{Asked, BoxFuture, ChildHandle, Exit, ExitStatus, NoExit, Spawn, SpawnError, Spawned};

@@ -9,9 +9,9 @@ use lettre::message::header::{ContentDisposition, ContentTransferEncoding, Conte
 use lettre::message::{Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use thiserror::Error;
 
-use super::Rendered;
 use super::render::one_line;
-use crate::model::{MailOptions, RunReport, RunStatus};
+use super::{Alarm, Rendered};
+use crate::model::{MailOptions, RunId, RunReport, RunStatus};
 
 /// Why a message could not be made.
 #[derive(Debug, Error)]
@@ -45,7 +45,7 @@ pub struct FinishedMessage {
     pub envelope: Envelope,
     /// The Message-ID, with its angle brackets. Exchange puts its own in its place.
     pub message_id: String,
-    /// `PROJECT-RUNID.eml`: a name that is one on every system.
+    /// `PROJECT-RUNID.eml`, or what else it is about: a name that is one on every system.
     pub file_name: String,
 }
 
@@ -85,9 +85,66 @@ pub fn finish(
     attachments: &[Attachment],
     date: SystemTime,
 ) -> Result<FinishedMessage, MessageError> {
+    let about = About {
+        id: format!("{}.{}", report.run_id, report.started.timestamp_micros()),
+        host: &report.host,
+        run_id: Some(&report.run_id),
+        important: report.status == RunStatus::Interrupted || report.failures().next().is_some(),
+        conversation: addressing
+            .options
+            .conversation
+            .then(|| conversation_key(&report.project_dir, report.profile.as_deref())),
+        file_name: file_name(&report.project, report.run_id.as_str()),
+    };
+    compose(&about, rendered, addressing, attachments, date)
+}
+
+/// Makes the message of an alarm, likewise. It belongs to no conversation, so that it stands out. `name` tells it from others of
+/// the project: whoever writes it to a folder twice finds one file.
+///
+/// # Errors
+/// As [`finish`].
+pub fn finish_alarm(
+    alarm: &Alarm,
+    name: &str,
+    rendered: &Rendered,
+    addressing: &Addressing<'_>,
+    date: SystemTime,
+) -> Result<FinishedMessage, MessageError> {
+    let key = conversation_key(&alarm.project_dir, alarm.profile.as_deref());
+    let about = About {
+        id: format!("{key}.{}", alarm.time.timestamp_micros()),
+        host: &alarm.host,
+        run_id: None,
+        important: true,
+        conversation: None,
+        file_name: file_name(&alarm.project, name),
+    };
+    compose(&about, rendered, addressing, &[], date)
+}
+
+/// What a message is about, as far as its headers go.
+struct About<'a> {
+    /// The part of its Message-ID before the machine.
+    id: String,
+    host: &'a str,
+    run_id: Option<&'a RunId>,
+    important: bool,
+    /// The key of the conversation that it belongs to.
+    conversation: Option<String>,
+    file_name: String,
+}
+
+fn compose(
+    about: &About<'_>,
+    rendered: &Rendered,
+    addressing: &Addressing<'_>,
+    attachments: &[Attachment],
+    date: SystemTime,
+) -> Result<FinishedMessage, MessageError> {
     let Addressing { from, recipients, options, conversation } = *addressing;
-    let host = host_label(&report.host);
-    let message_id = format!("<{}.{}@{host}>", report.run_id, report.started.timestamp_micros());
+    let host = host_label(about.host);
+    let message_id = format!("<{}@{host}>", about.id);
     let mut builder = Message::builder()
         .from(clean(from.clone()))
         .subject(one_line(&rendered.subject, 200))
@@ -95,13 +152,15 @@ pub fn finish(
         .message_id(Some(message_id.clone()))
         .raw_header(header("Auto-Submitted", "auto-generated"))
         // Not `All`, which would suppress the bounces that tell of a wrong address.
-        .raw_header(header("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"))
-        .raw_header(header("X-Run-Id", report.run_id.as_str()));
-    if report.status == RunStatus::Interrupted || report.failures().next().is_some() {
+        .raw_header(header("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply"));
+    if let Some(run_id) = about.run_id {
+        builder = builder.raw_header(header("X-Run-Id", run_id.as_str()));
+    }
+    if about.important {
         builder = builder.raw_header(header("Importance", "high"));
     }
-    if options.conversation {
-        builder = in_conversation(builder, report, &host, conversation)
+    if let Some(key) = &about.conversation {
+        builder = in_conversation(builder, key, &host, conversation)
             // By this Outlook and Exchange group, whatever a subject begins with.
             .raw_header(header("Thread-Topic", &one_line(&rendered.subject, 200)));
     }
@@ -132,14 +191,15 @@ pub fn finish(
         })
         .unwrap_or(body);
     let message = builder.multipart(body).map_err(build)?;
-    Ok(FinishedMessage { bytes: message.formatted(), envelope, message_id, file_name: file_name(report) })
+    let file_name = about.file_name.clone();
+    Ok(FinishedMessage { bytes: message.formatted(), envelope, message_id, file_name })
 }
 
 /// Puts the message into the project's conversation. An identifier of ours stands first in each, and so holds it together where
 /// servers leave identifiers alone. Exchange replaces ours, so that only the first message's own identifier there is one that
 /// Outlook knows.
-fn in_conversation(builder: MessageBuilder, report: &RunReport, host: &str, first: Option<&str>) -> MessageBuilder {
-    let root = format!("<{}@{host}>", conversation_key(&report.project_dir, report.profile.as_deref()));
+fn in_conversation(builder: MessageBuilder, key: &str, host: &str, first: Option<&str>) -> MessageBuilder {
+    let root = format!("<{key}@{host}>");
     match first.filter(|id| is_message_id(id)) {
         Some(first) => builder.in_reply_to(first.to_owned()).references(format!("{root} {first}")),
         None => builder.references(root),
@@ -220,11 +280,11 @@ pub(super) fn host_label(host: &str) -> String {
     if name.is_empty() || name.len() > 200 { "localhost".to_owned() } else { name }
 }
 
-fn file_name(report: &RunReport) -> String {
+fn file_name(project: &str, what: &str) -> String {
     let fit = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let name: String = report.project.chars().take(60).map(fit).collect();
+    let name: String = project.chars().take(60).map(fit).collect();
     let name = name.trim_start_matches('.');
-    format!("{}-{}.eml", if name.is_empty() { "project" } else { name }, report.run_id)
+    format!("{}-{what}.eml", if name.is_empty() { "project" } else { name })
 }
 
 #[cfg(test)]
@@ -275,9 +335,7 @@ mod tests {
         ] {
             assert_eq!(host_label(host), label);
         }
-        let mut report = report("..\\a/b: c\n", vec![]);
-        assert_eq!(file_name(&report), "_a_b__c_-39be3d37aed64.eml");
-        report.project = "日本 ?".into();
-        assert_eq!(file_name(&report), "日本__-39be3d37aed64.eml");
+        assert_eq!(file_name("..\\a/b: c\n", "39be3d37aed64"), "_a_b__c_-39be3d37aed64.eml");
+        assert_eq!(file_name("日本 ?", "39be3d37aed64"), "日本__-39be3d37aed64.eml");
     }
 }

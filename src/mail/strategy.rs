@@ -1,6 +1,6 @@
 //! Whether a run is worth a mail, and which scripts the mail mentions. Pure.
 
-use chrono::{DateTime, Days, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDateTime, TimeDelta, Utc};
 
 use super::RenderContext;
 use crate::model::{EmailStrategy, Outcome, PastByScript, PastRun, RunReport, RunStatus, ScriptReport};
@@ -19,7 +19,7 @@ pub fn is_due(strategy: EmailStrategy, report: &RunReport, context: &RenderConte
         EmailStrategy::Changes => {
             is_interrupted(report) || Known::of(context).any_changed(report) || is_reminder_due(report, context)
         }
-        EmailStrategy::Digest => is_digest_due(report, context),
+        EmailStrategy::Digest => is_digest_due(end(report), context),
         EmailStrategy::None => false,
     }
 }
@@ -117,17 +117,40 @@ fn is_reminder_due(report: &RunReport, context: &RenderContext) -> bool {
 
 /// Whether nobody was told of any run since the time of the day at which the digest is due. Days are the wall clock's, so
 /// that it is due once a day also when clocks are changed.
-fn is_digest_due(report: &RunReport, context: &RenderContext) -> bool {
+#[must_use]
+pub fn is_digest_due(now: DateTime<Utc>, context: &RenderContext) -> bool {
     let wall = |time| (context.local_time)(time).naive_local();
-    let now = wall(end(report));
+    let latest = latest_digest(wall(now), context);
+    let told = told_runs(context).map(|run| run.told_at.map_or(run.ended(), |at| at.max(run.ended())));
+    !told.into_iter().any(|told| wall(told) >= latest)
+}
+
+/// The latest time by the wall clock at which the digest was due.
+fn latest_digest(now: NaiveDateTime, context: &RenderContext) -> NaiveDateTime {
     let today = now.date().and_time(context.digest_at);
-    let latest = if today > now { today.checked_sub_days(Days::new(1)).unwrap_or(today) } else { today };
-    !told_ends(context).any(|told| wall(told) >= latest)
+    if today > now { today.checked_sub_days(Days::new(1)).unwrap_or(today) } else { today }
+}
+
+/// When the digest was due the last time, and when it is due next.
+#[must_use]
+pub fn digest_times(now: DateTime<Utc>, context: &RenderContext) -> (DateTime<Utc>, DateTime<Utc>) {
+    let latest = latest_digest((context.local_time)(now).naive_local(), context);
+    let instant = |wall: NaiveDateTime| {
+        // By the offset that is in force then; of a time that the clocks leave out, that after it.
+        let guess = wall.and_utc();
+        let guess = guess - TimeDelta::seconds((context.local_time)(guess).offset().local_minus_utc().into());
+        wall.and_utc() - TimeDelta::seconds((context.local_time)(guess).offset().local_minus_utc().into())
+    };
+    (instant(latest), instant(latest.checked_add_days(Days::new(1)).unwrap_or(latest)))
 }
 
 /// When the runs ended that somebody was told of.
 fn told_ends(context: &RenderContext) -> impl Iterator<Item = DateTime<Utc>> {
-    context.past.iter().filter(|run| run.is_told()).chain(&context.last_told).map(PastRun::ended)
+    told_runs(context).map(PastRun::ended)
+}
+
+fn told_runs(context: &RenderContext) -> impl Iterator<Item = &PastRun> {
+    context.past.iter().filter(|run| run.is_told()).chain(&context.last_told)
 }
 
 fn end(report: &RunReport) -> DateTime<Utc> {
@@ -362,6 +385,41 @@ mod tests {
         assert_eq!(mails(Digest, &at(9, 53), &every_six_hours), [y, y, n, n, n, y]);
         assert_eq!(mails(Digest, &at(0, 0), &every_six_hours), [y, n, n, y, n, n]);
         assert_eq!(mails(Digest, &at(7, 0), &[(0, "s"), (90 * 24 * HOUR, "s")]), [y, y]);
+    }
+
+    #[test]
+    fn a_digest_that_went_out_without_a_run_is_that_days() {
+        let night = run(-10 * 60, "s");
+        let told_at = Some(run(-60, "s").started);
+        let past = vec![PastRun { mail: sent(), told_at, ..PastRun::from(&night) }];
+        let context = RenderContext { past, ..in_london() };
+        assert!(!is_due(Digest, &run(0, "s"), &context), "it was told at 7:51");
+        let before = vec![PastRun { mail: sent(), ..PastRun::from(&night) }];
+        assert!(is_due(Digest, &run(0, "s"), &RenderContext { past: before, ..in_london() }));
+    }
+
+    #[test]
+    fn the_times_of_digests_follow_the_wall_clock() {
+        // Clocks go forward by an hour on 31 March 2024 at 1:00 in UTC.
+        let local = |time: DateTime<Utc>| {
+            let hours = if time >= DateTime::from_timestamp(1_711_846_800, 0).unwrap() { 2 } else { 1 };
+            time.with_timezone(&FixedOffset::east_opt(hours * 3600).unwrap())
+        };
+        let at = |hour, minute| RenderContext {
+            digest_at: NaiveTime::from_hms_opt(hour, minute, 0).unwrap(),
+            local_time: local,
+            ..RenderContext::default()
+        };
+        let utc = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (context, now, latest, next) in [
+            (at(7, 0), "2024-03-30T12:00:00Z", "2024-03-30T06:00:00Z", "2024-03-31T05:00:00Z"),
+            (at(7, 0), "2024-03-31T05:00:00Z", "2024-03-31T05:00:00Z", "2024-04-01T05:00:00Z"),
+            (at(0, 30), "2024-03-30T23:29:59Z", "2024-03-29T23:30:00Z", "2024-03-30T23:30:00Z"),
+            // Left out that night: half an hour after the clocks were changed.
+            (at(2, 30), "2024-03-30T12:00:00Z", "2024-03-30T01:30:00Z", "2024-03-31T01:30:00Z"),
+        ] {
+            assert_eq!(digest_times(utc(now), &context), (utc(latest), utc(next)), "{now}");
+        }
     }
 
     #[test]

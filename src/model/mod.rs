@@ -21,7 +21,7 @@ mod template;
 mod web_address;
 
 pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_timeout, usual};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SystemClock, to_timestamp, to_utc};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
 pub use mail::{

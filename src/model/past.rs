@@ -31,6 +31,9 @@ pub struct PastRun {
     pub status: RunStatus,
     /// What became of its mail; `None` if that isn't known (yet).
     pub mail: Option<MailState>,
+    /// When that mail was made, if that was not at the run's end: a digest goes out without a run, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
     /// Its scripts, in running order.
     pub scripts: Vec<PastScript>,
 }
@@ -93,6 +96,7 @@ impl From<&RunReport> for PastRun {
             duration_us: report.duration_us,
             status: report.status,
             mail: report.mail.clone(),
+            told_at: None,
             scripts: report.scripts.iter().map(PastScript::from).collect(),
         }
     }
@@ -221,6 +225,7 @@ mod tests {
             duration_us: 1,
             status: RunStatus::Failure,
             mail: None,
+            told_at: None,
             scripts: ends.chars().enumerate().filter(|(_, letter)| *letter != ' ').map(script).collect(),
         };
         ends.iter().enumerate().map(run).collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
@@ -11,7 +12,7 @@ use crate::schedule::Schedule;
 
 use super::{
     EmailStrategy, Expectation, Language, LogRotation, MailOptions, OnFailure, OnLeak, OutputPolicy, Overlap, Param,
-    RetryPolicy,
+    RetryPolicy, to_timestamp, to_utc,
 };
 
 /// What runs a script: a program and the arguments that stand before the script's path.
@@ -137,6 +138,18 @@ impl Project {
     pub fn log_file(&self) -> PathBuf {
         let folder = self.profile.iter().fold(self.logs_dir(), |folder, profile| folder.join(profile));
         folder.join(format!("{}.log", self.log_filename))
+    }
+
+    /// When it is due next, strictly after an instant, by those of its schedules that this takes; `None` if never.
+    #[must_use]
+    pub fn next_planned(
+        &self,
+        after: DateTime<Utc>,
+        mut counts: impl FnMut(&Schedule) -> bool,
+    ) -> Option<DateTime<Utc>> {
+        let after = to_timestamp(after);
+        let kept = self.schedules.iter().filter(|schedule| counts(schedule));
+        kept.filter_map(|schedule| schedule.next_after(after)).min().map(to_utc)
     }
 
     /// The folder that holds one folder a run.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, RunId, RunParam, RunStatus, format_duration};
-use crate::schedule::Hindrance;
+use crate::schedule::{Hindrance, PUNCTUAL};
 
 /// What a script used of the machine, its descendants that it waited for included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,6 +74,31 @@ pub struct Occasion {
     /// The first of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_from: Option<DateTime<Utc>>,
+}
+
+impl Occasion {
+    /// What was out of the ordinary about a run that began then, each in words.
+    #[must_use]
+    pub fn remarks(&self, began: DateTime<Utc>) -> Vec<String> {
+        let times = |count: u64| if count == 1 { "time" } else { "times" };
+        let late = self.late.map(|why| {
+            let by = (began - self.due).to_std().unwrap_or_default();
+            format!("began {} late: {}", format_duration(by), why.reason())
+        });
+        let merged =
+            (self.merged > 0).then(|| format!("stands for {} more planned {}", self.merged, times(self.merged)));
+        let missed =
+            (self.missed > 0).then(|| format!("{} planned {} before it missed", self.missed, times(self.missed)));
+        [late, merged, missed].into_iter().flatten().collect()
+    }
+
+    /// The same once the run has begun: if it waited for too long for others, it is late.
+    #[must_use]
+    pub fn begun(mut self, at: DateTime<Utc>) -> Self {
+        let is_late = at.signed_duration_since(self.due).to_std().is_ok_and(|by| by > PUNCTUAL.unsigned_abs());
+        self.late = self.late.or(is_late.then_some(Hindrance::Busy));
+        self
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -1,5 +1,7 @@
 //! What is to be done with an entry, and with its sender, now and after a try. Pure: the time and chance are parameters.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::mail::{Accepted, DeliveryError, DeliveryFailure, NextStep, Refused, Stage};
@@ -18,6 +20,8 @@ const FIRST_QUOTA_PAUSE: TimeDelta = TimeDelta::minutes(15);
 const LONGEST_QUOTA_PAUSE: TimeDelta = TimeDelta::hours(4);
 /// How often a sender that somebody has to mend is tried.
 const PROBE: TimeDelta = TimeDelta::hours(1);
+/// When one looks again at what waits without a time.
+const UNTIMED: TimeDelta = TimeDelta::minutes(5);
 /// How long an undelivered entry is tried.
 const LIFETIME: TimeDelta = TimeDelta::days(7);
 /// Messages that fail one after the other before it is taken to be the server's trouble.
@@ -48,7 +52,7 @@ pub(super) fn is_new(row: &OutboxRow) -> bool {
 /// What comes first has the smallest: what the run itself has to say, a mail before calls, a sender that nobody has tried
 /// for a new entry before those who are known to have trouble.
 pub(super) fn rank(kind: OutboxKind, is_own: bool, has_new: bool) -> (bool, bool, bool) {
-    (!is_own, kind != OutboxKind::Mail, !has_new)
+    (!is_own, !kind.is_mail(), !has_new)
 }
 
 /// Whether a sender is tried. `has_new`: an entry of its waits that never had a try, as at the end of each run: then a
@@ -64,6 +68,22 @@ pub(super) fn turn(hold: Option<&Hold>, has_new: bool, now: DateTime<Utc>) -> Tu
 /// Whether an entry may be tried by now, as far as it depends on itself.
 pub(super) fn is_due(row: &OutboxRow, now: DateTime<Utc>) -> bool {
     row.next_at.is_none_or(|at| has_come(at, now))
+}
+
+/// When something of these is to be tried next; `None` if nothing is. What waits for no time, but for somebody to mend its project or
+/// for the account's rate, is looked at again soon.
+pub(super) fn next_turn(
+    rows: &[OutboxRow],
+    holds: &HashMap<String, Hold>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let turn = |row: &OutboxRow| {
+        let hold = row.sender.as_ref().and_then(|sender| holds.get(sender)).map(|hold| hold.until);
+        let times = row.next_at.into_iter().chain(hold).filter(|at| !has_come(*at, now));
+        let soon = || if is_new(row) && row.last_error.is_none() { now } else { now + UNTIMED };
+        times.max().unwrap_or_else(soon)
+    };
+    rows.iter().filter(|row| !row.state.is_final()).map(turn).min()
 }
 
 /// A time that is further away than any pause was set by a clock that was wrong.

@@ -143,11 +143,11 @@ impl Drain<'_> {
         {
             return self.wait(sender, rows, &waiting(hold));
         }
-        // With the run's own mail comes the connection for the others of its sender.
+        // The connection that was there for a run's own mail, or with which a hold came to its end, serves the sender's others.
         let known = self.carriers.remove(&sender.fingerprint);
         let mut carrier = known.unwrap_or_else(|| sender.carrier(self.couriers));
         let mut in_a_row = 0;
-        let mut is_broken_off = false;
+        let (mut is_broken_off, mut is_hold_over) = (false, false);
         for (place, row) in rows.iter().enumerate() {
             is_broken_off = place > 0 && self.has_news()?;
             if is_broken_off {
@@ -177,11 +177,12 @@ impl Drain<'_> {
                 None if hold.take().is_some() => {
                     self.runtime.block_on(self.store.end_hold(&sender.fingerprint))?;
                     self.waiting.remove(&sender.fingerprint);
+                    is_hold_over = true;
                 }
                 None => {}
             }
         }
-        if is_broken_off || rows.iter().any(|row| self.own.contains(&row.id)) {
+        if is_broken_off || is_hold_over || rows.iter().any(|row| self.own.contains(&row.id)) {
             self.carriers.insert(sender.fingerprint.clone(), carrier);
         }
         Ok(())

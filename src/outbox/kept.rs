@@ -38,11 +38,14 @@ struct Envelope {
 /// Keeps a mail in its run's folder, so that it survives a loss of power.
 ///
 /// # Errors
-/// When it can't be written.
+/// When it can't be written, or is about no run.
 pub fn keep(entry: &NewEntry) -> io::Result<()> {
+    let (Some(run_id), Some(run_dir)) = (&entry.run_id, &entry.run_dir) else {
+        return Err(io::Error::other("it is about no run"));
+    };
     let envelope = Envelope {
         version: VERSION,
-        run_id: entry.run_id.clone(),
+        run_id: run_id.clone(),
         project_dir: entry.project_dir.clone(),
         profile: entry.profile.clone(),
         subject: entry.subject.clone(),
@@ -52,11 +55,11 @@ pub fn keep(entry: &NewEntry) -> io::Result<()> {
         conversation: entry.conversation.clone(),
         queued_at: entry.queued_at,
     };
-    write_whole(&entry.run_dir.join(KEPT_MAIL), &entry.message)?;
+    write_whole(&run_dir.join(KEPT_MAIL), &entry.message)?;
     // Where it is, the message is too.
-    write_whole(&entry.run_dir.join(KEPT_ENVELOPE), &serde_json::to_vec_pretty(&envelope)?)?;
+    write_whole(&run_dir.join(KEPT_ENVELOPE), &serde_json::to_vec_pretty(&envelope)?)?;
     // By this it is found when the database, once it can be used, doesn't know the run. Else by whoever brings that up to date.
-    if let Some(mark) = mark(&entry.run_dir) {
+    if let Some(mark) = mark(run_dir) {
         let marked = mark.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&mark, ""));
         if let Err(error) = marked {
             tracing::warn!("cannot write {}: {error}", mark.display());
@@ -126,10 +129,10 @@ fn read(run_dir: &Path) -> io::Result<NewEntry> {
     Ok(NewEntry {
         kind: OutboxKind::Mail,
         slot: None,
-        run_id: envelope.run_id,
+        run_id: Some(envelope.run_id),
         project_dir: envelope.project_dir,
         profile: envelope.profile,
-        run_dir: run_dir.to_owned(),
+        run_dir: Some(run_dir.to_owned()),
         subject: envelope.subject,
         from: envelope.from,
         login: envelope.login,
@@ -138,5 +141,6 @@ fn read(run_dir: &Path) -> io::Result<NewEntry> {
         conversation: envelope.conversation,
         queued_at: envelope.queued_at,
         settled: true,
+        unless_since: None,
     })
 }

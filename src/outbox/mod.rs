@@ -17,3 +17,4 @@ pub use drain::Force;
 pub use kept::{KEPT_ENVELOPE, keep};
 pub use post::{Couriers, Outbox, SmtpCouriers};
 pub use settle::mail_state;
+pub(crate) use settle::tell_events;

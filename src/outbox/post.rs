@@ -10,7 +10,7 @@ use super::decide;
 use super::drain::{Drain, Force};
 use super::lock::Lock;
 use super::sender::Senders;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use crate::mail::{Courier, Deadline, MailSettings, MailSettingsError, NoTokens, SmtpCourier, TokenSource, Tokens};
 use crate::model::Project;
@@ -113,6 +113,18 @@ impl Outbox {
         let Some(_alone) = self.lock()? else { return Ok(false) };
         self.with_store(|runtime, store| drain(self, (runtime, store), own, first, deadline, Some(force)))
             .map(|()| true)
+    }
+
+    /// When something that waits is to be tried next; `None` if nothing waits. Blocks, and needs a thread that no runtime has.
+    ///
+    /// # Errors
+    /// With a sentence, when the outbox can't be used.
+    pub fn next_turn(&self) -> Result<Option<DateTime<Utc>>, String> {
+        self.with_store(|runtime, store| {
+            let known = runtime.block_on(async { Ok((store.undelivered().await?, store.holds().await?)) });
+            let (rows, holds) = known.map_err(|error: StoreError| error.sentence())?;
+            Ok(decide::next_turn(&rows, &holds, Utc::now()))
+        })
     }
 
     /// Delivers what can be delivered before the deadline, or waits for whoever is at it, until these entries had their turn;

@@ -11,7 +11,7 @@ use super::post::Couriers;
 use crate::config::{self, Environment, LoadRequest};
 use crate::mail::{self, MailSettings, SignIn, WebSlot};
 use crate::model::Project;
-use crate::store::{OutboxKind, OutboxRow, OutboxState};
+use crate::store::{OutboxRow, OutboxState};
 
 /// A sender as it is set up now.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl<'a> Senders<'a> {
     /// The sender of an entry, or why there is none.
     pub(super) fn of(&mut self, row: &OutboxRow) -> Result<Sender, NoSender> {
         let key = (row.project_dir.clone(), row.profile.clone());
-        if row.kind != OutboxKind::Mail {
+        if !row.kind.is_mail() {
             return Ok(web(row, self.project(&key)?)?);
         }
         let of_login = (key, row.login.clone());

@@ -24,7 +24,7 @@ pub(super) fn told(state: OutboxState, error: Option<&str>, reply: Option<&str>)
 }
 
 /// Adds to the events of a run that is over what has become of its mail, if its folder is still there.
-pub(super) fn tell_events(run_dir: &Path, mail: MailState) {
+pub(crate) fn tell_events(run_dir: &Path, mail: MailState) {
     if !run_dir.join(EventsFile::NAME).exists() {
         return;
     }

@@ -6,7 +6,7 @@ use super::carry::Carrier;
 use super::decide;
 use super::drain::Drain;
 use super::sender::Sender;
-use crate::store::{Hold, OutboxKind, OutboxRow, StoreError, Tried};
+use crate::store::{Hold, OutboxRow, StoreError, Tried};
 use chrono::{TimeDelta, Utc};
 
 /// How long it may take until a message is begun to be handed over: the connection, signing in, naming who it is for.
@@ -51,7 +51,7 @@ impl Drain<'_> {
         let (store, runtime) = (&mut *self.store, self.runtime);
         let deadline = self.deadline.for_a_part(UNTIL_BEGUN);
         // A call is short, and begun at once.
-        let longest = if row.kind == OutboxKind::Mail { HANDING_OVER } else { UNTIL_BEGUN };
+        let longest = if row.kind.is_mail() { HANDING_OVER } else { UNTIL_BEGUN };
         let mut handing_over = || {
             deadline.allow(longest);
             // The message is sent all the same: should this process die now too, it is sent twice without a word.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use lettre::message::Mailbox;
 
 use super::locking::state_dir;
@@ -115,8 +115,12 @@ impl Mailing {
         if let MailMode::Folder(folder) = &self.mode {
             return (Mail::Folder(folder.clone(), Box::new(message)), Some(rendered));
         }
+        let digest = project.email_strategy == EmailStrategy::Digest;
+        let ended = report.finished.unwrap_or(report.started);
         prepared.entries.push(NewEntry {
             subject: rendered.subject.clone(),
+            // One may just be going out without a run.
+            unless_since: digest.then(|| mail::digest_times(ended, context).0),
             from: message.envelope.from().map(ToString::to_string),
             login: match &self.mode {
                 MailMode::Smtp(settings) => Some(settings.login.clone()),
@@ -128,6 +132,29 @@ impl Mailing {
             ..blank(OutboxKind::Mail, None, report)
         });
         (Mail::Entry, Some(rendered))
+    }
+
+    /// The digest about a run that is over, and those before it, which nobody has heard of; `None` if it isn't due.
+    pub(super) fn digest(
+        &self,
+        project: &Project,
+        report: &RunReport,
+        history: &HistoryWriter,
+        now: DateTime<Utc>,
+    ) -> Option<Prepared> {
+        let with_written = matches!(self.mode, MailMode::Folder(_));
+        let context = context_with_past(project, report, Some(history), with_written);
+        if !mail::is_digest_due(now, &context) {
+            return None;
+        }
+        let mut prepared = Prepared { mail: Mail::None(MailState::NotDue), entries: Vec::new(), warnings: Vec::new() };
+        (prepared.mail, _) = self.mail(project, report, &context, Some(history), &mut prepared);
+        for entry in &mut prepared.entries {
+            // The run has recorded that no mail was due; what becomes of this one is told by whoever delivers it.
+            entry.settled = true;
+            entry.unless_since = Some(mail::digest_times(now, &context).0);
+        }
+        Some(prepared)
     }
 
     fn context(&self, project: &Project, report: &RunReport, history: Option<&HistoryWriter>) -> RenderContext {
@@ -152,10 +179,10 @@ pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir:
     Some(NewEntry {
         kind: OutboxKind::Ping,
         slot: Some(WebSlot::Start.name().to_owned()),
-        run_id: run_id.clone(),
+        run_id: Some(run_id.clone()),
         project_dir: project.root.clone(),
         profile: project.profile.clone(),
-        run_dir: run_dir.to_owned(),
+        run_dir: Some(run_dir.to_owned()),
         subject: format!("{}: started", project.name),
         from: None,
         login: None,
@@ -164,6 +191,7 @@ pub(super) fn start_ping(project: &Project, run_id: &RunId, host: &str, run_dir:
         conversation: None,
         queued_at: Utc::now(),
         settled: true,
+        unless_since: None,
     })
 }
 
@@ -195,10 +223,10 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
     NewEntry {
         kind,
         slot,
-        run_id: report.run_id.clone(),
+        run_id: Some(report.run_id.clone()),
         project_dir: report.project_dir.clone(),
         profile: report.profile.clone(),
-        run_dir: report.run_dir.clone(),
+        run_dir: Some(report.run_dir.clone()),
         subject: String::new(),
         from: None,
         login: None,
@@ -207,6 +235,7 @@ fn blank(kind: OutboxKind, slot: Option<String>, report: &RunReport) -> NewEntry
         conversation: None,
         queued_at: Utc::now(),
         settled: false,
+        unless_since: None,
     }
 }
 
@@ -224,20 +253,26 @@ fn context_with_past(
     let asked = until_now.clone();
     let answer = history.map(|history| {
         let read = async move |store: &mut store::Store| {
-            Ok::<_, StoreError>((store.past_runs(&before, PAST_RUNS).await?, store.last_told(&asked).await?))
+            let kept = store.kept_schedules(&asked.project_dir, asked.profile.as_deref()).await?;
+            Ok::<_, StoreError>((store.past_runs(&before, PAST_RUNS).await?, store.last_told(&asked).await?, kept))
         };
         history.ask(When::Now, read).recv()
     });
-    let (past, last_told) = match answer {
-        Some(Ok(Ok(read))) => read,
+    let (past, last_told, kept) = match answer {
+        Some(Ok(Ok((past, last_told, kept)))) => (past, last_told, Some(kept)),
         _ => {
             let mut past = store::past_runs_in_folders(&until_now, FOLDERS);
             let last_told = past.iter().find(|run| run.is_told()).cloned();
             past.retain(|run| run.started < report.started);
-            (past, last_told)
+            (past, last_told, None)
         }
     };
-    RenderContext { last_told, ..RenderContext::of(project, past) }
+    let next_planned = project.next_planned(Utc::now(), |schedule| match &kept {
+        Some(kept) => kept.contains(&schedule.name),
+        // Nobody can say.
+        None => true,
+    });
+    RenderContext { last_told, next_planned, ..RenderContext::of(project, past) }
 }
 
 fn conversation_root(history: Option<&HistoryWriter>, key: String) -> Option<String> {

@@ -3,6 +3,8 @@
 //! Plan, lock, then one script after the other, each thing that happens becoming an event that all sinks get. What a
 //! sink can't do becomes a warning of the run and never its failure.
 
+mod alarm;
+mod digest;
 mod facade;
 mod files;
 mod locking;
@@ -19,9 +21,11 @@ mod run;
 mod script;
 mod settings_file;
 
+pub(crate) use alarm::{AlarmRequest, FindProject, Known, load_as_it_is, raise_alarms, send_alarms, standing_alarm};
+pub(crate) use digest::queue_due_digests;
 pub use facade::Runner;
-pub(crate) use options::Notice;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};
+pub(crate) use options::{Notice, Tell};
 pub(crate) use planning::{When, inputs, plan};
 pub(crate) use recording::{lives_or_record, never_began};
 pub(crate) use recovery::recover_others;

@@ -156,9 +156,7 @@ fn keep(entry: &NewEntry, error: &str, why: &str) -> MailState {
     let error = format!("{error}; nor can it wait in the outbox: {why}");
     match outbox::keep(entry) {
         Ok(()) => MailState::Kept { error },
-        Err(keeping) => {
-            MailState::Failed { error: format!("{error}; nor be kept in {}: {keeping}", entry.run_dir.display()) }
-        }
+        Err(keeping) => MailState::Failed { error: format!("{error}; nor be kept in its run's folder: {keeping}") },
     }
 }
 

@@ -184,9 +184,7 @@ impl From<SinkError> for RecordError {
     }
 }
 
-pub(super) fn host() -> String {
-    hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
-}
+pub(super) use crate::exec::host;
 
 /// The file that the output of an attempt goes to.
 fn output_file(report: &RunReport, index: usize, attempt: u32) -> String {

@@ -238,7 +238,7 @@ impl Run<'_> {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             parent: options.parent.clone(),
             planned: options.planned,
-            occasion: options.occasion.clone(),
+            occasion: options.occasion.clone().map(|occasion| occasion.begun(self.begin)),
             params: self.plan.inputs.report(),
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),

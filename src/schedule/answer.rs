@@ -22,6 +22,22 @@ pub enum Hindrance {
     ClockSet,
 }
 
+impl Hindrance {
+    /// In words, as they follow a colon.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::MachineOff => "the machine was off",
+            Self::MachineAsleep => "the machine was asleep",
+            Self::DaemonOff => "no daemon was running",
+            Self::HostIdle => "the system's scheduler didn't start it",
+            Self::Busy => "other runs had to end first",
+            Self::CouldNotRun => "it couldn't be run",
+            Self::ClockSet => "the clock was set forward",
+        }
+    }
+}
+
 /// Why a planned instant was left out on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,4 +61,81 @@ pub enum Answer {
     Missed(Hindrance),
     /// A run for a later instant, or one that waited, stands for it too.
     Merged,
+}
+
+impl Hindrance {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::MachineOff, "machine_off"),
+        (Self::MachineAsleep, "machine_asleep"),
+        (Self::DaemonOff, "daemon_off"),
+        (Self::HostIdle, "host_idle"),
+        (Self::Busy, "busy"),
+        (Self::CouldNotRun, "could_not_run"),
+        (Self::ClockSet, "clock_set"),
+    ];
+
+    /// The word for it, in the database and for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(one, _)| *one == self).map_or("", |(_, name)| name)
+    }
+
+    /// What has this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(one, _)| *one)
+    }
+}
+
+impl Answer {
+    /// The words for it, in the database and for programs: what became of it, and why.
+    #[must_use]
+    pub fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Ran => ("ran", None),
+            Self::Late(why) => ("late", Some(why.name())),
+            Self::Skipped(SkipCause::Overlap) => ("skipped", Some("overlap")),
+            Self::Skipped(SkipCause::Paused) => ("skipped", Some("paused")),
+            Self::Missed(why) => ("missed", Some(why.name())),
+            Self::Merged => ("merged", None),
+        }
+    }
+
+    /// The answer that these words tell of.
+    #[must_use]
+    pub fn from_words(state: &str, reason: Option<&str>) -> Option<Self> {
+        let why = reason.and_then(Hindrance::from_name);
+        Some(match (state, reason) {
+            ("ran", _) => Self::Ran,
+            ("late", _) => Self::Late(why?),
+            ("skipped", Some("overlap")) => Self::Skipped(SkipCause::Overlap),
+            ("skipped", Some("paused")) => Self::Skipped(SkipCause::Paused),
+            ("missed", _) => Self::Missed(why?),
+            ("merged", _) => Self::Merged,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_tell_answers_apart_as_json_does() {
+        for (why, name) in Hindrance::ALL {
+            assert_eq!(serde_json::to_value(why).unwrap(), name);
+            for answer in [Answer::Late(why), Answer::Missed(why)] {
+                let (state, reason) = answer.words();
+                assert_eq!(Answer::from_words(state, reason), Some(answer));
+            }
+        }
+        for answer in
+            [Answer::Ran, Answer::Merged, Answer::Skipped(SkipCause::Overlap), Answer::Skipped(SkipCause::Paused)]
+        {
+            let (state, reason) = answer.words();
+            assert_eq!(Answer::from_words(state, reason), Some(answer));
+        }
+        assert_eq!(Answer::from_words("late", None), None);
+    }
 }

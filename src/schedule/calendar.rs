@@ -1,9 +1,10 @@
 //! Steps of the calendar: every so many years, months, weeks or days, at a time of the day.
 
 use jiff::civil::{Date, DateTime, Time};
-use jiff::{Span, ToSpan};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, ToSpan};
 
-use super::zone::CivilTimes;
+use super::zone::{CivilTimes, Disturbed, disturbed};
 
 /// How many steps in a row may fall on days that don't exist (31 February) before that is taken for never: more than four
 /// centuries of leap days.
@@ -27,6 +28,12 @@ pub struct CalendarStep {
 }
 
 impl CalendarStep {
+    /// Whether and when changes of the clocks in a zone meet with it, after an instant.
+    #[must_use]
+    pub fn disturbed(&self, zone: &TimeZone, after: Timestamp) -> Disturbed {
+        disturbed(self, zone, after)
+    }
+
     fn months_a_step(&self) -> i64 {
         i64::from(self.years) * 12 + i64::from(self.months)
     }
@@ -45,12 +52,18 @@ impl CalendarStep {
         start.checked_add(days).ok()
     }
 
-    /// How many steps surely lie before this day.
+    /// How many steps surely lie before this day; hardly more do.
     fn steps_before(&self, day: Date) -> i64 {
+        // Over 400 years; from any month to any other, days are never this many away from what that makes on average.
+        const MONTHS: i64 = 4800;
+        const DAYS: i64 = 146_097;
+        const AWAY: i64 = 10;
         let days = i64::from((day - self.first).get_days());
-        // No month has more than 31 days: this many steps are never too far.
-        let longest = self.months_a_step() * 31 + self.days_a_step();
-        if days <= 0 || longest == 0 { 0 } else { (days / longest - 1).max(0) }
+        if self.months_a_step() == 0 {
+            return ((days - 1) / self.days_a_step()).max(0);
+        }
+        let step = self.months_a_step() * DAYS + self.days_a_step() * MONTHS;
+        ((days - AWAY) * MONTHS / step).max(0)
     }
 }
 
@@ -59,11 +72,13 @@ impl CivilTimes for CalendarStep {
         if self.months_a_step() == 0 && self.days_a_step() == 0 {
             return None;
         }
-        let mut steps = self.steps_before(from.date());
         let mut misses = 0;
-        while misses < MISSES {
+        for steps in self.steps_before(from.date()).. {
             let Some(day) = self.day(steps) else {
-                (steps, misses) = (steps + 1, misses + 1);
+                misses += 1;
+                if misses == MISSES {
+                    break;
+                }
                 continue;
             };
             misses = 0;
@@ -71,18 +86,8 @@ impl CivilTimes for CalendarStep {
             if due > from || (inclusive && due == from) {
                 return Some(due);
             }
-            // Far away: what is left is estimated anew, so that the way there has few steps.
-            steps = (steps + 1).max(self.steps_from(steps, day, from.date()));
         }
         None
-    }
-}
-
-impl CalendarStep {
-    fn steps_from(&self, steps: i64, day: Date, target: Date) -> i64 {
-        let left = day.until((jiff::Unit::Day, target)).map_or(0, |span| i64::from(span.get_days()));
-        let longest = self.months_a_step() * 31 + self.days_a_step();
-        steps + (left / longest - 1).max(0)
     }
 }
 

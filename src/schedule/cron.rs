@@ -201,7 +201,8 @@ fn number(piece: Piece<'_>, kind: Kind) -> Result<u32, CronError> {
             };
             let hint = format!("write a number from {} to {}{names}", kind.min, kind.max);
             let what = if piece.text.is_empty() { "nothing" } else { piece.text };
-            piece.error(format!("`{what}` is not a {}", kind.name), Some(&hint))
+            let article = if kind.name == HOUR.name { "an" } else { "a" };
+            piece.error(format!("`{what}` is not {article} {}", kind.name), Some(&hint))
         }
     }
 }

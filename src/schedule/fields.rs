@@ -7,55 +7,64 @@ use jiff::civil::{Date, DateTime, Time, Weekday, date};
 
 /// How long the calendar takes to begin again: 400 years are a whole number of weeks (Gregorian calendar).
 const CYCLE_YEARS: i16 = 400;
+const CYCLE: usize = CYCLE_YEARS.unsigned_abs() as usize;
 
 /// How the two day fields go together (Vixie cron: if either begins with `*`, both must match, else either suffices).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DayRule {
+pub enum DayRule {
+    /// Both must match.
     Both,
+    /// Either suffices.
     Either,
 }
 
 /// Days of a month.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct MonthDays {
+pub struct MonthDays {
     /// Bit n is the day n.
-    pub(super) days: u32,
+    pub days: u32,
     /// Bit n is the day n days before the last.
-    pub(super) from_end: u32,
+    pub from_end: u32,
     /// Bit n is the working day nearest to the day n, in the same month.
-    pub(super) nearest: u32,
+    pub nearest: u32,
     /// The month's last working day.
-    pub(super) last_working: bool,
+    pub last_working: bool,
 }
 
 /// Days of the week.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct WeekDays {
+pub struct WeekDays {
     /// Bit 0 is Sunday.
-    pub(super) days: u8,
+    pub days: u8,
     /// For the first to the fifth of a weekday in its month: bit 0 is Sunday.
-    pub(super) nth: [u8; 5],
+    pub nth: [u8; 5],
     /// The last of a weekday in its month: bit 0 is Sunday.
-    pub(super) last: u8,
+    pub last: u8,
 }
 
 /// A cron expression, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fields {
+pub struct Fields {
     /// `None` is any year; else sorted, each once.
-    pub(super) years: Option<Vec<i16>>,
+    pub years: Option<Vec<i16>>,
     /// Bit n is the month n.
-    pub(super) months: u16,
-    pub(super) month_days: MonthDays,
-    pub(super) week_days: WeekDays,
-    pub(super) day_rule: DayRule,
+    pub months: u16,
+    /// Days of the month.
+    pub month_days: MonthDays,
+    /// Days of the week.
+    pub week_days: WeekDays,
+    /// How these two go together.
+    pub day_rule: DayRule,
     /// ISO weeks; `None` is any; bit n is the week n.
-    pub(super) weeks: Option<u64>,
-    pub(super) hours: u32,
-    pub(super) minutes: u64,
-    pub(super) seconds: u64,
+    pub weeks: Option<u64>,
+    /// Bit n is the hour n.
+    pub hours: u32,
+    /// Bit n is the minute n.
+    pub minutes: u64,
+    /// Bit n is the second n.
+    pub seconds: u64,
     /// Whether hour and minute were written without `*` or a step: then it tells times of the day, not a rhythm.
-    pub(super) fixed: bool,
+    pub fixed: bool,
 }
 
 /// The bits `from..=to`.
@@ -115,9 +124,17 @@ impl Fields {
         // Years that are named end by themselves.
         let last_year = if self.years.is_some() { i16::MAX } else { from.year().saturating_add(CYCLE_YEARS) };
         let mut year = self.next_year(from.year())?;
+        // Years that were in vain from January on, by their place in the cycle: they are in vain in each cycle.
+        let mut in_vain = [false; CYCLE];
         let mut month = if year == from.year() { from.month() } else { 1 };
         let mut day = if year == from.year() { from.day() } else { 1 };
         while year <= last_year {
+            let place = usize::try_from(year.rem_euclid(CYCLE_YEARS)).unwrap_or_default();
+            if in_vain[place] {
+                year = self.next_year(year.checked_add(1)?)?;
+                continue;
+            }
+            in_vain[place] = (month, day) == (1, 1);
             while let Some(next) = next_bit(u64::from(self.months), unsigned(month)).filter(|next| *next <= 12) {
                 let next = i8::try_from(next).ok()?;
                 if next != month {
@@ -137,7 +154,7 @@ impl Fields {
     fn next_year(&self, from: i16) -> Option<i16> {
         match &self.years {
             None => (from <= Date::MAX.year()).then_some(from),
-            Some(years) => years.iter().copied().find(|year| *year >= from),
+            Some(years) => years.get(years.partition_point(|year| *year < from)).copied(),
         }
     }
 
@@ -152,17 +169,16 @@ impl Fields {
         let last = unsigned(first.days_in_month());
         let starts_on = sunday_first(first.weekday());
         let by_month = self.month_days.of(last, starts_on);
-        let by_week = self.week_days.of(last, starts_on);
         let days = match self.day_rule {
-            DayRule::Both => by_month & by_week,
-            DayRule::Either => by_month | by_week,
+            DayRule::Both if by_month == 0 => 0,
+            DayRule::Both => by_month & self.week_days.of(last, starts_on),
+            DayRule::Either => by_month | self.week_days.of(last, starts_on),
         };
-        let Some(weeks) = self.weeks else { return days };
-        let in_weeks = |day: &u32| {
-            let date = i8::try_from(*day).ok().and_then(|day| Date::new(year, month, day).ok());
-            date.is_some_and(|date| weeks >> date.iso_week_date().week() & 1 == 1)
-        };
-        (1..=last).filter(|day| days >> day & 1 == 1).filter(in_weeks).fold(0, |mask, day| mask | 1 << day)
+        match self.weeks {
+            Some(weeks) if weeks & weeks_of(month) == 0 => 0,
+            Some(weeks) => in_weeks(days, weeks, first),
+            None => days,
+        }
     }
 }
 
@@ -172,6 +188,9 @@ impl MonthDays {
         let all = all_days(last);
         let weekday = |day: u32| (starts_on + day - 1) % 7;
         let mut days = self.days & all;
+        if self.from_end == 0 && self.nearest == 0 && !self.last_working {
+            return days;
+        }
         let set = |mask: u32| (0..=31_u32).filter(move |bit| mask >> bit & 1 == 1);
         days |= set(self.from_end).filter(|before| *before < last).fold(0, |mask, before| mask | 1 << (last - before));
         for day in set(self.nearest).filter(|day| (1..=last).contains(day)) {
@@ -199,6 +218,10 @@ impl MonthDays {
 
 impl WeekDays {
     fn of(&self, last: u32, starts_on: u32) -> u32 {
+        const EACH: u8 = 0b111_1111;
+        if self.days == EACH {
+            return all_days(last);
+        }
         let mut days = 0;
         for day in 1..=last {
             let weekday = (starts_on + day - 1) % 7;
@@ -212,8 +235,44 @@ impl WeekDays {
     }
 }
 
+/// Of the days of a month, which begins with `first`, those in these ISO weeks.
+fn in_weeks(days: u32, weeks: u64, first: Date) -> u32 {
+    let (mut left, mut kept) = (days, 0);
+    // The row of the calendar, which begins on Monday, and whether it counts.
+    let mut known = None;
+    while left != 0 {
+        let day = left.trailing_zeros();
+        left &= left - 1;
+        let row = (sunday_first(first.weekday()) + day + 5) / 7;
+        let counts = match known {
+            Some((same, counts)) if same == row => counts,
+            _ => {
+                let date = i8::try_from(day).ok().and_then(|day| Date::new(first.year(), first.month(), day).ok());
+                date.is_some_and(|date| weeks >> date.iso_week_date().week() & 1 == 1)
+            }
+        };
+        known = Some((row, counts));
+        kept |= u32::from(counts) << day;
+    }
+    kept
+}
+
+/// The ISO weeks that may have days in a month: those from its first day's earliest to its last day's latest.
+fn weeks_of(month: i8) -> u64 {
+    const BEFORE: [u32; 13] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
+    let (first, last) =
+        (BEFORE[usize::from(month.unsigned_abs()) - 1] + 1, BEFORE[usize::from(month.unsigned_abs())] + 1);
+    let of_other_years = match month {
+        1 => 1 << 52 | 1 << 53,
+        12 => 1 << 1,
+        _ => 0,
+    };
+    // A week has its number from its Thursday, which is three days before or after at most.
+    bits((first + 3) / 7, ((last + 9) / 7).min(53)) | of_other_years
+}
+
 fn all_days(last: u32) -> u32 {
-    (1..=last).fold(0, |mask, day| mask | 1 << day)
+    u32::MAX >> (31 - last) & !1
 }
 
 fn unsigned(number: i8) -> u32 {

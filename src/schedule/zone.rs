@@ -48,12 +48,20 @@ pub(super) fn next_instant(
     {
         (from, inclusive) = (end, true);
     }
-    // Between the civil time from which was searched and the one that was found there is none.
+    // Between the civil time from which was searched and the one that was found there is none: transitions well inside of
+    // that change nothing, and a zone has two a year until the end of time.
     let mut found = times.next(from, inclusive)?;
-    for transition in zone.following(after) {
+    let mut searched = after;
+    let mut transitions = zone.following(after);
+    while let Some(transition) = transitions.next() {
         let at = transition.timestamp();
         if let Some(instant) = to_instant(offset, found).filter(|instant| *instant < at) {
             return Some(instant);
+        }
+        if let Some(near) = well_before(found).filter(|near| at > saturating_add(searched, WELL) && at < *near) {
+            offset = zone.to_offset(near);
+            transitions = zone.following(near);
+            continue;
         }
         let (old, new) = (offset.to_datetime(at), transition.offset().to_datetime(at));
         if new > old && gap == Gap::After && found < new {
@@ -62,10 +70,22 @@ pub(super) fn next_instant(
         offset = transition.offset();
         let begin = if new < old && fold == Fold::First { old } else { new };
         if found < begin || begin <= from {
-            (from, found) = (begin, times.next(begin, true)?);
+            (from, found, searched) = (begin, times.next(begin, true)?, at);
         }
     }
     to_instant(offset, found)
+}
+
+/// More than any two offsets of a zone are apart.
+const WELL: SignedDuration = SignedDuration::from_hours(72);
+
+/// An instant that lies well before this civil time in any zone.
+fn well_before(time: DateTime) -> Option<Timestamp> {
+    Offset::UTC.to_timestamp(time).unwrap_or(Timestamp::MAX).checked_sub(WELL).ok()
+}
+
+fn saturating_add(at: Timestamp, duration: SignedDuration) -> Timestamp {
+    at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// Until which civil time the stretch that `at` is in repeats what came before it; `None` if it doesn't.
@@ -78,4 +98,35 @@ fn end_of_repetition(zone: &TimeZone, at: Timestamp, offset: Offset) -> Option<D
 
 fn to_instant(offset: Offset, time: DateTime) -> Option<Timestamp> {
     offset.to_timestamp(time).ok()
+}
+
+/// Civil times that changes of the clocks meet with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disturbed {
+    /// The first that doesn't exist.
+    pub gap: Option<DateTime>,
+    /// The first that comes twice.
+    pub fold: Option<DateTime>,
+}
+
+/// The year before which changes are looked at: what never meets with one until then is taken never to.
+const LOOKED_AHEAD: i16 = 2100;
+
+/// Which of these times don't exist in a zone, and which come twice, after an instant.
+pub(super) fn disturbed(times: &dyn CivilTimes, zone: &TimeZone, after: Timestamp) -> Disturbed {
+    let mut offset = zone.to_offset(after);
+    let mut found = Disturbed::default();
+    for transition in zone.following(after) {
+        let at = transition.timestamp();
+        let (old, new) = (offset.to_datetime(at), transition.offset().to_datetime(at));
+        offset = transition.offset();
+        if new.year() >= LOOKED_AHEAD || (found.gap.is_some() && found.fold.is_some()) {
+            break;
+        }
+        let (kind, from, until) = if new > old { (&mut found.gap, old, new) } else { (&mut found.fold, new, old) };
+        if kind.is_none() && old != new {
+            *kind = times.next(from, true).filter(|time| *time < until);
+        }
+    }
+    found
 }

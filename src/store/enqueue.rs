@@ -16,14 +16,14 @@ pub struct NewEntry {
     pub kind: OutboxKind,
     /// Which of a project's web addresses it goes to.
     pub slot: Option<String>,
-    /// The run it tells of.
-    pub run_id: RunId,
+    /// The run it tells of; `None` if it tells of none.
+    pub run_id: Option<RunId>,
     /// The project, by whose settings it is delivered.
     pub project_dir: PathBuf,
     /// The profile, likewise.
     pub profile: Option<String>,
     /// The run's folder.
-    pub run_dir: PathBuf,
+    pub run_dir: Option<PathBuf>,
     /// What people know it by.
     pub subject: String,
     /// Who a mail is from, as SMTP is told.
@@ -40,11 +40,14 @@ pub struct NewEntry {
     pub queued_at: DateTime<Utc>,
     /// Whether the run has recorded already that it is queued; see [`OutboxRow::settled`](super::OutboxRow::settled).
     pub settled: bool,
+    /// Of a mail that goes out once in a while: it isn't put in if another mail of the project and
+    /// profile was since then, unless that one failed.
+    pub unless_since: Option<DateTime<Utc>>,
 }
 
 impl Store {
-    /// Puts entries into the outbox, so that they survive a loss of power; returns their numbers. One that is there
-    /// already stays as it is. The end of a run makes worthless what a watchdog was to be told of the project and profile
+    /// Puts entries into the outbox, so that they survive a loss of power; returns the numbers of those that are there. One
+    /// that was already stays as it is. The end of a run makes worthless what a watchdog was to be told of the project and profile
     /// before, which would come out of order: that is taken out.
     ///
     /// # Errors
@@ -113,28 +116,41 @@ impl Store {
 
 async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sqlx::Error> {
     let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+    let ids = insert(&mut transaction, entries).await?;
+    transaction.commit().await?;
+    Ok(ids)
+}
+
+/// Within a transaction.
+pub(super) async fn insert(
+    transaction: &mut sqlx::SqliteConnection,
+    entries: &[NewEntry],
+) -> Result<Vec<i64>, sqlx::Error> {
     let mut ids = Vec::with_capacity(entries.len());
     for entry in entries {
+        let run_id = entry.run_id.as_ref().map(RunId::as_str);
         if entry.kind == OutboxKind::Ping && entry.slot.as_deref() != Some("start") {
             let outdated = "DELETE FROM outbox
                 WHERE kind = 'ping' AND project_dir = ?1 AND profile IS ?2 AND state IN ('queued', 'held')
                     AND NOT (run_id = ?3 AND slot IS ?4)";
             let query = sqlx::query(outdated).bind(entry.project_dir.to_string_lossy()).bind(&entry.profile);
-            query.bind(entry.run_id.as_str()).bind(&entry.slot).execute(&mut *transaction).await?;
+            query.bind(run_id).bind(&entry.slot).execute(&mut *transaction).await?;
         }
-        let made = sqlx::query_scalar(
+        let made: Option<i64> = sqlx::query_scalar(
             "INSERT INTO outbox (kind, slot, run_id, project_dir, profile, run_dir, subject, from_address, recipients,
                 message, conversation, queued_at, settled, login)
             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
             WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE run_id = ?3 AND kind = ?1 AND slot IS ?2)
+                AND NOT EXISTS (SELECT 1 FROM outbox WHERE queued_at >= ?15 AND kind = ?1 AND project_dir = ?4
+                    AND profile IS ?5 AND state <> 'failed')
             RETURNING id",
         )
         .bind(entry.kind.name())
         .bind(&entry.slot)
-        .bind(entry.run_id.as_str())
+        .bind(run_id)
         .bind(entry.project_dir.to_string_lossy())
         .bind(&entry.profile)
-        .bind(entry.run_dir.to_string_lossy())
+        .bind(entry.run_dir.as_ref().map(|dir| dir.to_string_lossy()))
         .bind(&entry.subject)
         .bind(&entry.from)
         .bind(serde_json::to_string(&entry.recipients).unwrap_or_default())
@@ -143,20 +159,15 @@ async fn enqueue(store: &mut Store, entries: &[NewEntry]) -> Result<Vec<i64>, sq
         .bind(micros(entry.queued_at))
         .bind(entry.settled)
         .bind(&entry.login)
+        .bind(entry.unless_since.map(micros))
         .fetch_optional(&mut *transaction)
         .await?;
-        ids.push(match made {
-            Some(id) => id,
-            None => {
-                sqlx::query_scalar("SELECT id FROM outbox WHERE run_id = ?1 AND kind = ?2 AND slot IS ?3")
-                    .bind(entry.run_id.as_str())
-                    .bind(entry.kind.name())
-                    .bind(&entry.slot)
-                    .fetch_one(&mut *transaction)
-                    .await?
-            }
+        let known = "SELECT id FROM outbox WHERE run_id = ?1 AND kind = ?2 AND slot IS ?3";
+        let known = sqlx::query_scalar(known).bind(run_id).bind(entry.kind.name()).bind(&entry.slot);
+        ids.extend(match made {
+            Some(id) => Some(id),
+            None => known.fetch_optional(&mut *transaction).await?,
         });
     }
-    transaction.commit().await?;
     Ok(ids)
 }

@@ -7,7 +7,16 @@ use std::path::{Path, PathBuf};
 use super::open::create_dir;
 
 /// One project folder a line, each a JSON text: paths may hold anything.
-const KNOWN_FILE: &str = "projects.jsonl";
+pub(crate) const KNOWN_FILE: &str = "projects.jsonl";
+
+/// The list of the projects that a state folder knows, for whoever watches it: it is made if need be, and only ever grows.
+pub(crate) fn known_projects_file(state_dir: &Path) -> PathBuf {
+    let path = state_dir.join(KNOWN_FILE);
+    let make = || std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    // Without it the next project that runs makes it.
+    let _ = create_dir(state_dir).and_then(|()| make());
+    path
+}
 
 /// The folders of projects that were recorded in the database of `state_dir` at some time, also in one that was lost
 /// since. None where there is no list; what is no path in it is passed over.

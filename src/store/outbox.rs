@@ -22,8 +22,10 @@ const FAILED_DAYS: i64 = 90;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutboxKind {
-    /// A mail.
+    /// A mail about a run.
     Mail,
+    /// A mail about planned runs that didn't begin.
+    Alarm,
     /// A web address that is told how a run goes.
     Ping,
     /// A chat that is told of a run.
@@ -31,16 +33,23 @@ pub enum OutboxKind {
 }
 
 impl OutboxKind {
-    const ALL: [Self; 3] = [Self::Mail, Self::Ping, Self::Webhook];
+    const ALL: [Self; 4] = [Self::Mail, Self::Alarm, Self::Ping, Self::Webhook];
 
     /// The word for it, in the database and for programs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Mail => "mail",
+            Self::Alarm => "alarm",
             Self::Ping => "ping",
             Self::Webhook => "webhook",
         }
+    }
+
+    /// Whether it goes to a mail server, and not to a web address.
+    #[must_use]
+    pub fn is_mail(self) -> bool {
+        matches!(self, Self::Mail | Self::Alarm)
     }
 }
 
@@ -100,7 +109,7 @@ pub struct OutboxRow {
     pub kind: OutboxKind,
     /// Which of a project's web addresses it goes to.
     pub slot: Option<String>,
-    /// The run it tells of.
+    /// The run it tells of; `None` of an alarm.
     pub run_id: Option<RunId>,
     /// The project, by whose settings it is delivered.
     pub project_dir: PathBuf,

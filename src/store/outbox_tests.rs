@@ -12,10 +12,10 @@ fn entry(run_id: &RunId, kind: OutboxKind, slot: Option<&str>) -> NewEntry {
     NewEntry {
         kind,
         slot: slot.map(str::to_owned),
-        run_id: run_id.clone(),
+        run_id: Some(run_id.clone()),
         project_dir: "daily".into(),
         profile: Some("night".into()),
-        run_dir: Path::new("daily").join(run_id.as_str()),
+        run_dir: Some(Path::new("daily").join(run_id.as_str())),
         subject: "daily: 日本".into(),
         from: Some("runs@example.com".into()),
         login: Some("runs".into()),
@@ -24,6 +24,7 @@ fn entry(run_id: &RunId, kind: OutboxKind, slot: Option<&str>) -> NewEntry {
         conversation: Some("c".into()),
         queued_at: at(0),
         settled: false,
+        unless_since: None,
     }
 }
 
@@ -71,7 +72,7 @@ fn an_entry_comes_back_as_it_was_put_in_and_once() {
         let rows = store.undelivered().await.unwrap();
         assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), ids);
         let (row, entry) = (&rows[0], mail('a'));
-        assert_eq!((&row.run_id, &row.profile, &row.subject), (&Some(entry.run_id), &entry.profile, &entry.subject));
+        assert_eq!((&row.run_id, &row.profile, &row.subject), (&entry.run_id, &entry.profile, &entry.subject));
         assert_eq!((row.queued_at, &row.recipients, row.attempts), (at(0), &entry.recipients, 0));
         assert_eq!((&row.from, &row.login), (&entry.from, &entry.login));
         assert_eq!(store.message(ids[0]).await.unwrap(), entry.message);

@@ -23,6 +23,7 @@ struct Row {
     duration_us: u64,
     status: RunStatus,
     mail: Option<MailState>,
+    told_at: Option<i64>,
     scripts: Vec<ScriptRow>,
 }
 
@@ -51,6 +52,7 @@ impl Row {
             duration_us: self.duration_us,
             status: self.status,
             mail: self.mail,
+            told_at: self.told_at.and_then(DateTime::from_timestamp_micros),
             scripts: self.scripts.into_iter().map(script).collect(),
         })
     }
@@ -62,6 +64,7 @@ const PAST: &str = "
 SELECT json_group_array(json(run)) FROM (
     SELECT json_object('run_id', r.run_id, 'started', r.started, 'finished', r.finished, 'duration_us', r.duration_us,
         'status', r.status, 'mail', json(r.mail_detail),
+        'told_at', (SELECT queued_at FROM outbox WHERE run_id = r.run_id AND kind = 'mail'),
         'scripts', (
             SELECT json_group_array(json_object('script', s.script, 'name', s.name, 'outcome', json(s.outcome),
                 'duration_us', s.duration_us,

@@ -162,8 +162,9 @@ CREATE TABLE conversations (
 /// `covered` each has its answer. What changes its definition ends it and begins another. `keeper` is who starts its runs.
 /// A row of `occurrences` covers `count` neighbouring instants with the same answer, from `first` to `last`; what ran has a
 /// row of its own. `state` is `claimed` from the moment that somebody (`holder`) has taken it upon himself until the run
-/// begins or can't; `run_id` is chosen then already, so that it can be told later whether the run began. `into_planned` is the
-/// instant whose run stands for merged ones. `told` is 0 while somebody has to be told that it was missed. `presences` has
+/// begins or can't; `run_id` is chosen then already, so that it can be told later whether the run began, and `detail` has
+/// what it stands for. `holder` stays until the run has ended; `null` in it, as JSON, is a claim that was given back. An ended schedule
+/// answers for the instants up to `ended`. `into_planned` is the instant whose run stands for merged ones. `told` is 0 while somebody has to be told that it was missed. `presences` has
 /// when daemons were there: `seen` is the last that is known.
 const V4: &str = "
 ALTER TABLE runs ADD COLUMN occasion TEXT;
@@ -183,6 +184,7 @@ CREATE TABLE schedules (
     overdue_told INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX schedules_in_force ON schedules (project_dir, coalesce(profile, ''), name) WHERE ended IS NULL;
+CREATE INDEX schedules_closing ON schedules (project_dir) WHERE ended > covered;
 CREATE TABLE occurrences (
     schedule_id INTEGER NOT NULL REFERENCES schedules (id) ON DELETE CASCADE,
     first INTEGER NOT NULL,
@@ -200,7 +202,7 @@ CREATE TABLE occurrences (
     told INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (schedule_id, first)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX occurrences_claimed ON occurrences (schedule_id, first) WHERE state = 'claimed';
+CREATE INDEX occurrences_held ON occurrences (schedule_id, first) WHERE holder IS NOT NULL;
 CREATE INDEX occurrences_untold ON occurrences (schedule_id, first) WHERE NOT told;
 CREATE INDEX occurrences_of_runs ON occurrences (run_id) WHERE run_id IS NOT NULL;
 CREATE TABLE presences (

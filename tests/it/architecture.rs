@@ -16,9 +16,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mail", &["model", "schedule", "event"]),
     ("sink", &["model", "event", "store", "mail"]),
     ("outbox", &["model", "event", "config", "store", "mail", "sink"]),
-    ("runner", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
-    ("doctor", &["model", "event", "plan", "config", "exec", "store", "mail"]),
-    ("cli", &["model", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner", "doctor"]),
+    ("runner", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
+    ("ledger", &["model", "schedule", "event", "config", "exec", "store", "mail", "runner"]),
+    ("host", &["model", "schedule"]),
+    ("doctor", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "host"]),
+    (
+        "daemon",
+        &[
+            "model", "schedule", "event", "config", "exec", "store", "mail", "sink", "outbox", "runner", "ledger",
+            "doctor",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox", "runner",
+            "ledger", "host", "doctor", "daemon",
+        ],
+    ),
     // Declare, re-export, call.
     ("lib", &["config", "runner"]),
     ("main", &["cli"]),

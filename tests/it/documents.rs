@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Test;
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/json.md",
     "docs/mail.md",
     "docs/policies.md",
+    "docs/schedule.md",
     "docs/run-folder.md",
     "docs/scripts.md",
     "docs/sign-in.md",
@@ -94,6 +95,13 @@ fn the_readme_names_every_key_verb_and_code() {
     for name in ["Mail", "Pings", "Webhook"] {
         for key in schema["$defs"][name]["properties"].as_object().unwrap().keys() {
             assert!(mail.contains(&format!("`{key}`")), "docs/mail.md doesn't name the key {key} of {name}");
+        }
+    }
+    let schedule = read("docs/schedule.md");
+    for name in ["Schedule", "CalendarStep", "CronFields", "Dst"] {
+        for key in schema["$defs"][name]["properties"].as_object().unwrap().keys() {
+            let named = schedule.contains(&format!("`{key}`")) || schedule.contains(&format!("\"{key}\""));
+            assert!(named, "docs/schedule.md doesn't name the key {key} of {name}");
         }
     }
     for placeholder in project_runner::model::WEBHOOK_PLACEHOLDERS {

@@ -9,12 +9,14 @@
     clippy::print_stdout
 )]
 
+mod alarm;
 mod architecture;
 mod browser;
 mod changes;
 mod config;
 mod context;
 mod courier;
+mod daemon;
 mod doctor;
 mod documents;
 mod examples;
@@ -23,6 +25,8 @@ mod follow;
 mod generated;
 mod harness;
 mod history;
+#[cfg(unix)] // its stand-ins are shell scripts
+mod host_entries;
 mod init;
 mod inputs;
 mod leaks;
@@ -32,6 +36,7 @@ mod listener;
 mod mail;
 mod mail_lab;
 mod message;
+mod oracles;
 mod outbox;
 mod overlap;
 mod post_office;
@@ -42,9 +47,12 @@ mod recovery;
 mod retries;
 mod round_trip;
 mod run;
+mod schedule_preview;
+mod scheduled;
 mod secrets;
 mod settings;
 mod sign_in;
+mod simulated;
 mod smtp;
 mod smtp_server;
 mod stats;

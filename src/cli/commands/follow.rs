@@ -57,6 +57,7 @@ pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir,
             how,
             first: report.parent.as_ref().map_or_else(|| run_id.clone(), |parent| parent.first.clone()),
         }),
+        wanted: None,
     };
     flags.profile = flags.profile.or_else(|| report.profile.clone());
     run_projects(std::slice::from_ref(&report.project_dir), 1, flags, request, state, output)

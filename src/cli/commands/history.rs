@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::CommandError;
 use super::delivery;
 use super::table::{Align, Table};
 use super::view::{View, mail_word, rfc3339, seconds, status_cell};
-use crate::model::RunStatus;
+use crate::model::{Occasion, RunStatus, format_duration};
 use crate::store::{Counts, Oddities, RunFilter, RunRow, Store};
 
 /// Which runs are asked for.
@@ -98,12 +99,22 @@ fn project(run: &RunRow) -> String {
     }
 }
 
-/// What was out of the ordinary: `retry of 39be3d37aed64, 1 retried, 2 slow`.
+/// What was out of the ordinary: `retry of 39be3d37aed64, 1 retried, 2 slow`, `2 h late, 3 merged`.
 fn note(run: &RunRow) -> String {
     let Oddities { retried, slow, quick } = run.oddities;
     let counted = [(retried, "retried"), (slow, "slow"), (quick, "quick")];
     let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-    run.parent.iter().map(ToString::to_string).chain(counted).collect::<Vec<_>>().join(", ")
+    let planned = run.occasion.iter().flat_map(|occasion| planned_note(occasion, run.started));
+    run.parent.iter().map(ToString::to_string).chain(planned).chain(counted).collect::<Vec<_>>().join(", ")
+}
+
+/// What was unusual about the time that a schedule planned it for.
+fn planned_note(occasion: &Occasion, began: DateTime<Utc>) -> Vec<String> {
+    let by = (began - occasion.due).to_std().unwrap_or_default();
+    let late = occasion.late.map(|_| format!("{} late", format_duration(by)));
+    let merged = (occasion.merged > 0).then(|| format!("{} merged", occasion.merged));
+    let missed = (occasion.missed > 0).then(|| format!("{} missed before", occasion.missed));
+    [late, merged, missed].into_iter().flatten().collect()
 }
 
 /// `3 ok`, or `1 ok, 1 failed, 1 skipped`.

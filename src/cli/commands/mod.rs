@@ -2,6 +2,7 @@
 //! `reading` opens the database for them and brings it up to date.
 
 pub(super) mod check;
+pub(super) mod daemon;
 mod delivery;
 pub(super) mod doctor;
 mod error;
@@ -16,6 +17,7 @@ pub(super) mod mail;
 mod params;
 pub(super) mod reading;
 pub(super) mod run;
+pub(super) mod schedule;
 mod show;
 mod state_dir;
 mod stats;

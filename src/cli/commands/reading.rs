@@ -8,6 +8,7 @@ use super::list::list as write_list;
 use super::logs::{LogsRequest, logs as write_logs};
 use super::show::{ShowRequest, show as write_show};
 use super::stats::{StatsRequest, Timeouts, stats as write_stats};
+use super::view::one_line;
 use super::{CommandError, StateDir, View};
 use crate::cli::ExitCode;
 use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs, StatsArgs};
@@ -15,12 +16,13 @@ use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment, LoadRequest, project_root};
 use crate::exec;
 use crate::model::{RunReport, Script, ScriptReport};
-use crate::runner::{lives_or_record, never_began, output_name};
+use crate::runner::{Known, lives_or_record, never_began, output_name, standing_alarm};
 use crate::store::{FindRunError, ProjectRow, Store, StoreError, import_project};
 
 pub(in crate::cli) fn list(args: &ListArgs, state: &StateDir, output: &Output) -> ExitCode {
     with_store(state, output, async |store, out| {
         bring_up_to_date(store, None, output).await?;
+        warn_of_alarms(store, output).await?;
         write_list(store, &View::now(args.json, output.color), out).await
     })
 }
@@ -29,6 +31,7 @@ pub(in crate::cli) fn history(args: &HistoryArgs, state: &StateDir, output: &Out
     with_store(state, output, async |store, out| {
         let folder = args.project.as_deref().filter(|folder| folder.is_dir());
         bring_up_to_date(store, folder, output).await?;
+        warn_of_alarms(store, output).await?;
         let request = HistoryRequest {
             project: args.project.as_ref().map(|project| project.to_string_lossy().into_owned()),
             current_dir: std::env::current_dir()?,
@@ -42,6 +45,7 @@ pub(in crate::cli) fn stats(args: &StatsArgs, state: &StateDir, output: &Output)
     with_store(state, output, async |store, out| {
         let folder = args.project.as_deref().filter(|folder| folder.is_dir());
         bring_up_to_date(store, folder, output).await?;
+        warn_of_alarms(store, output).await?;
         let env = Environment::from_process();
         let request = StatsRequest {
             project: args.project.as_ref().map(|project| project.to_string_lossy().into_owned()),
@@ -64,6 +68,7 @@ fn configured_timeouts(project: &ProjectRow, env: &Environment) -> Option<Timeou
 pub(in crate::cli) fn show(args: &ShowArgs, state: &StateDir, output: &Output) -> ExitCode {
     with_store(state, output, async |store, out| {
         bring_up_to_date(store, None, output).await?;
+        warn_of_alarms(store, output).await?;
         let request = ShowRequest { run: args.run.clone() };
         write_show(store, &request, &View::now(args.json, output.color), out).await
     })
@@ -152,6 +157,15 @@ fn sentence(error: &CommandError) -> String {
         text = format!("{text}; {hint}");
     }
     text
+}
+
+/// Says so if a project should have run and didn't. Whoever only reads sends nothing.
+pub(super) async fn warn_of_alarms(store: &mut Store, output: &Output) -> Result<(), StoreError> {
+    let known = Known::read(store).await?;
+    if let Some(alarm) = standing_alarm(&known, chrono::Utc::now()) {
+        output.error(format!("{} {}", styled(output::WARNING, "warning:"), one_line(&alarm)));
+    }
+    Ok(())
 }
 
 /// Records what run folders know and the database doesn't: those of `folder`, else of all projects that are known, or

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::StateDir;
+use super::schedule::{Wanted, scheduled};
 use super::{check, params};
 use crate::cli::ExitCode;
 use crate::cli::args::{RunArgs, RunFlags};
@@ -17,19 +18,25 @@ use crate::cli::signals;
 use crate::config::Environment;
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
+use crate::ledger::{self, Claim, Told};
 use crate::mail::Deadline;
 use crate::model::{MailOptions, Parent, Project, RunParam};
 use crate::plan::{self, Given, Selection};
 use crate::runner::{self, History, MailDelivery, Notice, RunError, RunOptions, Runner, When};
 use crate::sink::{AtEnd, HistoryWriter, JsonSink};
-use crate::store::{OpenOptions, Store};
+use crate::store::{OpenOptions, RunEnded, Store};
 
 pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
-    let selection = Selection { only: args.only.clone(), from: args.from.clone(), exactly: None };
     if args.help_params {
         return help_params(&args, output);
     }
-    let request = Request { selection, parent: None, planned: None, taken_over: Vec::new() };
+    let selection = Selection { only: args.only, from: args.from, exactly: None };
+    let occasion = args.scheduled.map(|schedule| Wanted::Latest { schedule, keeper: args.keeper });
+    if occasion.is_some() && args.projects.len() > 1 {
+        output.error(format!("{} --scheduled is about one project; name only one", styled(output::BAD, "error:")));
+        return ExitCode::Usage;
+    }
+    let request = Request { selection, parent: None, planned: None, taken_over: Vec::new(), wanted: occasion };
     run_projects(&check::projects_or_here(&args.projects), args.jobs, args.flags, request, state_dir, output)
 }
 
@@ -44,6 +51,8 @@ pub(super) struct Request {
     pub(super) planned: Option<DateTime<Utc>>,
     /// The inputs of the run that it follows.
     pub(super) taken_over: Vec<RunParam>,
+    /// The planned instants that are run; `None` if it is run by hand.
+    pub(super) wanted: Option<Wanted>,
 }
 
 fn help_params(args: &RunArgs, output: &Output) -> ExitCode {
@@ -67,15 +76,13 @@ pub(super) fn run_projects(
     state_dir: &StateDir,
     output: &Output,
 ) -> ExitCode {
-    if let Some(dir) = &mut flags.mail_dir {
-        // Reports name the mail's file. They are read elsewhere too, and they are Unicode.
-        *dir = std::path::absolute(&*dir).unwrap_or_else(|_| dir.clone());
-        if dir.to_str().is_none() {
-            let what = styled(output::BAD, "error:");
-            output.error(format!("{what} --mail-dir: the path {} is not Unicode; name another folder", dir.display()));
+    let mail = match mail_delivery(flags.mail_dir.take(), flags.no_mail) {
+        Ok(mail) => mail,
+        Err(message) => {
+            output.error(format!("{} {message}", styled(output::BAD, "error:")));
             return ExitCode::Usage;
         }
-    }
+    };
     // Started first, so that it is there by the time the projects are read.
     let spawner = if flags.dry_run { exec::default_spawner() } else { spawner(output) };
     let env = Environment::from_process();
@@ -84,7 +91,12 @@ pub(super) fn run_projects(
     for path in folders {
         match check::load(path, flags.profile.as_deref(), &env, output) {
             Some(loaded) => projects.push_back(loaded.project),
-            None => worst = worst.max(ExitCode::Usage),
+            None => {
+                worst = worst.max(ExitCode::Usage);
+                if let (Some(wanted), Some(state_dir)) = (&request.wanted, state_dir.path()) {
+                    scheduled::cannot_be_loaded(path, flags.profile.as_deref(), wanted, state_dir);
+                }
+            }
         }
     }
     let given = Given { values: flags.params.clone(), taken_over: request.taken_over.clone() };
@@ -114,7 +126,7 @@ pub(super) fn run_projects(
     if projects.is_empty() {
         return worst;
     }
-    let command = RunCommand::new(flags, request, spawner, state_dir, output);
+    let command = RunCommand::new(flags, mail, request, spawner, state_dir, output);
     signals::interrupt_on_signals(command.cancel.clone());
     worst.max(command.run_all(jobs, projects))
 }
@@ -127,11 +139,12 @@ fn tell_error(error: &RunError, output: &Output) {
 }
 
 /// What all projects of one command share.
-struct RunCommand<'a> {
+pub(super) struct RunCommand<'a> {
     flags: RunFlags,
+    mail: MailDelivery,
     request: Request,
-    output: &'a Output,
-    state_dir: Option<PathBuf>,
+    pub(super) output: &'a Output,
+    pub(super) state_dir: Option<PathBuf>,
     spawner: Arc<dyn Spawn>,
     cancel: Cancel,
     history: History,
@@ -142,6 +155,7 @@ struct RunCommand<'a> {
 impl<'a> RunCommand<'a> {
     fn new(
         flags: RunFlags,
+        mail: MailDelivery,
         request: Request,
         spawner: Arc<dyn Spawn>,
         state_dir: &StateDir,
@@ -161,6 +175,7 @@ impl<'a> RunCommand<'a> {
         let state_dir = state_dir.path().map(Path::to_owned);
         Self {
             flags,
+            mail,
             request,
             output,
             state_dir,
@@ -174,6 +189,7 @@ impl<'a> RunCommand<'a> {
     fn run_all(&self, jobs: u16, projects: VecDeque<Project>) -> ExitCode {
         let threads = usize::from(jobs).min(projects.len());
         let own: Vec<PathBuf> = projects.iter().map(|project| project.root.clone()).collect();
+        let first = projects.front().cloned();
         let queue = Mutex::new(projects);
         let work = || {
             let mut worst = ExitCode::Success;
@@ -192,6 +208,9 @@ impl<'a> RunCommand<'a> {
         let deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner).take();
         let deadline = deadline.unwrap_or_else(|| Deadline::after(MailOptions::default().deadline));
         runner::recover_others(&own, &self.options(), &deadline, &|notice| self.tell(&notice));
+        if self.cancel.cancelled_by().is_none() {
+            runner::send_alarms(first.as_ref(), &self.options(), &deadline, &|notice| self.tell(&notice));
+        }
         worst
     }
 
@@ -199,11 +218,7 @@ impl<'a> RunCommand<'a> {
         RunOptions {
             selection: self.request.selection.clone(),
             params: Given { values: self.flags.params.clone(), taken_over: self.request.taken_over.clone() },
-            mail: match (&self.flags.mail_dir, self.flags.no_mail) {
-                (Some(dir), _) => MailDelivery::Folder(dir.clone()),
-                (None, true) => MailDelivery::Off,
-                (None, false) => MailDelivery::Send,
-            },
+            mail: self.mail.clone(),
             history: self.history.clone(),
             spawner: Arc::clone(&self.spawner),
             cancel: self.cancel.clone(),
@@ -227,13 +242,30 @@ impl<'a> RunCommand<'a> {
     }
 
     fn run_one(&self, project: Project) -> ExitCode {
+        match &self.request.wanted {
+            Some(wanted) => scheduled::run(self, &project, wanted),
+            None => self.run_for(project, None),
+        }
+    }
+
+    /// Runs a project, for a planned instant if one is given; whose claim it is then hears how it goes.
+    pub(super) fn run_for(&self, project: Project, planned: Option<(&Claim, &(dyn Fn(Told) + Sync))>) -> ExitCode {
         if let Some(by) = self.cancel.cancelled_by() {
             self.output.error(format!("{}: not started: {by}", project.name));
+            if let Some((_, told)) = planned {
+                told(Told::Ended(RunEnded::GaveBack));
+            }
             return ExitCode::Interrupted;
         }
         let sink = self.sink(&project);
         let name = project.name.clone();
-        match Runner::new(project).run_with(self.options(), sink, &|notice| self.tell(&notice)) {
+        let runner = Runner::new(project);
+        let tell = |notice| self.tell(&notice);
+        let result = match planned {
+            Some((claim, told)) => ledger::carry_out(claim, &runner, self.options(), sink, &tell, told),
+            None => runner.run_with(self.options(), sink, &tell),
+        };
+        match result {
             // Interrupted after the last script, too: while the mail was under way.
             Ok(_) if self.cancel.cancelled_by().is_some() => ExitCode::Interrupted,
             Ok((run, deadline)) => {
@@ -302,24 +334,22 @@ impl std::io::Write for JsonLines<'_> {
     }
 }
 
-/// On Linux a guardian of this same program, so that a runner that is killed leaves nothing behind.
-#[cfg(target_os = "linux")]
-fn spawner(output: &Output) -> Arc<dyn Spawn> {
-    let guardian = std::env::current_exe().and_then(|program| exec::guardian::Guardian::start(&program));
-    match guardian {
-        Ok(guardian) => Arc::new(guardian),
-        Err(error) => {
-            let what = "the scripts run without a guardian, and may outlive a runner that is killed";
-            output.error(format!("{} {what}: {error}", styled(output::WARNING, "warning:")));
-            exec::default_spawner()
-        }
+/// What becomes of mails, by the flags.
+pub(super) fn mail_delivery(mail_dir: Option<PathBuf>, no_mail: bool) -> Result<MailDelivery, String> {
+    let Some(dir) = mail_dir else { return Ok(if no_mail { MailDelivery::Off } else { MailDelivery::Send }) };
+    // Reports name the mail's file. They are read elsewhere too, and they are Unicode.
+    let dir = std::path::absolute(&dir).unwrap_or(dir);
+    match dir.to_str() {
+        Some(_) => Ok(MailDelivery::Folder(dir)),
+        None => Err(format!("--mail-dir: the path {} is not Unicode; name another folder", dir.display())),
     }
 }
 
-/// Elsewhere the system does the guardian's work, as far as it is done.
-#[cfg(not(target_os = "linux"))]
-fn spawner(_output: &Output) -> Arc<dyn Spawn> {
-    #[cfg(windows)]
-    exec::keep_streams_to_itself();
-    exec::default_spawner()
+/// Who owns the scripts of this process, with a word if that is less than it should be.
+pub(super) fn spawner(output: &Output) -> Arc<dyn Spawn> {
+    let (spawner, trouble) = exec::owning_spawner();
+    if let Some(trouble) = trouble {
+        output.error(format!("{} {trouble}", styled(output::WARNING, "warning:")));
+    }
+    spawner
 }

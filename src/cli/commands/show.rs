@@ -87,7 +87,11 @@ fn header(report: &RunReport, attempts: Option<&str>, view: &View, out: &mut dyn
         line("origin", &parent.to_string())?;
     }
     if let Some(planned) = report.planned {
-        line("planned", &format!("for {}", view.time(planned)))?;
+        let by = report.occasion.as_ref().map(|occasion| format!(" by schedule `{}`", occasion.schedule));
+        line("planned", &format!("for {}{}", view.time(planned), by.unwrap_or_default()))?;
+    }
+    for remark in report.occasion.iter().flat_map(|occasion| occasion.remarks(report.started)) {
+        line("", &remark)?;
     }
     if let Some(profile) = &report.profile {
         line("profile", profile)?;

@@ -18,6 +18,11 @@ fn all_keys() -> Vec<&'static str> {
         &keys::MAIL_KEYS,
         &keys::PING_KEYS,
         &keys::WEBHOOK_KEYS,
+        &keys::SCHEDULE_KEYS,
+        &keys::TRIGGER_KEYS,
+        &keys::CRON_KEYS,
+        &keys::CALENDAR_KEYS,
+        &keys::DST_KEYS,
         &keys::PARAM_KEYS,
         &["PASSWORD"],
     ];
@@ -184,7 +189,8 @@ fn fuzz_dotenv_values_in_single_quotes() {
     let house = House::new();
     house.with("");
     // A backslash at the end takes the quote's meaning away, and is told of.
-    let pairs = prop::collection::btree_map("FUZZ_[A-Z_0-9]{0,6}", "([^'\0\r]{0,20}[^'\0\r\\\\])?", 0..6);
+    // The names spell no word that tells of a secret: such a file would be told of, too.
+    let pairs = prop::collection::btree_map("FUZZ_[X-Z_0-9]{0,6}", "([^'\0\r]{0,20}[^'\0\r\\\\])?", 0..6);
     for_all(pairs, |pairs| {
         let text: String = pairs.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
         house.file("p/.env", text);

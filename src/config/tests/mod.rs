@@ -5,6 +5,7 @@ mod fuzz;
 mod inputs;
 mod mail;
 mod policies;
+mod schedule;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -26,7 +26,7 @@ fn the_six_keys_are_a_whole_file() {
     assert_eq!(settings.working_dir, project.root);
     assert_eq!((settings.timeout, settings.kill_grace), (None, Duration::from_secs(10)));
     assert_eq!((settings.on_failure, settings.success_codes.as_slice()), (OnFailure::Continue, [0].as_slice()));
-    assert_eq!(explain.len(), 40);
+    assert_eq!(explain.len(), 41);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn optional_keys_are_strict_too() {
 fn unknown_keys_warn_and_suggest() {
     let house = House::new();
     house.with(
-        r#""Timeout": 5, "schedule": 3, "output": {"keepdays": 1},
+        r#""Timeout": 5, "pipeline": 3, "output": {"keepdays": 1},
         "scripts": [{"path": "main.py", "python_command": "x", "arg": []}]"#,
     );
     let lines = house.lines(&house.loaded().warnings);
@@ -303,7 +303,7 @@ fn unknown_keys_warn_and_suggest() {
         lines.iter().map(|line| line.split_once(": ").unwrap().1).collect::<Vec<_>>(),
         [
             "Timeout: unknown key `Timeout`; it does nothing; did you mean `timeout`?",
-            "schedule: unknown key `schedule`; it does nothing",
+            "pipeline: unknown key `pipeline`; it does nothing",
             "output.keepdays: unknown key `keepdays`; it does nothing; did you mean `keep_days`?",
             "scripts: `scripts` stands twice in this object; this one counts; remove the one at line 1, column 2",
             "scripts[0].python_command: unknown key `python_command`; it does nothing; a script's key is `interpreter`",

@@ -6,9 +6,13 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(super) use unix::{is_network_share, open_files, room, zone_name};
+pub(crate) use unix::is_network_share;
+#[cfg(unix)]
+pub(super) use unix::{open_files, room, zone_name};
 #[cfg(windows)]
-pub(super) use windows::{is_network_share, open_files, room, zone_name};
+pub(crate) use windows::is_network_share;
+#[cfg(windows)]
+pub(super) use windows::{open_files, room, zone_name};
 
 /// Room on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ pub(in crate::doctor) fn room(folder: &Path) -> io::Result<Room> {
 
 /// Whether a folder is on another machine's disk. Only what is certain: FUSE may be either.
 #[cfg(target_os = "linux")]
-pub(in crate::doctor) fn is_network_share(folder: &Path) -> bool {
+pub(crate) fn is_network_share(folder: &Path) -> bool {
     /// statfs(2): NFS, SMB, CIFS, SMB2, 9P, AFS, Ceph, Coda.
     const REMOTE: [u32; 8] =
         [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42, 0x0102_1997, 0x5346_414F, 0x00C3_6400, 0x7375_7245];
@@ -32,7 +32,7 @@ fn kind(found: impl Into<i128>) -> i128 {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(in crate::doctor) fn is_network_share(_folder: &Path) -> bool {
+pub(crate) fn is_network_share(_folder: &Path) -> bool {
     false
 }
 

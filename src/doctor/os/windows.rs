@@ -29,7 +29,7 @@ pub(in crate::doctor) fn room(folder: &Path) -> io::Result<Room> {
 }
 
 /// Whether a folder is on another machine's disk.
-pub(in crate::doctor) fn is_network_share(folder: &Path) -> bool {
+pub(crate) fn is_network_share(folder: &Path) -> bool {
     let Some(Component::Prefix(prefix)) = folder.components().next() else { return false };
     match prefix.kind() {
         Prefix::UNC(..) | Prefix::VerbatimUNC(..) => true,

@@ -1,6 +1,7 @@
 //! What tells a process from all others, and whether it lives.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::identity_system as system;
 use crate::model::ProcessIdentity;
@@ -32,6 +33,25 @@ pub fn of_this_process() -> ProcessIdentity {
 #[must_use]
 pub fn is_alive(process: &ProcessIdentity) -> bool {
     matches!(life(process), Life::Lives | Life::Ending)
+}
+
+/// Whether a process of this machine is known to be gone. Of one whose id counts in another part of the machine nothing is
+/// known.
+#[must_use]
+pub fn is_gone(process: &ProcessIdentity) -> bool {
+    life(process) == Life::Gone
+}
+
+/// This machine's name.
+#[must_use]
+pub fn host() -> String {
+    hostname::get().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// For how long the machine has been on, the time included in which it was suspended; `None` where the system doesn't say.
+#[must_use]
+pub fn up_for() -> Option<Duration> {
+    system::up_for()
 }
 
 /// Whether this machine was started anew since the process began.

@@ -1,5 +1,7 @@
 //! Telling processes apart where the system has no common way to say when one began: by their ids alone.
 
+use std::time::Duration;
+
 use rustix::process::{Pid, test_kill_process};
 
 use super::identity::Life;
@@ -20,4 +22,8 @@ pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
 
 pub(in crate::exec) fn restarted_since(_process: &ProcessIdentity) -> bool {
     false
+}
+
+pub(in crate::exec) fn up_for() -> Option<Duration> {
+    None
 }

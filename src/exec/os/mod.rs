@@ -44,3 +44,27 @@ pub(super) fn remains(_marker: &str, _end: bool) -> usize {
 pub fn default_spawner() -> std::sync::Arc<dyn super::Spawn> {
     std::sync::Arc::new(DirectSpawner)
 }
+
+/// The spawner of a program that is the runner itself: a guardian of this same program, so that a runner that is killed leaves
+/// nothing behind; with a sentence if there is none.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn owning_spawner() -> (std::sync::Arc<dyn super::Spawn>, Option<String>) {
+    match std::env::current_exe().and_then(|program| guardian::Guardian::start(&program)) {
+        Ok(guardian) => (std::sync::Arc::new(guardian), None),
+        Err(error) => {
+            let what = "the scripts run without a guardian, and may outlive a runner that is killed";
+            (default_spawner(), Some(format!("{what}: {error}")))
+        }
+    }
+}
+
+/// The spawner of a program that is the runner itself. The system does the guardian's work, as far as it is done; on Windows the
+/// process's own streams are kept from its children from now on.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn owning_spawner() -> (std::sync::Arc<dyn super::Spawn>, Option<String>) {
+    #[cfg(windows)]
+    keep_streams_to_itself();
+    (default_spawner(), None)
+}

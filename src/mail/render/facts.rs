@@ -6,6 +6,15 @@ use super::view::RenderContext;
 use super::words::{Phrases, Word};
 use crate::model::RunReport;
 
+/// A planned time, and by which of a project's schedules, if that has a name that says something.
+fn planned_for(time: String, report: &RunReport, words: &dyn Phrases) -> String {
+    let name = report.occasion.as_ref().map(|occasion| occasion.schedule.as_str());
+    match name.filter(|name| name.contains(|c: char| !c.is_ascii_digit())) {
+        Some(name) => format!("{time}{}{name}", words.comma()),
+        None => time,
+    }
+}
+
 /// The inputs that aren't what they usually are. What secrets are is nobody's business.
 fn inputs(report: &RunReport) -> String {
     let told = report.params.iter().filter(|one| one.differs && !one.secret);
@@ -22,7 +31,7 @@ pub(super) fn facts(report: &RunReport, context: &RenderContext, words: &dyn Phr
     let folder = report.project_dir.display();
     let all = [
         (Word::Scripts, scripts),
-        (Word::PlannedFor, report.planned.map(when).unwrap_or_default()),
+        (Word::PlannedFor, report.planned.map(|planned| planned_for(when(planned), report, words)).unwrap_or_default()),
         (Word::Started, when(report.started)),
         (Word::Ended, report.finished.map_or_else(|| words.word(Word::NotYet).to_owned(), when)),
         (Word::Duration, words.duration(report.duration())),

@@ -165,7 +165,7 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
     let latest = PastRun::from(report);
     let digest = (strategy == EmailStrategy::Digest).then(|| Digest::of(&latest, report, context, words));
     let verdict = match &digest {
-        Some(digest) => of_digest(digest, report, &scripts, words),
+        Some(digest) => of_digest(digest, report, &scripts, context, words),
         None => of_run(report, &scripts, context, words),
     };
     let Look { symbol, color, .. } = look(verdict.tone);
@@ -203,8 +203,12 @@ pub(super) fn page(report: &RunReport, strategy: EmailStrategy, context: &Render
 
 /// The project's name as subject and title show it, with the profile if there is one.
 pub(super) fn project_name(report: &RunReport) -> String {
-    let name = one_line(&report.project, 60);
-    match &report.profile {
+    name_with_profile(&report.project, report.profile.as_deref())
+}
+
+pub(super) fn name_with_profile(project: &str, profile: Option<&str>) -> String {
+    let name = one_line(project, 60);
+    match profile {
         Some(profile) => format!("{name} [{}]", one_line(profile, 20)),
         None => name,
     }
@@ -218,7 +222,7 @@ pub(super) struct Look {
 }
 
 /// Colours that stand out on white, and white on them, by 4.5 to 1 at least (WCAG 2.2, 1.4.3).
-fn look(tone: Tone) -> Look {
+pub(super) fn look(tone: Tone) -> Look {
     let (symbol, color, status) = match tone {
         Tone::Good => ("✓", "#1a7f37", Word::Succeeded),
         Tone::Bad => ("✗", "#b3261e", Word::Failed),

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 
-use super::{RenderContext, Rendered, render};
+use super::{Alarm, Missing, RenderContext, Rendered, Trouble, render};
 use crate::model::EmailStrategy::{All, Changes, Digest};
 use crate::model::{
-    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Outcome, OutputSummary, Pace,
-    Parent, PastRun, PastScript, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage, Usual,
+    AttachedFile, EarlierAttempt, EmailStrategy, Following, Language, Leaked, MailState, Occasion, Outcome,
+    OutputSummary, Pace, Parent, PastRun, PastScript, RunId, RunReport, RunStatus, ScriptReport, SkipReason, Usage,
+    Usual,
 };
+use crate::schedule::Hindrance;
 
 pub(crate) fn success() -> Outcome {
     Outcome::Success { code: 0 }
@@ -106,6 +108,23 @@ fn unusual() -> RunReport {
     report
 }
 
+/// A run that began two hours late, for three planned times, after two that were missed.
+fn late() -> RunReport {
+    let mut report = report("Nightly import", vec![success(), success()]);
+    let due = report.started - TimeDelta::seconds(8_000);
+    report.planned = Some(due);
+    report.occasion = Some(Occasion {
+        schedule: "nightly".into(),
+        due,
+        late: Some(Hindrance::MachineAsleep),
+        merged: 2,
+        merged_from: Some(due - TimeDelta::days(2)),
+        missed: 1,
+        missed_from: Some(due - TimeDelta::days(3)),
+    });
+    report
+}
+
 /// A retry whose scripts exited with 0 and are failures all the same.
 fn unmet() -> RunReport {
     let what = "out/report.csv was not written by this run (last changed 2024-11-26 06:00)".to_owned();
@@ -154,6 +173,7 @@ pub(crate) fn past(report: &RunReport, hours: i64, runs: &[&str], told: &[usize]
             duration_us,
             status: if letters.contains('f') { RunStatus::Failure } else { RunStatus::Success },
             mail: Some(if told.contains(&n) { MailState::Sent { reply: "250 OK".into() } } else { MailState::NotDue }),
+            told_at: None,
             scripts,
         }
     };
@@ -172,6 +192,47 @@ impl Sample {
     pub(crate) fn render(&self, language: Language) -> Rendered {
         render(&self.report, self.strategy, &RenderContext { language, ..self.context.clone() })
     }
+}
+
+/// Alarms of the kinds that a reader meets, and their context.
+pub(crate) fn alarms() -> Vec<(&'static str, Alarm, RenderContext)> {
+    let paris = |time: DateTime<Utc>| time.with_timezone(&FixedOffset::east_opt(3600).unwrap());
+    let time = report("P", vec![]).started;
+    let at = |hours: i64| time - TimeDelta::hours(hours);
+    let trouble = |schedule: &str, what, why, detail: Option<&str>| Trouble {
+        schedule: schedule.into(),
+        what,
+        why,
+        detail: detail.map(str::to_owned),
+    };
+    let missed = |count, first, last| Missing::Missed { count, first: at(first), last: at(last) };
+    let overdue = |planned| Missing::Overdue { planned: at(planned) };
+    let broken = "exec_config.json:7:3: `timeout` must be a duration like \"90s\" or \"2h\", and is `soon`";
+    let kinds = [
+        ("alarm_overdue", vec![trouble("1", overdue(2), Hindrance::DaemonOff, None)]),
+        (
+            "alarm_missed",
+            vec![
+                trouble("nightly", missed(3, 74, 26), Hindrance::MachineOff, None),
+                trouble("nightly", missed(1, 2, 2), Hindrance::CouldNotRun, Some(broken)),
+                trouble("2", overdue(4), Hindrance::HostIdle, None),
+            ],
+        ),
+        ("alarm_machine_off", vec![trouble("1", missed(1, 9, 9), Hindrance::MachineAsleep, None)]),
+    ];
+    let alarm = |(name, troubles)| {
+        let alarm = Alarm {
+            project: "Nightly import".into(),
+            project_dir: "/srv/jobs/p".into(),
+            profile: None,
+            host: "LAPTOP-BS85JNP7".into(),
+            time,
+            troubles,
+        };
+        let next_planned = Some(time + TimeDelta::days(1));
+        (name, alarm, RenderContext { local_time: paris, next_planned, ..RenderContext::default() })
+    };
+    kinds.into_iter().map(alarm).collect()
 }
 
 /// Runs of the kinds that a reader meets, with their past.
@@ -205,7 +266,8 @@ pub(crate) fn to_look_at() -> Vec<Sample> {
         let past = if name == "success" { past(&report, 24, &well, &[0]) } else { Vec::new() };
         sample(name, report, All, past)
     });
-    [first, still, recovered, digest, quiet].into_iter().chain(reports).collect()
+    let late = sample("late", late(), All, past(&green, 24, &well[..3], &[]));
+    [first, still, recovered, digest, quiet, late].into_iter().chain(reports).collect()
 }
 
 fn without_past() -> Vec<(&'static str, RunReport)> {

@@ -283,7 +283,8 @@ fn outlook_can_show_all_of_it() {
     odd.files.push(AttachedFile { name: "f".into(), bytes: 1 });
     odd.scripts[0].usual = Some(Usual { usual_us: 9_000_000, pace: Pace::Quick, slow_after_us: None });
     let samples = samples::to_look_at().into_iter().map(|sample| sample.render(Language::En).html);
-    for html in samples.chain([all(&odd).html]).map(|html| html.to_ascii_lowercase()) {
+    let alarms = samples::alarms().into_iter().map(|(_, alarm, context)| render_alarm(&alarm, &context).html);
+    for html in samples.chain(alarms).chain([all(&odd).html]).map(|html| html.to_ascii_lowercase()) {
         for (construct, why) in NOT_FOR_OUTLOOK {
             assert!(!html.contains(construct), "{construct}: {why}");
         }
@@ -315,6 +316,11 @@ fn each_language_says_all_of_it() {
             let lines = text.lines().filter(|line| !line.starts_with("    self.") && !line.contains("/session_"));
             let text = lines.collect::<Vec<_>>().join("\n").replace('\\', "/").replace('\u{a0}', "~");
             told.push_str(&format!("== {}\n{}\n\n{text}\n\n", sample.name, subject.replace('\u{a0}', "~")));
+        }
+        for (name, alarm, context) in samples::alarms() {
+            let Rendered { subject, text, html } = render_alarm(&alarm, &RenderContext { language, ..context });
+            assert!(html.contains(&format!("<html lang=\"{code}\">")));
+            told.push_str(&format!("== {name}\n{subject}\n\n{text}\n\n").replace('\u{a0}', "~"));
         }
         insta::assert_snapshot!(code, told);
     }
@@ -411,6 +417,13 @@ fn samples_to_look_at() {
             let rendered = sample.render(language);
             std::fs::write(folder.join(format!("{}.{code}.html", sample.name)), &rendered.html).unwrap();
             std::fs::write(folder.join(format!("{}.{code}.txt", sample.name)), &rendered.text).unwrap();
+        }
+    }
+    for (name, alarm, context) in samples::alarms() {
+        for (code, language) in Language::NAMES {
+            let rendered = render_alarm(&alarm, &RenderContext { language, ..context.clone() });
+            std::fs::write(folder.join(format!("{name}.{code}.html")), &rendered.html).unwrap();
+            std::fs::write(folder.join(format!("{name}.{code}.txt")), &rendered.text).unwrap();
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::clean::one_line;
 use super::digest::Digest;
 use super::view::RenderContext;
-use super::words::{Change, Headline, Phrases, Wanted};
+use super::words::{Change, Headline, Phrases, Planned, Wanted};
 use crate::model::{Outcome, PastByScript, RunReport, RunStatus, ScriptReport, Streak};
 
 /// Characters of a script's name that the first line shows.
@@ -34,7 +34,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn new(tone: Tone, headline: &Headline, news: &[String], wanted: &Wanted, words: &dyn Phrases) -> Self {
+    pub(super) fn new(tone: Tone, headline: &Headline, news: &[String], wanted: &Wanted, words: &dyn Phrases) -> Self {
         let text = words.headline(headline);
         let beginning = match headline {
             Headline::OneSucceeded { .. } | Headline::OneFailed { .. } => text.clone(),
@@ -73,7 +73,8 @@ pub(super) fn of_run(
             (Tone::Bad, Wanted::LookAt { list: list(ends.collect(), words), not_run: report.counts().2 })
         }
     };
-    Verdict::new(tone, &headline, &news(report, context, words), &wanted, words)
+    let news: Vec<String> = planned(report, context, words).into_iter().chain(news(report, context, words)).collect();
+    Verdict::new(tone, &headline, &news, &wanted, words)
 }
 
 /// The verdict about all runs of a digest, of which `report` is the latest.
@@ -81,6 +82,7 @@ pub(super) fn of_digest(
     digest: &Digest<'_>,
     report: &RunReport,
     mentioned: &[&ScriptReport],
+    context: &RenderContext,
     words: &dyn Phrases,
 ) -> Verdict {
     let failing: Vec<String> = digest
@@ -101,8 +103,8 @@ pub(super) fn of_digest(
     let headline = Headline::Runs { failed, total: digest.runs.len(), since: digest.since.clone() };
     // One run alone says with what is wanted what is to be said of its scripts.
     let told = if digest.runs.len() > 1 { NAMED + 1 } else { 0 };
-    let news: Vec<String> =
-        digest.troubled.iter().take(told).map(|script| words.digested(&script.told(NAME))).collect();
+    let troubled = digest.troubled.iter().take(told).map(|script| words.digested(&script.told(NAME)));
+    let news: Vec<String> = planned(report, context, words).into_iter().chain(troubled).collect();
     Verdict::new(tone, &headline, &news, &wanted, words)
 }
 
@@ -137,6 +139,21 @@ fn interrupted_headline(report: &RunReport) -> Headline {
         total: report.scripts.len(),
         failed: report.failures().filter(ended).count(),
     }
+}
+
+/// What became of the time that the run was planned for, and of those before it, in sentences; nothing if all was well.
+fn planned(report: &RunReport, context: &RenderContext, words: &dyn Phrases) -> Vec<String> {
+    let (Some(planned), Some(occasion)) = (report.planned, &report.occasion) else { return Vec::new() };
+    let moment = |first: Option<_>| words.moment((context.local_time)(first.unwrap_or(planned)));
+    let late = occasion.late.map(|why| {
+        let by = words.duration((report.started - occasion.due).to_std().unwrap_or_default());
+        Planned::Late { by, why }
+    });
+    let merged =
+        (occasion.merged > 0).then(|| Planned::Merged { count: occasion.merged, first: moment(occasion.merged_from) });
+    let missed =
+        (occasion.missed > 0).then(|| Planned::Missed { count: occasion.missed, first: moment(occasion.missed_from) });
+    [late, merged, missed].into_iter().flatten().map(|told| words.planned(&told)).collect()
 }
 
 /// What is new since the runs before, of which something must be known for that.

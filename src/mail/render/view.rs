@@ -143,12 +143,18 @@ pub fn render(report: &RunReport, strategy: EmailStrategy, context: &RenderConte
 
 fn render_within(report: &RunReport, strategy: EmailStrategy, context: &RenderContext, limits: Limits) -> Rendered {
     let page = page(report, strategy, context, limits);
-    let Page { words, project, symbol, verdict, .. } = &page;
+    let (text, html) = fill(&page);
+    Rendered { subject: subject(&page, strategy, context), text, html }
+}
+
+/// The templates, filled: text and HTML.
+pub(super) fn fill(page: &Page) -> (String, String) {
+    let Page { words, project, symbol, verdict, .. } = page;
     // The text is read where there is no subject, too, as in chats. Beside the page, lists show the subject.
     let line = format!("{symbol} {}", verdict.line(&format!("{project}{}{}", words.colon(), verdict.headline), *words));
     let preview = format!("{symbol} {}", verdict.line(&verdict.beginning, *words));
     // Writing into a string doesn't fail; should it, the reader still gets the verdict.
-    let html = Html { page: &page, preview: &preview, fonts: page.words.fonts(), wrap: page.words.wrap() }
+    let html = Html { page, preview: &preview, fonts: page.words.fonts(), wrap: page.words.wrap() }
         .render()
         .unwrap_or_else(|_| String::new());
     let no_runs = &[][..];
@@ -156,19 +162,24 @@ fn render_within(report: &RunReport, strategy: EmailStrategy, context: &RenderCo
         run_widths: Widths::of(page.runs.as_ref().map_or(no_runs, |runs| &runs.rows)),
         widths: Widths::of(&page.rows),
         label_width: page.facts.iter().map(|fact| fact.label.width()).max().unwrap_or(0),
-        page: &page,
+        page,
         line: &line,
     };
     let text = text.render().unwrap_or_else(|_| line.clone());
-    Rendered { subject: subject(&page, strategy, context), text, html }
+    (text, html)
+}
+
+/// What stands before each subject of the project.
+pub(super) fn prefix(context: &RenderContext) -> String {
+    let prefix = context.subject_prefix.as_deref().map(|prefix| one_line(prefix, 40)).filter(|text| !text.is_empty());
+    prefix.map(|prefix| prefix + " ").unwrap_or_default()
 }
 
 /// A subject that stays the same says what kind of mail it is, and the mail's first line, which lists show beside it, the
 /// rest. Otherwise it begins with the symbol, which is seen even where only its beginning is.
 fn subject(page: &Page, strategy: EmailStrategy, context: &RenderContext) -> String {
     let Page { words, project, symbol, verdict, .. } = page;
-    let prefix = context.subject_prefix.as_deref().map(|prefix| one_line(prefix, 40)).filter(|text| !text.is_empty());
-    let prefix = prefix.map(|prefix| prefix + " ").unwrap_or_default();
+    let prefix = prefix(context);
     let colon = words.colon();
     if context.constant_subject {
         let kind = if strategy == EmailStrategy::Digest { Word::Digest } else { Word::RunReport };

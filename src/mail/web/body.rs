@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::mail::Rendered;
 use crate::mail::render::{lines, one_line, tail};
-use crate::model::{RunId, RunReport, RunStatus, ScriptReport, Webhook, format_duration};
+use crate::mail::{Alarm, Rendered};
+use crate::model::{RunId, RunReport, RunStatus, ScriptReport, WEBHOOK_PLACEHOLDERS, Webhook, format_duration};
 
 /// Bytes of a ping's body: what healthchecks keep of one (before version 2.1, 100 kB since), less a little for the mark.
 const PING: usize = 9_900;
@@ -34,6 +34,25 @@ pub fn webhook_body(webhook: &Webhook, report: &RunReport, rendered: &Rendered) 
     fill(webhook.body.as_ref().unwrap_or(&usual), &|name| word(name, report, rendered))
 }
 
+/// The same of an alarm: there is no run, of which most placeholders are.
+#[must_use]
+pub fn alarm_body(webhook: &Webhook, alarm: &Alarm, rendered: &Rendered) -> Value {
+    let usual = json!({"text": "{summary}"});
+    let word = |name: &str| {
+        Some(match name {
+            "project" => one_line(&alarm.project, 200),
+            "profile" => one_line(alarm.profile.as_deref().unwrap_or_default(), 200),
+            "status" => "missed".to_owned(),
+            "verdict" => one_line(first_line(rendered), 500),
+            "summary" => summary(rendered),
+            "host" => one_line(&alarm.host, 200),
+            name if WEBHOOK_PLACEHOLDERS.contains(&name) => String::new(),
+            _ => return None,
+        })
+    };
+    fill(webhook.body.as_ref().unwrap_or(&usual), &word)
+}
+
 /// What a placeholder stands for; `None` if it is none.
 fn word(name: &str, report: &RunReport, rendered: &Rendered) -> Option<String> {
     Some(match name {
@@ -41,10 +60,7 @@ fn word(name: &str, report: &RunReport, rendered: &Rendered) -> Option<String> {
         "profile" => one_line(report.profile.as_deref().unwrap_or_default(), 200),
         "status" => report.status.name().to_owned(),
         "verdict" => one_line(first_line(rendered), 500),
-        "summary" => {
-            let end = rendered.text.char_indices().nth(SUMMARY).map_or(rendered.text.len(), |(index, _)| index);
-            cut(&rendered.text, end)
-        }
+        "summary" => summary(rendered),
         "run_id" => report.run_id.to_string(),
         "host" => one_line(&report.host, 200),
         "duration" => format_duration(report.duration()),
@@ -53,6 +69,11 @@ fn word(name: &str, report: &RunReport, rendered: &Rendered) -> Option<String> {
         "last_lines" => last_lines(report),
         _ => return None,
     })
+}
+
+fn summary(rendered: &Rendered) -> String {
+    let end = rendered.text.char_indices().nth(SUMMARY).map_or(rendered.text.len(), |(index, _)| index);
+    cut(&rendered.text, end)
 }
 
 /// The first line of a summary is its verdict, also where the subject stays the same from run to run.

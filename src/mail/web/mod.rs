@@ -5,6 +5,6 @@ mod body;
 mod call;
 mod request;
 
-pub use body::{ping_body, start_body, webhook_body};
+pub use body::{alarm_body, ping_body, start_body, webhook_body};
 pub use call::call;
 pub use request::{WebRequest, WebSlot};

@@ -1,6 +1,7 @@
 //! `runner mail flush`: sends what waits, now.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use crate::cli::args::MailFlushArgs;
 use crate::cli::output::{self, Output, styled};
 use crate::mail::Deadline;
 use crate::outbox::{Force, Outbox, SmtpCouriers};
-use crate::store::{OutboxRow, OutboxState, Store, StoreError};
+use crate::runner::{self, AlarmRequest, MailDelivery};
+use crate::sink::{AtEnd, HistoryWriter};
+use crate::store::{OpenOptions, OutboxRow, OutboxState, Store, StoreError};
 
 /// How long a run that is sending is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,7 @@ pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> 
         Ok(())
     });
     let (ExitCode::Success, Some(dir)) = (opened, state.path()) else { return opened };
+    before.extend(alarms(dir, output));
     let outbox = Outbox::new(dir.to_owned(), Arc::new(SmtpCouriers::new(Some(dir.to_owned()))));
     let (begin, deadline) = (Instant::now(), Deadline::after(Duration::MAX));
     let bad = styled(output::BAD, "error:");
@@ -74,6 +78,23 @@ pub(super) fn flush(args: &MailFlushArgs, state: &StateDir, output: &Output) -> 
         Ok(())
     });
     if told == ExitCode::Success && left > 0 { ExitCode::ScriptFailed } else { told }
+}
+
+/// Puts into the outbox what somebody has to be told of runs that were missed; returns the entries.
+fn alarms(dir: &Path, output: &Output) -> Vec<i64> {
+    let history = HistoryWriter::start(dir.to_owned(), OpenOptions::default(), AtEnd::LeaveOpen);
+    let request = AlarmRequest { mail: &MailDelivery::Send, find: &runner::load_as_it_is, own: None, is_daemon: false };
+    let warning = styled(output::WARNING, "warning:");
+    match runner::raise_alarms(&history, &request, Utc::now()) {
+        Ok(alarms) => {
+            alarms.told.iter().chain(&alarms.troubles).for_each(|text| output.error(format!("{warning} {text}")));
+            alarms.queued
+        }
+        Err(why) => {
+            output.error(format!("{warning} cannot look for runs that were missed: {why}"));
+            Vec::new()
+        }
+    }
 }
 
 /// What still waits, and what of that which waited before has failed.

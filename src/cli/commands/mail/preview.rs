@@ -14,7 +14,7 @@ use crate::config::{self, Environment, LoadRequest};
 use crate::mail::{
     Addressing, EmlFolder, MessageError, RenderContext, Rendered, configured_sender, finish, is_due, render,
 };
-use crate::model::{EmailStrategy, Language, MailOptions, MailState, PAST_RUNS, RunReport};
+use crate::model::{EmailStrategy, Language, MailOptions, MailState, PAST_RUNS, Project, RunReport};
 use crate::store::PastOf;
 
 /// Stands for a sender or recipient that isn't known, in a domain that never exists (RFC 2606, section 2).
@@ -27,6 +27,7 @@ struct Setup {
     from: Option<lettre::message::Mailbox>,
     options: MailOptions,
     context: RenderContext,
+    project: Option<Project>,
 }
 
 pub(super) fn preview(args: &MailPreviewArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -40,6 +41,11 @@ pub(super) fn preview(args: &MailPreviewArgs, state: &StateDir, output: &Output)
             before: report.started,
             with_written: matches!(report.mail, Some(MailState::Written { .. })),
         };
+        if let Some(project) = &setup.project {
+            let kept = store.kept_schedules(&project.root, project.profile.as_deref()).await?;
+            let ended = report.finished.unwrap_or(report.started);
+            setup.context.next_planned = project.next_planned(ended, |schedule| kept.contains(&schedule.name));
+        }
         setup.context.past = store.past_runs(&of, PAST_RUNS).await?;
         setup.context.last_told = store.last_told(&of).await?;
         let languages: Vec<(&str, Language)> = match args.language.as_deref() {
@@ -85,8 +91,9 @@ impl Setup {
                     strategy: project.email_strategy,
                     from: configured_sender(&project.dotenv, &|name| std::env::var(name).ok()),
                     context: RenderContext::of(&project, Vec::new()),
-                    recipients: project.recipients,
-                    options: project.mail,
+                    recipients: project.recipients.clone(),
+                    options: project.mail.clone(),
+                    project: Some(project),
                 }
             }
             Err(_) => {
@@ -101,6 +108,7 @@ impl Setup {
                     from: None,
                     options: MailOptions::default(),
                     context: RenderContext::default(),
+                    project: None,
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::cli::ExitCode;
 use crate::cli::args::MailStatusArgs;
 use crate::cli::output::{BAD, Output, WARNING};
 use crate::model::RunId;
-use crate::store::{Hold, HoldKind, OutboxKind, OutboxRow, OutboxState};
+use crate::store::{Hold, HoldKind, OutboxRow, OutboxState};
 
 pub(super) fn status(args: &MailStatusArgs, state: &StateDir, output: &Output) -> ExitCode {
     with_store(state, output, async |store, out| {
@@ -148,7 +148,7 @@ fn table(rows: &[OutboxRow], holds: &HashMap<String, Hold>, view: &View) -> Tabl
 
 /// `ann@example.com and 2 more`, or which of a project's web addresses.
 fn to(row: &OutboxRow) -> String {
-    if row.kind != OutboxKind::Mail {
+    if !row.kind.is_mail() {
         return row.slot.clone().unwrap_or_else(|| row.kind.name().to_owned());
     }
     let first = row.recipients.first().map(|one| one_line(one)).unwrap_or_default();

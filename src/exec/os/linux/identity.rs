@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::super::identity::Life;
 use crate::model::ProcessIdentity;
@@ -71,6 +72,11 @@ pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {
         }
         _ => Life::Gone,
     }
+}
+
+pub(in crate::exec) fn up_for() -> Option<Duration> {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some(Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?))
 }
 
 /// Whether a SIGKILL is on its way to a process.

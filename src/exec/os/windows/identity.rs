@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{FILETIME, HANDLE, STILL_ACTIVE, WAIT_TIMEOUT};
 use windows_sys::Win32::System::SystemInformation::{GetSystemTimeAsFileTime, GetTickCount64};
@@ -34,6 +35,11 @@ pub(in crate::exec) fn of_this_process() -> ProcessIdentity {
     // SAFETY: no arguments; the pseudo handle needs no closing.
     let this = unsafe { GetCurrentProcess() };
     ProcessIdentity { pid: std::process::id(), started: created(this).unwrap_or_default(), boot: String::new() }
+}
+
+pub(in crate::exec) fn up_for() -> Option<Duration> {
+    // SAFETY: no arguments.
+    Some(Duration::from_millis(unsafe { GetTickCount64() }))
 }
 
 pub(in crate::exec) fn life(process: &ProcessIdentity) -> Life {

@@ -3,8 +3,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct English;
 
@@ -76,6 +77,8 @@ impl Phrases for English {
             Word::NotRun => "not run",
             Word::Interrupted => "interrupted",
             Word::Unfinished => "unfinished",
+            Word::Missed => "missed",
+            Word::Overdue => "overdue",
             Word::Scripts => "Scripts",
             Word::PlannedFor => "Planned for",
             Word::Inputs => "Inputs",
@@ -89,6 +92,7 @@ impl Phrases for English {
             Word::Run => "Run",
             Word::Runner => "Runner",
             Word::NextRun => "Next run",
+            Word::Noticed => "Noticed",
             Word::NoScripts => "none",
             Word::NotYet => "not yet",
             Word::Warnings => "Warnings",
@@ -146,6 +150,19 @@ impl Phrases for English {
                 let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };
                 format!("interrupted after {done} of {total} {scripts}{failed}")
             }
+            Headline::Missing { missed: 0, overdue: 1 } => "a planned run is overdue".to_owned(),
+            Headline::Missing { missed: 0, overdue } => format!("{overdue} planned runs are overdue"),
+            Headline::Missing { missed, overdue } => {
+                let missed = match missed {
+                    1 => "a planned run was missed".to_owned(),
+                    missed => format!("{missed} planned runs were missed"),
+                };
+                match overdue {
+                    0 => missed,
+                    1 => format!("{missed}, another is overdue"),
+                    overdue => format!("{missed}, {overdue} others are overdue"),
+                }
+            }
             Headline::Runs { failed, total, since } => {
                 let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
                 match (failed, total) {
@@ -181,6 +198,26 @@ impl Phrases for English {
         }
     }
 
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => format!("The run began {by} late: {}.", self.hindrance(*why)),
+            Planned::Merged { count: 1, first } => format!("This run stands for one more planned time, {first}."),
+            Planned::Merged { count, first } => {
+                format!("This run stands for {count} more planned times, from {first} on.")
+            }
+            Planned::Missed { count: 1, first } => format!("One planned time before it was missed, {first}."),
+            Planned::Missed { count, first } => {
+                format!("{count} planned times before it were missed, from {first} on.")
+            }
+        }
+    }
+    fn numbered_schedule(&self, number: &str) -> String {
+        format!("schedule {number}")
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        why.reason()
+    }
+
     fn digested(&self, digested: &Digested) -> String {
         let Digested { name, failed, runs, fails } = digested;
         match (runs, fails) {
@@ -192,6 +229,19 @@ impl Phrases for English {
 
     fn wanted(&self, wanted: &Wanted) -> String {
         match wanted {
+            Wanted::Mend { why } => match why {
+                Hindrance::MachineOff | Hindrance::MachineAsleep => {
+                    "If the work is still needed, `runner run` does it now."
+                }
+                Hindrance::DaemonOff => "Please see why `runner daemon` is not running.",
+                Hindrance::HostIdle => {
+                    "Please see why the system’s scheduler does not start it; `runner schedule status` shows its entries."
+                }
+                Hindrance::Busy => "Please see what it has to wait for; `runner history` shows what ran.",
+                Hindrance::CouldNotRun => "Please see what keeps it from being run; `runner check` says what is wrong.",
+                Hindrance::ClockSet => "Please check the machine’s clock.",
+            }
+            .to_owned(),
             Wanted::Nothing => "Nothing to do.".to_owned(),
             Wanted::ReadWarnings => "The scripts are fine, but please read the warnings below.".to_owned(),
             Wanted::WorthALook { list, warnings: false } => format!("Worth a look: {list}."),
@@ -310,6 +360,7 @@ impl Phrases for English {
             Item::Processes => ("process", "processes"),
             Item::Files => ("file", "files"),
             Item::Runs => ("earlier run", "earlier runs"),
+            Item::Schedules => ("schedule", "schedules"),
         };
         format!("… and {count} more {}", if count == 1 { one } else { many })
     }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct French;
 
@@ -80,6 +81,8 @@ impl Phrases for French {
             Word::NotRun => "non exécuté",
             Word::Interrupted => "interruption",
             Word::Unfinished => "inachevé",
+            Word::Missed => "manqué",
+            Word::Overdue => "en retard",
             Word::Scripts => "Scripts",
             Word::PlannedFor => "Prévu pour",
             Word::Inputs => "Paramètres",
@@ -93,6 +96,7 @@ impl Phrases for French {
             Word::Run => "Exécution",
             Word::Runner => "Runner",
             Word::NextRun => "Prochaine",
+            Word::Noticed => "Constaté",
             Word::NoScripts => "aucun",
             Word::NotYet => "pas encore",
             Word::Warnings => "Avertissements",
@@ -157,6 +161,19 @@ impl Phrases for French {
                 };
                 format!("interruption après {} sur {total}{failed}", scripts(*done))
             }
+            Headline::Missing { missed: 0, overdue: 1 } => "une exécution prévue est en retard".to_owned(),
+            Headline::Missing { missed: 0, overdue } => format!("{overdue} exécutions prévues sont en retard"),
+            Headline::Missing { missed, overdue } => {
+                let missed = match missed {
+                    1 => "une exécution prévue a été manquée".to_owned(),
+                    missed => format!("{missed} exécutions prévues ont été manquées"),
+                };
+                match overdue {
+                    0 => missed,
+                    1 => format!("{missed}, une autre est en retard"),
+                    overdue => format!("{missed}, {overdue} autres sont en retard"),
+                }
+            }
             Headline::Runs { failed, total, since } => {
                 let since = since.as_ref().map(|since| format!(" depuis {since}")).unwrap_or_default();
                 match (failed, total) {
@@ -195,6 +212,38 @@ impl Phrases for French {
         }
     }
 
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => {
+                format!("Démarrage avec {by} de retard\u{a0}: {}.", self.hindrance(*why))
+            }
+            Planned::Merged { count: 1, first } => {
+                format!("Cette exécution vaut aussi pour une échéance précédente ({first}).")
+            }
+            Planned::Merged { count, first } => {
+                format!("Cette exécution vaut aussi pour {count} échéances précédentes (la première\u{a0}: {first}).")
+            }
+            Planned::Missed { count: 1, first } => format!("Une échéance précédente a été manquée ({first})."),
+            Planned::Missed { count, first } => {
+                format!("{count} échéances précédentes ont été manquées (la première\u{a0}: {first}).")
+            }
+        }
+    }
+    fn numbered_schedule(&self, number: &str) -> String {
+        format!("planification {number}")
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        match why {
+            Hindrance::MachineOff => "la machine était éteinte",
+            Hindrance::MachineAsleep => "la machine était en veille",
+            Hindrance::DaemonOff => "aucun démon n’était actif",
+            Hindrance::HostIdle => "le planificateur du système ne l’a pas lancé",
+            Hindrance::Busy => "d’autres exécutions devaient d’abord se terminer",
+            Hindrance::CouldNotRun => "le projet n’a pas pu être exécuté",
+            Hindrance::ClockSet => "l’horloge a été avancée",
+        }
+    }
+
     fn digested(&self, digested: &Digested) -> String {
         let Digested { name, failed, runs, fails } = digested;
         match (runs, fails) {
@@ -206,6 +255,23 @@ impl Phrases for French {
 
     fn wanted(&self, wanted: &Wanted) -> String {
         match wanted {
+            Wanted::Mend { why } => match why {
+                Hindrance::MachineOff | Hindrance::MachineAsleep => {
+                    "Si le travail est encore nécessaire, `runner run` l’exécute maintenant."
+                }
+                Hindrance::DaemonOff => "Merci de vérifier pourquoi `runner daemon` n’est pas actif.",
+                Hindrance::HostIdle => {
+                    "Merci de vérifier pourquoi le planificateur du système ne le lance pas\u{a0}; `runner schedule status` montre ses entrées."
+                }
+                Hindrance::Busy => {
+                    "Merci de vérifier ce qu’il doit attendre\u{a0}; `runner history` montre les exécutions."
+                }
+                Hindrance::CouldNotRun => {
+                    "Merci de vérifier ce qui empêche son exécution\u{a0}; `runner check` dit ce qui ne va pas."
+                }
+                Hindrance::ClockSet => "Merci de vérifier l’horloge de la machine.",
+            }
+            .to_owned(),
             Wanted::Nothing => "Rien à faire.".to_owned(),
             Wanted::ReadWarnings => {
                 "Les scripts vont bien, mais merci de lire les avertissements ci-dessous.".to_owned()
@@ -336,6 +402,7 @@ impl Phrases for French {
             Item::Processes => ("autre processus", "autres processus"),
             Item::Files => ("autre fichier", "autres fichiers"),
             Item::Runs => ("exécution antérieure", "exécutions antérieures"),
+            Item::Schedules => ("autre planification", "autres planifications"),
         };
         format!("… et {}", counted(count, one, many))
     }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct Japanese;
 
@@ -47,6 +48,8 @@ impl Phrases for Japanese {
             Word::NotRun => "未実行",
             Word::Interrupted => "中断",
             Word::Unfinished => "未完了",
+            Word::Missed => "未実行",
+            Word::Overdue => "遅延中",
             Word::Scripts => "スクリプト",
             Word::PlannedFor => "予定時刻",
             Word::Inputs => "入力値",
@@ -60,6 +63,7 @@ impl Phrases for Japanese {
             Word::Run => "実行ID",
             Word::Runner => "Runner",
             Word::NextRun => "次回の予定",
+            Word::Noticed => "検知時刻",
             Word::NoScripts => "なし",
             Word::NotYet => "未終了",
             Word::Warnings => "警告",
@@ -110,6 +114,11 @@ impl Phrases for Japanese {
                 let failed = if *failed > 0 { format!("（失敗{failed}件）") } else { String::new() };
                 format!("{total}件中{done}件のスクリプトが終わったところで中断しました{failed}")
             }
+            Headline::Missing { missed: 0, overdue } => format!("予定された実行が{overdue}件、開始されていません"),
+            Headline::Missing { missed, overdue: 0 } => format!("予定された実行{missed}回分が行われませんでした"),
+            Headline::Missing { missed, overdue } => {
+                format!("予定された実行{missed}回分が行われず、ほかに{overdue}件が開始されていません")
+            }
             Headline::Runs { failed, total, since } => {
                 let since = since.as_ref().map(|since| format!("{since}以降の")).unwrap_or_default();
                 match (failed, total) {
@@ -143,6 +152,32 @@ impl Phrases for Japanese {
         }
     }
 
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => format!("予定より{by}遅れて開始しました（{}）。", self.hindrance(*why)),
+            Planned::Merged { count: 1, first } => format!("この実行は{first}の予定分を兼ねています。"),
+            Planned::Merged { count, first } => format!("この実行は{first}以降の予定{count}回分を兼ねています。"),
+            Planned::Missed { count: 1, first } => format!("これより前の予定（{first}）は実行されませんでした。"),
+            Planned::Missed { count, first } => {
+                format!("これより前の予定{count}回分（{first}以降）は実行されませんでした。")
+            }
+        }
+    }
+    fn numbered_schedule(&self, number: &str) -> String {
+        format!("スケジュール{number}")
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        match why {
+            Hindrance::MachineOff => "マシンの電源が切れていたため",
+            Hindrance::MachineAsleep => "マシンがスリープ中だったため",
+            Hindrance::DaemonOff => "デーモンが動作していなかったため",
+            Hindrance::HostIdle => "システムのスケジューラーが起動しなかったため",
+            Hindrance::Busy => "ほかの実行の終了を待っていたため",
+            Hindrance::CouldNotRun => "プロジェクトを実行できなかったため",
+            Hindrance::ClockSet => "時計が進められたため",
+        }
+    }
+
     fn digested(&self, digested: &Digested) -> String {
         let Digested { name, failed, runs, fails } = digested;
         match (runs, fails) {
@@ -154,6 +189,19 @@ impl Phrases for Japanese {
 
     fn wanted(&self, wanted: &Wanted) -> String {
         match wanted {
+            Wanted::Mend { why } => match why {
+                Hindrance::MachineOff | Hindrance::MachineAsleep => {
+                    "まだ必要な場合は、`runner run` で今すぐ実行できます。"
+                }
+                Hindrance::DaemonOff => "`runner daemon` が動作していない原因をご確認ください。",
+                Hindrance::HostIdle => {
+                    "システムのスケジューラーが起動しない原因をご確認ください。登録内容は `runner schedule status` で表示できます。"
+                }
+                Hindrance::Busy => "何を待っているかをご確認ください。実行の一覧は `runner history` で表示できます。",
+                Hindrance::CouldNotRun => "実行できない原因をご確認ください。`runner check` で問題点を表示できます。",
+                Hindrance::ClockSet => "マシンの時計をご確認ください。",
+            }
+            .to_owned(),
             Wanted::Nothing => "対応は不要です。".to_owned(),
             Wanted::ReadWarnings => "スクリプトに問題はありませんが、下記の警告をご確認ください。".to_owned(),
             Wanted::WorthALook { list, warnings: false } => format!("念のためご確認ください：{list}。"),
@@ -273,6 +321,7 @@ impl Phrases for Japanese {
             Item::Processes => format!("… ほかプロセス{count}個"),
             Item::Files => format!("… ほかファイル{count}件"),
             Item::Runs => format!("… ほか以前の実行{count}回"),
+            Item::Schedules => format!("… ほかスケジュール{count}件"),
         }
     }
     fn left_process(&self, name: &str, pid: u32, goes_on: bool, command: &str) -> String {

@@ -4,8 +4,9 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::dates::{Distance, Names, distance, exact_time, time_of_day};
-use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word};
+use super::phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word};
 use crate::model::Following;
+use crate::schedule::Hindrance;
 
 pub(super) struct Korean;
 
@@ -48,6 +49,8 @@ impl Phrases for Korean {
             Word::NotRun => "실행 안 됨",
             Word::Interrupted => "중단",
             Word::Unfinished => "미완료",
+            Word::Missed => "누락",
+            Word::Overdue => "지연",
             Word::Scripts => "스크립트",
             Word::PlannedFor => "예정 시각",
             Word::Inputs => "입력값",
@@ -61,6 +64,7 @@ impl Phrases for Korean {
             Word::Run => "실행 ID",
             Word::Runner => "Runner",
             Word::NextRun => "다음 실행",
+            Word::Noticed => "확인 시각",
             Word::NoScripts => "없음",
             Word::NotYet => "아직 끝나지 않음",
             Word::Warnings => "경고",
@@ -113,6 +117,11 @@ impl Phrases for Korean {
                 let failed = if *failed > 0 { format!("(실패 {failed}개)") } else { String::new() };
                 format!("스크립트 {total}개 중 {done}개가 끝난 뒤 중단되었습니다{failed}")
             }
+            Headline::Missing { missed: 0, overdue } => format!("예정된 실행 {overdue}건이 시작되지 않았습니다"),
+            Headline::Missing { missed, overdue: 0 } => format!("예정된 실행 {missed}회가 누락되었습니다"),
+            Headline::Missing { missed, overdue } => {
+                format!("예정된 실행 {missed}회가 누락되었고 다른 {overdue}건이 시작되지 않았습니다")
+            }
             Headline::Runs { failed, total, since } => {
                 let since = since.as_ref().map(|since| format!("{since} 이후 ")).unwrap_or_default();
                 match (failed, total) {
@@ -146,6 +155,32 @@ impl Phrases for Korean {
         }
     }
 
+    fn planned(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::Late { by, why } => format!("예정보다 {by} 늦게 시작되었습니다({}).", self.hindrance(*why)),
+            Planned::Merged { count: 1, first } => format!("이번 실행은 {first} 예정분을 겸합니다."),
+            Planned::Merged { count, first } => format!("이번 실행은 {first} 이후의 예정 {count}회분을 겸합니다."),
+            Planned::Missed { count: 1, first } => format!("이전 예정({first})은 실행되지 않았습니다."),
+            Planned::Missed { count, first } => {
+                format!("이전 예정 {count}회분({first} 이후)은 실행되지 않았습니다.")
+            }
+        }
+    }
+    fn numbered_schedule(&self, number: &str) -> String {
+        format!("일정 {number}")
+    }
+    fn hindrance(&self, why: Hindrance) -> &'static str {
+        match why {
+            Hindrance::MachineOff => "컴퓨터가 꺼져 있었음",
+            Hindrance::MachineAsleep => "컴퓨터가 절전 상태였음",
+            Hindrance::DaemonOff => "데몬이 실행 중이 아니었음",
+            Hindrance::HostIdle => "시스템 스케줄러가 시작하지 않음",
+            Hindrance::Busy => "다른 실행이 끝나기를 기다림",
+            Hindrance::CouldNotRun => "프로젝트를 실행할 수 없었음",
+            Hindrance::ClockSet => "시계가 앞당겨짐",
+        }
+    }
+
     fn digested(&self, digested: &Digested) -> String {
         let Digested { name, failed, runs, fails } = digested;
         match (runs, fails) {
@@ -159,6 +194,23 @@ impl Phrases for Korean {
 
     fn wanted(&self, wanted: &Wanted) -> String {
         match wanted {
+            Wanted::Mend { why } => match why {
+                Hindrance::MachineOff | Hindrance::MachineAsleep => {
+                    "아직 필요한 작업이라면 `runner run` 명령으로 지금 실행할 수 있습니다."
+                }
+                Hindrance::DaemonOff => "`runner daemon` 명령이 실행 중이 아닌 이유를 확인해 주세요.",
+                Hindrance::HostIdle => {
+                    "시스템 스케줄러가 시작하지 않는 이유를 확인해 주세요. `runner schedule status` 명령으로 등록 내용을 볼 수 있습니다."
+                }
+                Hindrance::Busy => {
+                    "무엇을 기다리고 있는지 확인해 주세요. `runner history` 명령으로 실행 목록을 볼 수 있습니다."
+                }
+                Hindrance::CouldNotRun => {
+                    "실행되지 못하는 이유를 확인해 주세요. `runner check` 명령으로 문제를 볼 수 있습니다."
+                }
+                Hindrance::ClockSet => "컴퓨터의 시계를 확인해 주세요.",
+            }
+            .to_owned(),
             Wanted::Nothing => "조치할 것이 없습니다.".to_owned(),
             Wanted::ReadWarnings => "스크립트는 정상이지만 아래 경고를 확인해 주세요.".to_owned(),
             Wanted::WorthALook { list, warnings: false } => format!("살펴볼 점: {list}."),
@@ -273,6 +325,7 @@ impl Phrases for Korean {
             Item::Processes => format!("… 외 프로세스 {count}개"),
             Item::Files => format!("… 외 파일 {count}개"),
             Item::Runs => format!("… 외 이전 실행 {count}회"),
+            Item::Schedules => format!("… 외 일정 {count}개"),
         }
     }
     fn left_process(&self, name: &str, pid: u32, goes_on: bool, command: &str) -> String {

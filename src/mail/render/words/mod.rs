@@ -8,4 +8,4 @@ mod ja;
 mod ko;
 mod phrases;
 
-pub(super) use phrases::{Change, Digested, Headline, Item, Kind, Phrases, Wanted, Word, phrases};
+pub(super) use phrases::{Change, Digested, Headline, Item, Kind, Phrases, Planned, Wanted, Word, phrases};

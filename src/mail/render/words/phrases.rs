@@ -6,6 +6,7 @@ use chrono::{DateTime, FixedOffset};
 
 use super::{en, fr, ja, ko};
 use crate::model::{Following, Language, Outcome, SkipReason, format_duration, signal_name, windows_status_name};
+use crate::schedule::Hindrance;
 
 /// Words that stay the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(in crate::mail::render) enum Word {
     NotRun,
     Interrupted,
     Unfinished,
+    Missed,
+    Overdue,
     // What the facts are of.
     Scripts,
     PlannedFor,
@@ -31,6 +34,8 @@ pub(in crate::mail::render) enum Word {
     Run,
     Runner,
     NextRun,
+    /// When an alarm was raised.
+    Noticed,
     NoScripts,
     NotYet,
     // Headings.
@@ -66,6 +71,7 @@ pub(in crate::mail::render) enum Item {
     Processes,
     Files,
     Runs,
+    Schedules,
 }
 
 /// How a run went, or several did; begins with a small letter where the language has them.
@@ -99,6 +105,11 @@ pub(in crate::mail::render) enum Headline {
         total: usize,
         failed: usize,
     },
+    /// Runs that were planned: so many were missed, so many schedules are overdue.
+    Missing {
+        missed: u64,
+        overdue: u64,
+    },
     /// Of so many runs. `since` as [`Phrases::since`] has it.
     Runs {
         failed: usize,
@@ -128,6 +139,17 @@ pub(in crate::mail::render) struct Digested {
     pub(in crate::mail::render) fails: bool,
 }
 
+/// What became of planned times, told with a run. `first` is as [`Phrases::moment`] has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::mail::render) enum Planned {
+    /// The run began so much later than it should have.
+    Late { by: String, why: Hindrance },
+    /// It stands for so many earlier ones too.
+    Merged { count: u64, first: String },
+    /// So many were missed before it.
+    Missed { count: u64, first: String },
+}
+
 /// What is wanted of the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::mail::render) enum Wanted {
@@ -151,6 +173,10 @@ pub(in crate::mail::render) enum Wanted {
     },
     Resume {
         run: String,
+    },
+    /// Something kept planned runs from beginning.
+    Mend {
+        why: Hindrance,
     },
 }
 
@@ -188,6 +214,12 @@ pub(in crate::mail::render) trait Phrases: Sync {
     fn headline(&self, headline: &Headline) -> String;
     /// A sentence.
     fn change(&self, change: &Change) -> String;
+    /// A sentence.
+    fn planned(&self, planned: &Planned) -> String;
+    /// A schedule that has a number for a name.
+    fn numbered_schedule(&self, number: &str) -> String;
+    /// What kept a run from beginning, as a reason.
+    fn hindrance(&self, why: Hindrance) -> &'static str;
     /// A sentence.
     fn digested(&self, digested: &Digested) -> String;
     /// A sentence or two.

@@ -1,0 +1,106 @@
+//! `runner daemon`: starts runs for as long as it lives.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::Local;
+
+use super::super::StateDir;
+use super::super::run::{mail_delivery, spawner};
+use crate::cli::ExitCode;
+#[cfg(unix)]
+use crate::cli::args::DaemonCommand;
+use crate::cli::args::{DaemonArgs, DaemonWork};
+use crate::cli::output::{self, Output, styled};
+use crate::cli::signals;
+use crate::daemon::{self, DaemonOptions, Source, Weight, Word};
+use crate::sink::{AtEnd, HistoryWriter};
+use crate::store::OpenOptions;
+
+/// So many runs at once, unless somebody says otherwise.
+const MAX_RUNS: u16 = 32;
+
+pub(in crate::cli) fn daemon(args: DaemonArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
+    let dir = match state_dir.required() {
+        Ok(dir) => dir,
+        Err(message) => {
+            output.error(format!("{} {message}", styled(output::BAD, "error:")));
+            return ExitCode::CannotWork;
+        }
+    };
+    #[cfg(unix)]
+    match &args.command {
+        Some(DaemonCommand::Install(args)) => return super::install::install(args, dir, output),
+        Some(DaemonCommand::Uninstall(place)) => return super::install::uninstall(place, output),
+        None => {}
+    }
+    foreground(&args.work, dir, output)
+}
+
+fn foreground(work: &DaemonWork, state_dir: &Path, output: &Output) -> ExitCode {
+    // Started first: it is small, and has to stay so.
+    let spawner = spawner(output);
+    let options = match options(work, state_dir, spawner) {
+        Ok(options) => options,
+        Err(message) => {
+            output.error(format!("{} {message}", styled(output::BAD, "error:")));
+            return ExitCode::Usage;
+        }
+    };
+    let (control, orders) = daemon::control();
+    signals::steer_on_signals(control.clone());
+    let printer = Arc::new(Printer { output: Output::of_process(), quiet: work.quiet });
+    let tell = Arc::new(move |word: Word| printer.print(&word));
+    match daemon::work(options, &control, &orders, tell) {
+        Ok(()) => ExitCode::Success,
+        Err(error) => {
+            output.error(format!("{} {error}", styled(output::BAD, "error:")));
+            ExitCode::CannotWork
+        }
+    }
+}
+
+/// What was asked for, checked.
+fn options(work: &DaemonWork, state_dir: &Path, spawner: Arc<dyn crate::exec::Spawn>) -> Result<DaemonOptions, String> {
+    // The service manager's folder isn't the user's.
+    let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()));
+    let source = match work.folders.as_slice() {
+        [] => Source::Known(absolute(&state_dir.to_owned())?),
+        folders => Source::Folders(folders.iter().map(absolute).collect::<Result<_, _>>()?),
+    };
+    let writer = HistoryWriter::start(state_dir.to_owned(), OpenOptions::default(), AtEnd::Close);
+    Ok(DaemonOptions {
+        source,
+        profile: work.profile.clone(),
+        max_runs: work.max_runs.or_else(of_the_machine).unwrap_or(MAX_RUNS).into(),
+        mail: mail_delivery(work.mail_dir.clone(), work.no_mail)?,
+        drain_timeout: work.drain_timeout,
+        history: Arc::new(writer),
+        spawner,
+    })
+}
+
+/// The machine's limit, which each run keeps to by itself: more would only wait for one another.
+fn of_the_machine() -> Option<u16> {
+    std::env::var("RUNNER_MAX_RUNS").ok()?.trim().parse().ok().filter(|most| *most > 0)
+}
+
+/// Prints a line for each thing that happens, with the time.
+struct Printer {
+    output: Output,
+    quiet: bool,
+}
+
+impl Printer {
+    fn print(&self, word: &Word) {
+        let time = styled(output::DIM, Local::now().format("%H:%M:%S"));
+        let text = &word.text;
+        match word.weight {
+            Weight::Plain | Weight::Good if self.quiet => {}
+            Weight::Plain => self.output.line(format!("{time} {text}")),
+            Weight::Good => self.output.line(format!("{time} {}", styled(output::GOOD, text))),
+            Weight::Warning => self.output.error(format!("{time} {}", styled(output::WARNING, text))),
+            Weight::Bad => self.output.error(format!("{time} {}", styled(output::BAD, text))),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! `runner run --scheduled` and `runner schedule run-now`: a project run for its planned instants, by the ledger.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::clerk::{Clerk, now};
+use crate::cli::ExitCode;
+use crate::cli::args::ScheduleRunNowArgs;
+use crate::cli::commands::StateDir;
+use crate::cli::commands::run::{Request, RunCommand, run_projects};
+use crate::cli::output::{self, Output, styled};
+use crate::config;
+use crate::exec;
+use crate::ledger::{Claim, Ledger};
+use crate::model::Project;
+use crate::plan::Selection;
+use crate::schedule::{Answer, Hindrance, Presence, Schedule, SkipCause, latest};
+use crate::store::{
+    Keeper, OccurrenceRow, OccurrenceState, Registration, RunEnded, ScheduleFilter, ScheduleRow, StoreError,
+};
+
+/// The system's own scheduler may call so much early.
+const EARLY: SignedDuration = SignedDuration::from_secs(2);
+/// How far back the instant is looked for that a run without the ledger is taken to be for.
+const LOOKED_BACK: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// For which planned instants a project is to run.
+#[derive(Debug, Clone)]
+pub(in crate::cli::commands) enum Wanted {
+    /// The latest of a schedule that is open; in order, if it doesn't coalesce. Nothing, if none is.
+    Latest {
+        /// The schedule.
+        schedule: String,
+        /// Who keeps it, as far as he says.
+        keeper: Option<Keeper>,
+    },
+    /// All that are open of a schedule in one run, which takes place in any case.
+    Now {
+        /// The schedule; the project's only one unless named.
+        schedule: Option<String>,
+    },
+}
+
+pub(super) fn run_now(args: &ScheduleRunNowArgs, state: &StateDir, output: &Output) -> ExitCode {
+    let wanted = Some(Wanted::Now { schedule: args.schedule.clone() });
+    let request =
+        Request { selection: Selection::default(), parent: None, planned: None, taken_over: Vec::new(), wanted };
+    run_projects(std::slice::from_ref(&args.project), 1, args.flags.clone(), request, state, output)
+}
+
+/// Runs a project for what is wanted.
+pub(in crate::cli::commands) fn run(command: &RunCommand<'_>, project: &Project, wanted: &Wanted) -> ExitCode {
+    let named = match wanted {
+        Wanted::Latest { schedule, .. } => Some(schedule),
+        Wanted::Now { schedule } => schedule.as_ref(),
+    };
+    let schedule = match find(project, named.map(String::as_str)) {
+        Ok(schedule) => schedule,
+        Err(message) => {
+            command.output.error(format!("{} {}: {message}", styled(output::BAD, "error:"), project.name));
+            return ExitCode::Usage;
+        }
+    };
+    let clerk = match &command.state_dir {
+        Some(dir) => Clerk::start(dir),
+        None => Err("there is no folder for the state database; name one with `--state-dir`".to_owned()),
+    };
+    let code = match clerk {
+        Ok(clerk) => {
+            let code = by_ledger(command, project, schedule, wanted, &clerk);
+            clerk.finish();
+            code
+        }
+        Err(why) => Err(why),
+    };
+    code.unwrap_or_else(|why| {
+        let what = "it isn't known whether this planned instant was run before; the project runs";
+        command.output.error(format!("{} {}: {what}: {why}", styled(output::WARNING, "warning:"), project.name));
+        without_ledger(command, project, schedule)
+    })
+}
+
+/// Claims and runs; `Err` says why nothing could be claimed, before anything was run.
+fn by_ledger(
+    command: &RunCommand<'_>,
+    project: &Project,
+    schedule: &Schedule,
+    wanted: &Wanted,
+    clerk: &Clerk,
+) -> Result<ExitCode, String> {
+    let (early, keeper, in_one) = match wanted {
+        Wanted::Latest { keeper, .. } => (EARLY, *keeper, schedule.coalesce),
+        Wanted::Now { .. } => (SignedDuration::ZERO, None, true),
+    };
+    let job = Job { project: project.clone(), schedule: Schedule { coalesce: in_one, ..schedule.clone() }, keeper };
+    let mut worst = None;
+    loop {
+        let (asked, at) = (job.clone(), now().checked_add(early).unwrap_or_else(|_| now()));
+        let claimed = clerk.ask(move |ledger, runtime| runtime.block_on(asked.claim(ledger, at)));
+        let looked = match claimed {
+            Some(Ok(looked)) => looked,
+            // What was run before is no reason to run once more.
+            trouble if worst.is_none() => return Err(trouble.map_or_else(gone, |looked| sentence(looked))),
+            _ => return Ok(worst.unwrap_or(ExitCode::CannotWork)),
+        };
+        let Some(claim) = looked.claim else {
+            return Ok(match (worst, wanted) {
+                (Some(code), _) => code,
+                (None, Wanted::Now { .. }) => command.run_for(project.clone(), None),
+                (None, Wanted::Latest { .. }) => {
+                    command.output.error(nothing_open(project, schedule, looked.last.as_ref()));
+                    ExitCode::Success
+                }
+            });
+        };
+        let code = command.run_for(project.clone(), Some((&claim, &|told| clerk.note(&claim, told))));
+        worst = Some(worst.map_or(code, |worst: ExitCode| worst.max(code)));
+        if in_one || code == ExitCode::Interrupted {
+            return Ok(code);
+        }
+    }
+}
+
+fn gone() -> String {
+    "the thread that sees to the ledger has ended".to_owned()
+}
+
+fn sentence(looked: Result<Looked, StoreError>) -> String {
+    looked.err().map(|error| error.sentence()).unwrap_or_default()
+}
+
+/// A schedule that is looked at.
+#[derive(Clone)]
+struct Job {
+    project: Project,
+    schedule: Schedule,
+    keeper: Option<Keeper>,
+}
+
+/// What a look came to.
+struct Looked {
+    claim: Option<Claim>,
+    /// The newest answer.
+    last: Option<OccurrenceRow>,
+}
+
+impl Job {
+    /// Settles what is due, of what the schedule was before too, and claims what is to run.
+    async fn claim(self, ledger: &mut Ledger, now: Timestamp) -> Result<Looked, StoreError> {
+        let row = self.register(ledger, now).await?;
+        let presence = presence(now);
+        let mut looks: Vec<(ScheduleRow, Schedule)> = Vec::new();
+        for earlier in of_schedule(ledger, &self.project, &self.schedule.name).await? {
+            if let (true, Some(schedule)) = (earlier.is_closing(), ledger.revive(&earlier)) {
+                looks.push((earlier, schedule));
+            }
+        }
+        looks.push((row.clone(), self.schedule));
+        // One at a time: whoever claims has to run it.
+        for (row, schedule) in looks {
+            loop {
+                let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
+                let Some((settled, claim)) = settled.into_iter().next() else { break };
+                if claim.is_some() {
+                    return Ok(Looked { claim, last: None });
+                }
+                if settled.next.is_none_or(|next| next > now) {
+                    break;
+                }
+            }
+        }
+        let last = ledger.store().occurrences(row.id, 1).await?.into_iter().next();
+        Ok(Looked { claim: None, last })
+    }
+
+    /// The schedule's row, made if need be.
+    async fn register(&self, ledger: &mut Ledger, now: Timestamp) -> Result<ScheduleRow, StoreError> {
+        let (project, schedule) = (&self.project, &self.schedule);
+        let known = of_schedule(ledger, project, &schedule.name).await?.into_iter().find(|row| row.ended.is_none());
+        let keeper = self.keeper.or(known.as_ref().map(|row| row.keeper)).unwrap_or(Keeper::Cron);
+        // Of one that nobody knew of yet, the instant is open for which this is called.
+        let since = match known {
+            Some(_) => None,
+            None => latest(schedule, before(now, LOOKED_BACK), now),
+        };
+        let since = since.map_or(now, |planned| before(planned, SignedDuration::from_micros(1)));
+        let schedules = if keeper == Keeper::Daemon { &project.schedules[..] } else { std::slice::from_ref(schedule) };
+        let registration = Registration {
+            project_dir: &project.root,
+            project: &project.name,
+            profile: project.profile.as_deref(),
+            keeper,
+            schedules,
+        };
+        let registered = ledger.register(&registration, since).await?;
+        let ours = registered.rows.into_iter().flatten().find(|row| row.name == schedule.name);
+        match (ours, known) {
+            (Some(row), _) | (None, Some(row)) => Ok(row),
+            // There is one in any case: only what another keeps is left to him, and then it was known.
+            (None, None) => Err(StoreError::BadValue {
+                path: ledger.store().path().to_owned(),
+                what: format!("no schedule `{}` after it was put there", schedule.name),
+            }),
+        }
+    }
+}
+
+fn before(instant: Timestamp, by: SignedDuration) -> Timestamp {
+    instant.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// What the ledger has of a project's schedule, also from before it was changed.
+pub(super) async fn of_schedule(
+    ledger: &mut Ledger,
+    project: &Project,
+    name: &str,
+) -> Result<Vec<ScheduleRow>, StoreError> {
+    let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: true };
+    let rows = ledger.store().schedules(&filter).await?;
+    Ok(rows.into_iter().filter(|row| row.name == name && row.profile == project.profile).collect())
+}
+
+/// What this process knows of the machine.
+fn presence(now: Timestamp) -> Presence {
+    let up = exec::up_for().and_then(|up| SignedDuration::try_from(up).ok());
+    Presence { booted: up.map(|up| before(now, up)), ..Presence::default() }
+}
+
+/// The schedule of this name; without one, the only one there is.
+pub(super) fn find<'a>(project: &'a Project, name: Option<&str>) -> Result<&'a Schedule, String> {
+    let names: Vec<String> = project.schedules.iter().map(|schedule| format!("`{}`", schedule.name)).collect();
+    let found = match name {
+        Some(name) => project.schedules.iter().find(|schedule| schedule.name == name),
+        None => project.schedules.first().filter(|_| names.len() == 1),
+    };
+    found.ok_or_else(|| match (name, names.is_empty()) {
+        (_, true) => "the project has no schedule; add the key `schedule` to its exec_config.json".to_owned(),
+        (Some(name), false) => format!("there is no schedule `{name}`, only {}", names.join(", ")),
+        (None, false) => format!("there are several schedules; name one of {}", names.join(", ")),
+    })
+}
+
+/// That nothing is to run, and what became of the last instant.
+fn nothing_open(project: &Project, schedule: &Schedule, last: Option<&OccurrenceRow>) -> String {
+    let what = format!("{}: nothing of the schedule `{}` is to run now", project.name, schedule.name);
+    let hint = format!("`runner run {}` runs it anyway", project.root.display());
+    match last {
+        None => format!("{what}; {hint}"),
+        Some(last) => {
+            let planned = last.last.to_zoned(schedule.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+            format!("{what}: {planned} {}; {hint}", fate(last))
+        }
+    }
+}
+
+/// What became of instants, after their time: `ran (run 39be3…)`.
+pub(super) fn fate(row: &OccurrenceRow) -> String {
+    let run = row.run_id.as_ref().map(|run_id| format!(" (run {run_id})")).unwrap_or_default();
+    let because = |hindrance| match hindrance {
+        Hindrance::MachineOff => "the machine was off",
+        Hindrance::MachineAsleep => "the machine was suspended",
+        Hindrance::DaemonOff => "no daemon was running",
+        Hindrance::HostIdle => "the system's scheduler had not started it",
+        Hindrance::Busy => "other runs had to end first",
+        Hindrance::CouldNotRun => "the project could not be run",
+        Hindrance::ClockSet => "the clock was set forward",
+    };
+    match row.state {
+        OccurrenceState::Claimed => format!("is about to run{run}"),
+        OccurrenceState::Answered(Answer::Ran) => format!("ran{run}"),
+        OccurrenceState::Answered(Answer::Late(why)) => format!("ran late: {}{run}", because(why)),
+        OccurrenceState::Answered(Answer::Skipped(SkipCause::Overlap)) => {
+            "was left out: the project was running".to_owned()
+        }
+        OccurrenceState::Answered(Answer::Skipped(SkipCause::Paused)) => "was left out: it is paused".to_owned(),
+        OccurrenceState::Answered(Answer::Missed(why)) => format!("was missed: {}", because(why)),
+        OccurrenceState::Answered(Answer::Merged) => "was merged into a later one".to_owned(),
+    }
+}
+
+/// The ledger can't be used: runs all the same, for what is probably meant.
+fn without_ledger(command: &RunCommand<'_>, project: &Project, schedule: &Schedule) -> ExitCode {
+    let now = now().checked_add(EARLY).unwrap_or_else(|_| now());
+    match latest(schedule, before(now, LOOKED_BACK), now) {
+        Some(planned) => {
+            let claim = Claim::unwritten(project, schedule, planned);
+            command.run_for(project.clone(), Some((&claim, &|_| {})))
+        }
+        None => command.run_for(project.clone(), None),
+    }
+}
+
+/// What is due of a project whose file is broken is missed, and somebody is told.
+pub(in crate::cli::commands) fn cannot_be_loaded(
+    folder: &Path,
+    profile: Option<&str>,
+    wanted: &Wanted,
+    state_dir: &Path,
+) {
+    let Wanted::Latest { schedule, .. } = wanted else { return };
+    let (Ok(clerk), Ok(folder)) = (Clerk::start(state_dir), config::project_root(folder)) else { return };
+    let (profile, name) = (profile.map(str::to_owned), schedule.clone());
+    let missed = clerk.ask(move |ledger, runtime| {
+        runtime.block_on(async {
+            let now = now().checked_add(EARLY).unwrap_or_else(|_| now());
+            let filter = ScheduleFilter { projects: Some(vec![folder]), with_ended: false };
+            for row in ledger.store().schedules(&filter).await? {
+                let of_it = row.name == name && row.profile == profile;
+                let Some(schedule) = ledger.revive(&row).filter(|_| of_it) else { continue };
+                let schedule = Schedule { coalesce: true, ..schedule };
+                for (_, claim) in ledger.settle(&[(row.id, &schedule)], None, now, &presence(now)).await? {
+                    let detail = "its exec_config.json has problems; `runner check` shows them".to_owned();
+                    let ended = RunEnded::CouldNotRun { detail };
+                    let Some(claim) = claim else { continue };
+                    ledger.ended(&claim.run_id, ended, now).await?;
+                }
+            }
+            Ok::<(), StoreError>(())
+        })
+    });
+    if let Some(Err(error)) = missed {
+        tracing::warn!("{}", error.sentence());
+    }
+    clerk.finish();
+}

@@ -1,0 +1,219 @@
+//! `runner schedule status`: who starts each schedule's runs, and whether that fits the project file.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::entries::{self, with_ledger};
+use super::preview::projects_or_known;
+use crate::cli::ExitCode;
+use crate::cli::args::ScheduleStatusArgs;
+use crate::cli::commands::table::{Align, Cell, Table};
+use crate::cli::commands::{StateDir, check};
+use crate::cli::output::{self, Output};
+use crate::config::Environment;
+use crate::host::found::{Found, Standing as EntryStanding};
+use crate::host::{Subject, entry_name};
+use crate::ledger::Ledger;
+use crate::model::Project;
+use crate::schedule::{Answer, Hindrance, SkipCause};
+use crate::store::{Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError};
+
+/// A schedule as it is shown.
+struct Standing {
+    project: String,
+    path: String,
+    schedule: String,
+    profile: Option<String>,
+    keeper: Option<Keeper>,
+    entry: Option<(&'static str, Option<String>)>,
+    paused: Option<Timestamp>,
+    last: Option<OccurrenceRow>,
+    next: Option<Timestamp>,
+    zone: TimeZone,
+}
+
+pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Output) -> ExitCode {
+    let env = Environment::from_process();
+    let mut code = ExitCode::Success;
+    let mut projects = Vec::new();
+    for folder in projects_or_known(&args.projects, state) {
+        match check::load(&folder, args.profile.as_deref(), &env, output) {
+            Some(loaded) => projects.push(loaded.project),
+            None => code = ExitCode::Usage,
+        }
+    }
+    let found = entries::all(None, output);
+    code.max(with_ledger(state, output, async |ledger| {
+        let mut standings = Vec::new();
+        for project in &projects {
+            standings.extend(of_project(ledger, project, &found, output).await?);
+        }
+        if args.json {
+            standings.iter().for_each(|standing| output.line(as_json(standing)));
+        } else {
+            show(&standings, output);
+        }
+        Ok(ExitCode::Success)
+    }))
+}
+
+async fn of_project(
+    ledger: &mut Ledger,
+    project: &Project,
+    found: &[Found],
+    output: &Output,
+) -> Result<Vec<Standing>, StoreError> {
+    let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: false };
+    let rows = ledger.store().schedules(&filter).await?;
+    let rows: Vec<ScheduleRow> = rows.into_iter().filter(|row| row.profile == project.profile).collect();
+    let mut standings = Vec::new();
+    for schedule in &project.schedules {
+        let row = rows.iter().find(|row| row.name == schedule.name);
+        let last = match row {
+            Some(row) => ledger.store().occurrences(row.id, 1).await?.into_iter().next(),
+            None => None,
+        };
+        let of = Subject { project, schedule };
+        let keeper = row.map(|row| row.keeper);
+        standings.push(Standing {
+            schedule: schedule.name.clone(),
+            keeper,
+            entry: entry(of, keeper, found, output),
+            paused: row.and_then(|row| row.paused),
+            last,
+            next: schedule.next_after(Timestamp::now()),
+            zone: schedule.zone.clone(),
+            ..nothing(project)
+        });
+    }
+    let is_left_over = |entry: &&Found| {
+        Path::new(&entry.label.project) == project.root
+            && !project.schedules.iter().any(|schedule| Subject { project, schedule }.name() == entry.name)
+            // Of another profile it may well be in force.
+            && entry_name(&project.name, &project.root, project.profile.as_deref(), &entry.label.schedule) == entry.name
+    };
+    standings.extend(found.iter().filter(is_left_over).map(|entry| Standing {
+        schedule: entry.label.schedule.clone(),
+        keeper: Some(entries::keeper(entry.host)),
+        entry: Some(("left over", Some(entry.name.clone()))),
+        ..nothing(project)
+    }));
+    Ok(standings)
+}
+
+fn nothing(project: &Project) -> Standing {
+    Standing {
+        project: project.name.clone(),
+        path: project.root.display().to_string(),
+        schedule: String::new(),
+        profile: project.profile.clone(),
+        keeper: None,
+        entry: None,
+        paused: None,
+        last: None,
+        next: None,
+        zone: TimeZone::system(),
+    }
+}
+
+/// How the entry stands to the project file, and its name; `None` where neither is there nor has to be one.
+fn entry(
+    of: Subject<'_>,
+    keeper: Option<Keeper>,
+    found: &[Found],
+    output: &Output,
+) -> Option<(&'static str, Option<String>)> {
+    let name = of.name();
+    let task = || entries::task(&name, &of.project.root, &of.schedule.name, output);
+    let own_task = if keeper == Some(Keeper::TaskScheduler) { task() } else { None };
+    let entry = found.iter().find(|entry| entry.name == name).or(own_task.as_ref());
+    let Some(entry) = entry else {
+        return keeper.filter(|keeper| *keeper != Keeper::Daemon).map(|_| ("missing", None));
+    };
+    let word = match entry.standing(of) {
+        EntryStanding::Drifted => "drifted",
+        EntryStanding::Edited => "edited",
+        EntryStanding::Off => "off",
+        // Another starts it, too: of the two runs the ledger lets one go.
+        EntryStanding::Fits if keeper != Some(entries::keeper(entry.host)) => "left over",
+        EntryStanding::Fits => "ok",
+    };
+    Some((word, Some(name)))
+}
+
+fn show(standings: &[Standing], output: &Output) {
+    if standings.is_empty() {
+        output.line("No schedule: the key `schedule` in exec_config.json says when a project runs.");
+        return;
+    }
+    let columns = ["PROJECT", "SCHEDULE", "KEEPER", "ENTRY", "STATE", "LAST", "NEXT"];
+    let mut table = Table::new(&columns.map(|name| (name, Align::Left)));
+    for standing in standings {
+        let local = |at: Timestamp| at.to_zoned(standing.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let (word, style) = match standing.entry {
+            None => ("", output::DIM),
+            Some(("ok", _)) => ("ok", output::GOOD),
+            Some((word, _)) => (word, output::WARNING),
+        };
+        let keeper = match standing.keeper {
+            Some(keeper) => Cell::from(keeper.name()),
+            None => Cell::styled("nobody", output::WARNING),
+        };
+        let paused = standing.paused.map(|since| format!("paused since {}", local(since))).unwrap_or_default();
+        let last = standing.last.as_ref().map(|row| {
+            let (answer, why) = words(row);
+            let why = why.map(|why| format!(" ({})", why.replace('_', " "))).unwrap_or_default();
+            format!("{} {answer}{why}", local(row.last))
+        });
+        table.row(vec![
+            standing.project.as_str().into(),
+            standing.schedule.as_str().into(),
+            keeper,
+            Cell::styled(word, style),
+            paused.into(),
+            last.unwrap_or_default().into(),
+            standing.next.map_or_else(|| "never".to_owned(), local).into(),
+        ]);
+    }
+    let mut text = Vec::new();
+    let _ = table.write(&mut text, output.color);
+    output.line(String::from_utf8_lossy(&text).trim_end());
+}
+
+fn as_json(standing: &Standing) -> serde_json::Value {
+    let last = standing.last.as_ref().map(|row| {
+        let (answer, why) = words(row);
+        json!({ "planned_utc": row.last.to_string(), "answer": answer, "reason": why, "run_id": row.run_id })
+    });
+    json!({
+        "project": standing.project,
+        "path": standing.path,
+        "schedule": standing.schedule,
+        "profile": standing.profile,
+        "keeper": standing.keeper.map(Keeper::name),
+        "entry": standing.entry.as_ref().map(|(word, _)| word.replace(' ', "_")),
+        "entry_name": standing.entry.as_ref().and_then(|(_, name)| name.clone()),
+        "paused_since": standing.paused.map(|since| since.to_string()),
+        "last": last,
+        "next_utc": standing.next.map(|next| next.to_string()),
+    })
+}
+
+/// The answer, and why.
+fn words(row: &OccurrenceRow) -> (&'static str, Option<String>) {
+    let hindrance = |why: Hindrance| serde_json::to_value(why).ok()?.as_str().map(str::to_owned);
+    match &row.state {
+        OccurrenceState::Claimed => ("claimed", None),
+        OccurrenceState::Answered(answer) => match answer {
+            Answer::Ran => ("ran", None),
+            Answer::Late(why) => ("late", hindrance(*why)),
+            Answer::Skipped(SkipCause::Overlap) => ("skipped", Some("overlap".to_owned())),
+            Answer::Skipped(SkipCause::Paused) => ("skipped", Some("paused".to_owned())),
+            Answer::Missed(why) => ("missed", hindrance(*why)),
+            Answer::Merged => ("merged", None),
+        },
+    }
+}

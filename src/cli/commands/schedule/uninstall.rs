@@ -1,0 +1,84 @@
+//! `runner schedule uninstall`: takes entries of the system's schedulers away.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::entries::{self, fail, keeper, with_ledger};
+use crate::cli::ExitCode;
+use crate::cli::args::ScheduleUninstallArgs;
+use crate::cli::commands::{StateDir, check};
+use crate::cli::output::{self, Output, styled};
+use crate::config::project_root;
+use crate::host::found::{Found, units_dir};
+use crate::host::place::{self, PlaceError};
+use crate::host::{Host, crontab, entry_name};
+use crate::ledger::Ledger;
+use crate::store::{ScheduleFilter, ScheduleRow, StoreError};
+
+pub(super) fn uninstall(args: &ScheduleUninstallArgs, state: &StateDir, output: &Output) -> ExitCode {
+    let folders = check::projects_or_here(&args.projects);
+    with_ledger(state, output, async |ledger| {
+        let mut code = ExitCode::Success;
+        for folder in folders {
+            // What the project file says now doesn't matter, nor whether it is still there.
+            let root = project_root(&folder).unwrap_or(folder);
+            code = code.max(of_project(ledger, &root, args, output).await?);
+        }
+        Ok(code)
+    })
+}
+
+async fn of_project(
+    ledger: &mut Ledger,
+    root: &Path,
+    args: &ScheduleUninstallArgs,
+    output: &Output,
+) -> Result<ExitCode, StoreError> {
+    let wanted = |schedule: &str| args.schedule.is_empty() || args.schedule.iter().any(|name| name == schedule);
+    let filter = ScheduleFilter { projects: Some(vec![root.to_owned()]), with_ended: false };
+    let rows: Vec<ScheduleRow> =
+        ledger.store().schedules(&filter).await?.into_iter().filter(|row| wanted(&row.name)).collect();
+    let name = |row: &ScheduleRow| entry_name(&row.project, &row.project_dir, row.profile.as_deref(), &row.name);
+    let mut found: Vec<Found> = entries::all(args.account.as_deref(), output);
+    found.retain(|entry| Path::new(&entry.label.project) == root && wanted(&entry.label.schedule));
+    found.extend(rows.iter().filter_map(|row| entries::task(&name(row), root, &row.name, output)));
+    let mut code = ExitCode::Success;
+    let mut failed = Vec::new();
+    for entry in &found {
+        match remove(entry, args.account.as_deref()) {
+            Ok(()) => {
+                let (host, name) = (entry.host.name(), &entry.name);
+                output.line(format!("{} {host} entry {name}", styled(output::GOOD, "removed")));
+            }
+            Err(error) => {
+                fail(output, &error);
+                failed.push(entry.name.as_str());
+                code = ExitCode::ScriptFailed;
+            }
+        }
+    }
+    for row in &rows {
+        let is_host =
+            [Host::TaskScheduler, Host::Systemd, Host::Cron].into_iter().any(|host| keeper(host) == row.keeper);
+        if is_host && !failed.contains(&name(row).as_str()) {
+            let names = [row.name.clone()];
+            ledger.forget(&row.project_dir, row.profile.as_deref(), row.keeper, Some(&names), Timestamp::now()).await?;
+        }
+    }
+    if found.is_empty() {
+        output.line(format!("{} has no entry in a scheduler of this system", root.display()));
+    }
+    Ok(code)
+}
+
+fn remove(entry: &Found, account: Option<&str>) -> Result<(), PlaceError> {
+    match entry.host {
+        Host::Systemd => place::remove_units(&entry.name, &units_dir(entry.system_wide)?, entry.system_wide),
+        Host::Cron => {
+            let crontab = place::read_crontab(account)?;
+            place::write_crontab(account, &crontab::without_block(&crontab, &entry.name))
+        }
+        Host::TaskScheduler => place::remove_task(&entry.name),
+    }
+}

@@ -1,0 +1,5 @@
+//! Windows: a waitable timer, and the service control manager.
+
+mod alarm;
+
+pub(in crate::daemon) use alarm::{Alarm, clocks};

@@ -1,0 +1,151 @@
+//! The projects that a daemon looks after, each as it was when its files were last in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::news::InForce;
+use super::source::Survey;
+use super::word::{Word, bad, plain, warning};
+use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
+use crate::model::Project;
+
+/// What a look at projects has come to, for the ledger.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It is in force from now on.
+    InForce(Arc<Project>),
+    /// It is gone.
+    Gone(PathBuf),
+}
+
+/// A project's folder.
+#[derive(Debug, Default)]
+struct Known {
+    in_force: Option<Arc<Project>>,
+    /// What was last said to be wrong with its files; empty if they are in order.
+    wrong: Vec<String>,
+}
+
+/// All of them, by their folders.
+#[derive(Debug)]
+pub(super) struct Projects {
+    known: BTreeMap<PathBuf, Known>,
+    loader: Loader,
+}
+
+/// Reads projects as the daemon was told to.
+#[derive(Debug, Clone)]
+pub(super) struct Loader {
+    env: Arc<Environment>,
+    profile: Option<Arc<str>>,
+}
+
+impl Loader {
+    pub(super) fn new(profile: Option<&str>) -> Self {
+        Self { env: Arc::new(Environment::from_process()), profile: profile.map(Arc::from) }
+    }
+
+    fn load(&self, root: &Path) -> Result<(Project, Vec<Problem>), ConfigError> {
+        let request = LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env };
+        config::load(&request).map(|loaded| (loaded.project, loaded.warnings))
+    }
+
+    /// The project as its files have it now; if they are broken, as it was before.
+    pub(super) fn fresh(&self, before: &Arc<Project>) -> Arc<Project> {
+        self.load(&before.root).map_or_else(|_| Arc::clone(before), |(project, _)| Arc::new(project))
+    }
+}
+
+impl Projects {
+    pub(super) fn new(loader: Loader) -> Self {
+        Self { known: BTreeMap::new(), loader }
+    }
+
+    /// The project in a folder, as it is in force.
+    pub(super) fn in_force(&self, root: &Path) -> Option<&Arc<Project>> {
+        self.known.get(root)?.in_force.as_ref()
+    }
+
+    /// All that are in force, by their folders.
+    pub(super) fn all_in_force(&self) -> InForce {
+        let known = self.known.iter();
+        known.filter_map(|(root, known)| Some((root.clone(), Arc::clone(known.in_force.as_ref()?)))).collect()
+    }
+
+    /// How many of those in force have schedules, and how many schedules.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let projects = self.known.values().filter_map(|known| known.in_force.as_ref());
+        let counts = projects.map(|project| project.schedules.len()).filter(|count| *count > 0);
+        counts.fold((0, 0), |(projects, schedules), count| (projects + 1, schedules + count))
+    }
+
+    /// The folders and files that tell of changes.
+    pub(super) fn to_watch(&self, survey: &Survey) -> BTreeSet<PathBuf> {
+        let folders = self.known.keys().flat_map(|root| config::config_folders(root));
+        folders.chain(survey.grounds.iter().cloned()).collect()
+    }
+
+    /// Brings everything in line with what is there now. Of known projects only those are read anew whose
+    /// files may have `changed`.
+    pub(super) fn look(
+        &mut self,
+        survey: &Survey,
+        changed: &dyn Fn(&Path) -> bool,
+        is_first: bool,
+        tell: &dyn Fn(Word),
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let gone = |root: &&PathBuf| !survey.projects.contains(*root) && !survey.is_out_of_reach(root);
+        for root in self.known.keys().filter(gone).cloned().collect::<Vec<_>>() {
+            if let Some(Known { in_force: Some(project), .. }) = self.known.remove(&root) {
+                tell(plain(format!("{}: the project is gone from {}", project.name, root.display())));
+                changes.push(Change::Gone(root));
+            }
+        }
+        for root in &survey.projects {
+            if !self.known.contains_key(root) || changed(root) {
+                changes.extend(self.read(root, is_first, tell).map(Change::InForce));
+            }
+        }
+        changes
+    }
+
+    /// Reads one; `None` if what is in force stays so.
+    fn read(&mut self, root: &Path, at_start: bool, tell: &dyn Fn(Word)) -> Option<Arc<Project>> {
+        let known = self.known.entry(root.to_owned()).or_default();
+        match self.loader.load(root) {
+            Ok((project, warnings)) => {
+                let was_wrong = !known.wrong.is_empty();
+                let is_first = known.in_force.is_none();
+                let word = match &known.in_force {
+                    None if at_start || project.schedules.is_empty() => None,
+                    None => Some("it is looked after from now on"),
+                    Some(_) if was_wrong => Some("its files are in order again"),
+                    Some(before) if before.schedules != project.schedules => Some("its schedule has changed"),
+                    Some(_) => Some("its files were read anew"),
+                };
+                if is_first {
+                    warnings.iter().for_each(|problem| tell(warning(problem.plain())));
+                }
+                word.into_iter().for_each(|word| tell(plain(format!("{}: {word}", project.name))));
+                let project = Arc::new(project);
+                *known = Known { in_force: Some(Arc::clone(&project)), wrong: Vec::new() };
+                Some(project)
+            }
+            Err(error) => {
+                let wrong: Vec<String> = error.problems.iter().map(Problem::plain).collect();
+                if known.wrong != wrong {
+                    wrong.iter().for_each(|problem| tell(bad(problem)));
+                    let name = root.file_name().unwrap_or_default().to_string_lossy();
+                    tell(warning(match known.in_force {
+                        Some(_) => format!("{name}: its files are broken; what they said before stays in force"),
+                        None => format!("{name}: nothing of it runs until that is mended"),
+                    }));
+                    known.wrong = wrong;
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The runs of a daemon: those that wait for a place, and those under way, each on a thread of its own.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use jiff::Timestamp;
+
+use super::control::Message;
+use super::listener::Listener;
+use super::projects::Loader;
+use super::word::{Tell, bad, plain, warning};
+use super::work::DaemonOptions;
+use crate::exec::Cancel;
+use crate::ledger::{self, Claim, carry_out};
+use crate::model::{Project, RunId};
+use crate::runner::{History, Notice, RunError, RunOptions, Runner};
+use crate::store::RunEnded;
+
+/// What a run tells the loop.
+pub(super) enum Told {
+    /// It waits for others, and hasn't begun.
+    Waits(RunId),
+    /// It has begun.
+    Began(RunId, Timestamp),
+    /// There is nothing left to do about its claim.
+    Ended(RunId, RunEnded),
+}
+
+/// A claim that has a place.
+struct UnderWay {
+    cancel: Cancel,
+    waits: bool,
+}
+
+/// All of them.
+pub(super) struct Runs {
+    waiting: VecDeque<Claim>,
+    under_way: HashMap<RunId, UnderWay>,
+    most: usize,
+    launcher: Arc<Launcher>,
+}
+
+/// What each run needs of the daemon.
+pub(super) struct Launcher {
+    pub(super) sender: Sender<Message>,
+    pub(super) options: Arc<DaemonOptions>,
+    pub(super) loader: Loader,
+    pub(super) tell: Arc<Tell>,
+}
+
+impl Runs {
+    pub(super) fn new(most: usize, launcher: Launcher) -> Self {
+        Self { waiting: VecDeque::new(), under_way: HashMap::new(), most, launcher: Arc::new(launcher) }
+    }
+
+    /// Takes on claims, which run in this order.
+    pub(super) fn take(&mut self, claims: impl IntoIterator<Item = Claim>) {
+        self.waiting.extend(claims);
+    }
+
+    /// How many have a place.
+    pub(super) fn count(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Starts what there is a place for; returns those claims that come to nothing, and why.
+    pub(super) fn start(&mut self, project: impl Fn(&Claim) -> Option<Arc<Project>>) -> Vec<(RunId, RunEnded)> {
+        let mut failed = Vec::new();
+        while self.under_way.len() < self.most
+            && let Some(claim) = self.waiting.pop_front()
+        {
+            let run_id = claim.run_id.clone();
+            let Some(project) = project(&claim) else {
+                let detail = "the project is gone".to_owned();
+                failed.push((run_id, RunEnded::CouldNotRun { detail }));
+                continue;
+            };
+            let cancel = Cancel::default();
+            let (launcher, cancel_it) = (Arc::clone(&self.launcher), cancel.clone());
+            let run = move || launcher.run(&claim, &project, cancel_it);
+            match std::thread::Builder::new().name(format!("run-{run_id}")).spawn(run) {
+                Ok(_) => drop(self.under_way.insert(run_id, UnderWay { cancel, waits: false })),
+                Err(error) => {
+                    (self.launcher.tell)(bad(format!("no thread for run {run_id}: {error}")));
+                    failed.push((run_id, RunEnded::GaveBack));
+                    break;
+                }
+            }
+        }
+        failed
+    }
+
+    /// Notes what a run told.
+    pub(super) fn told(&mut self, told: &Told) {
+        match told {
+            Told::Waits(run_id) => self.wait(run_id, true),
+            Told::Began(run_id, _) => self.wait(run_id, false),
+            Told::Ended(run_id, _) => drop(self.under_way.remove(run_id)),
+        }
+    }
+
+    fn wait(&mut self, run_id: &RunId, waits: bool) {
+        if let Some(run) = self.under_way.get_mut(run_id) {
+            run.waits = waits;
+        }
+    }
+
+    /// Takes back what hasn't begun: the claims that have no place are returned; those that wait for others are interrupted.
+    pub(super) fn take_back(&mut self, by: &str) -> Vec<RunId> {
+        self.under_way.values().filter(|run| run.waits).for_each(|run| run.cancel.cancel(by));
+        self.waiting.drain(..).map(|claim| claim.run_id).collect()
+    }
+
+    /// Interrupts what is under way; again, kills it.
+    pub(super) fn interrupt(&self, by: &str) {
+        for run in self.under_way.values() {
+            if run.cancel.cancelled_by().is_some() {
+                run.cancel.kill_now();
+            }
+            run.cancel.cancel(by);
+        }
+    }
+}
+
+impl Launcher {
+    /// Carries a claim out, on this thread.
+    fn run(&self, claim: &Claim, in_force: &Arc<Project>, cancel: Cancel) {
+        let run_id = &claim.run_id;
+        let send = |told| drop(self.sender.send(Message::Run(told)));
+        let project = self.loader.fresh(in_force);
+        let notice = |notice: Notice| match notice {
+            Notice::Waiting(text) => {
+                send(Told::Waits(run_id.clone()));
+                (self.tell)(plain(text));
+            }
+            Notice::Recorded(text) | Notice::Trouble(text) => (self.tell)(warning(text)),
+        };
+        let runner = Runner::new(Project::clone(&project));
+        let listener = Box::new(Listener::new(&project.name, &*self.tell));
+        let options = RunOptions {
+            mail: self.options.mail.clone(),
+            history: History::Shared(Arc::clone(&self.options.history)),
+            spawner: Arc::clone(&self.options.spawner),
+            cancel,
+            ..RunOptions::default()
+        };
+        let told = |told| match told {
+            ledger::Told::Began(at) => send(Told::Began(run_id.clone(), at)),
+            ledger::Told::Ended(ended) => send(Told::Ended(run_id.clone(), ended)),
+        };
+        match carry_out(claim, &runner, options, listener, &notice, &told) {
+            Ok(_) | Err(RunError::Interrupted { .. }) => {}
+            Err(error @ RunError::AlreadyRunning { .. }) => (self.tell)(warning(format!("skipped: {error}"))),
+            Err(error) => (self.tell)(bad(error.to_string())),
+        }
+    }
+}

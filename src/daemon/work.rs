@@ -1,0 +1,498 @@
+//! The daemon's loop.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+use tokio::runtime::Runtime;
+
+use super::clock::{Happened, Seen};
+use super::control::{Control, Message, Orders};
+use super::news::News;
+use super::os::{Alarm, Rang, systemd};
+use super::post::{Errand, Post};
+use super::projects::{Change, Loader, Projects};
+use super::runs::{Launcher, Runs, Told};
+use super::source::Source;
+use super::watch::{Noticed, Watch};
+use super::word::{Tell, Word, bad, plain};
+use crate::exec::{self, Cancel, Spawn};
+use crate::ledger::{Engine, Ledger, ScheduledProject};
+use crate::model::{MailDelivery, RunId};
+use crate::schedule::Presence;
+use crate::sink::HistoryWriter;
+use crate::store::{Keeper, RunEnded, Store, StoreError};
+
+/// How long one waits for further changes before one looks: an editor writes a file in several steps.
+const SETTLE: SignedDuration = SignedDuration::from_millis(300);
+/// How often one looks at folders that can't be watched.
+pub(super) const LOOK: SignedDuration = SignedDuration::from_secs(60);
+/// How often one leaves word that one is there.
+const SEEN: SignedDuration = SignedDuration::from_mins(5);
+/// When one tries again after the database couldn't be used.
+const AFTER_TROUBLE: SignedDuration = SignedDuration::from_secs(10);
+
+/// How a daemon works.
+pub struct DaemonOptions {
+    /// Which projects it looks after.
+    pub source: Source,
+    /// The profile with which they are read.
+    pub profile: Option<String>,
+    /// How many runs may be under way at once.
+    pub max_runs: usize,
+    /// What becomes of mails.
+    pub mail: MailDelivery,
+    /// How long runs may go on once it is asked to end; `None`: until they end.
+    pub drain_timeout: Option<Duration>,
+    /// Records the runs; its state folder has the ledger.
+    pub history: Arc<HistoryWriter>,
+    /// Owns the scripts.
+    pub spawner: Arc<dyn Spawn>,
+}
+
+/// Why a daemon could not work.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DaemonError {
+    /// The system gave no timer or no thread.
+    #[error("cannot start working: {0}")]
+    System(#[from] std::io::Error),
+    /// The state database can't be used.
+    #[error("{}", .0.sentence())]
+    Store(#[from] StoreError),
+}
+
+/// Starts runs as their schedules say, until it is told to end. Blocks, and needs a thread that no runtime has.
+///
+/// # Errors
+/// When it can't begin at all. What goes wrong later is told, and tried again.
+pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Arc<Tell>) -> Result<(), DaemonError> {
+    let mut daemon = Daemon::new(options, control, tell)?;
+    daemon.look_around(true);
+    daemon.settle(daemon.seen.at());
+    daemon.greet();
+    systemd::ready();
+    daemon.rounds(&orders.0);
+    daemon.leave();
+    Ok(())
+}
+
+/// What a run's claim has come to: `None`, it has begun.
+type RunNews = (RunId, Option<RunEnded>);
+
+/// When what is to be done, by the wall clock.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    /// Looking at the projects, because something was noticed.
+    pub(super) look: Option<Timestamp>,
+    /// Looking at the folders that can't be watched.
+    pub(super) peek: Option<Timestamp>,
+    /// Settling what is due.
+    pub(super) settle: Option<Timestamp>,
+    /// Leaving word that one is there.
+    seen: Option<Timestamp>,
+    /// Telling systemd that one isn't stuck.
+    alive: Option<Timestamp>,
+    /// Interrupting the runs, once one is asked to end.
+    interrupt: Option<Timestamp>,
+}
+
+impl Times {
+    fn all(&mut self) -> [&mut Option<Timestamp>; 6] {
+        [&mut self.look, &mut self.peek, &mut self.settle, &mut self.seen, &mut self.alive, &mut self.interrupt]
+    }
+}
+
+/// A daemon at work.
+pub(super) struct Daemon {
+    pub(super) options: Arc<DaemonOptions>,
+    pub(super) tell: Arc<Tell>,
+    runtime: Runtime,
+    /// For the presence.
+    store: Store,
+    presence_id: i64,
+    engine: Engine,
+    /// What the ledger has to hear of projects, as soon as it can be used.
+    pub(super) changes: VecDeque<Change>,
+    /// What it has to hear of runs.
+    news: Vec<(RunNews, Timestamp)>,
+    /// Schedules that others keep, as far as that was said.
+    left_to_others: HashSet<(PathBuf, String)>,
+    /// Why the ledger can't be used, once that was said.
+    trouble: Option<String>,
+    alarm: Alarm,
+    pub(super) times: Times,
+    pub(super) watch: Watch,
+    pub(super) projects: Projects,
+    /// What was noticed since one last looked.
+    pub(super) noticed: Vec<Noticed>,
+    /// What was asked for and couldn't be looked at, as it was said.
+    pub(super) out_of_reach: Vec<(PathBuf, String)>,
+    presence: Presence,
+    pub(super) seen: Seen,
+    runs: Runs,
+    post: Post,
+    errand: Arc<Errand>,
+    /// What asked it to end.
+    ends: Option<String>,
+    status: String,
+}
+
+impl Daemon {
+    fn new(options: DaemonOptions, control: &Control, tell: Arc<Tell>) -> Result<Self, DaemonError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (options, seen) = (Arc::new(options), Seen::now());
+        let state_dir = options.history.state_dir().to_owned();
+        let (host, process) = (exec::host(), exec::of_this_process());
+        let (store, engine, presence_id, earlier) = runtime.block_on(async {
+            let mut store = Store::open(&state_dir).await?;
+            let earlier = store.presences(&host).await?;
+            let id = store.begin_presence(&host, &process, seen.at()).await?;
+            Ok::<_, StoreError>((store, Engine::new(Ledger::open(&state_dir).await?), id, earlier))
+        })?;
+        let presence = Presence { booted: seen.booted(), since: Some(seen.at()), earlier, ..Presence::default() };
+        let (rings, notices) = (control.0.clone(), control.0.clone());
+        let loader = Loader::new(options.profile.as_deref());
+        let launcher = Launcher {
+            sender: control.0.clone(),
+            options: Arc::clone(&options),
+            loader: loader.clone(),
+            tell: Arc::clone(&tell),
+        };
+        let errand = Errand {
+            sender: control.0.clone(),
+            options: Arc::clone(&options),
+            cancel: Cancel::default(),
+            tell: Arc::clone(&tell),
+            news: News::default(),
+        };
+        Ok(Self {
+            runs: Runs::new(options.max_runs, launcher),
+            errand: Arc::new(errand),
+            options,
+            tell,
+            runtime,
+            store,
+            presence_id,
+            engine,
+            changes: VecDeque::new(),
+            news: Vec::new(),
+            left_to_others: HashSet::new(),
+            trouble: None,
+            alarm: Alarm::new(move |why| drop(rings.send(Message::Rang(why))))?,
+            times: Times { seen: after(seen.at(), SEEN), alive: Some(seen.at()), ..Times::default() },
+            watch: Watch::new(move |noticed| drop(notices.send(Message::Noticed(noticed)))),
+            projects: Projects::new(loader),
+            noticed: Vec::new(),
+            out_of_reach: Vec::new(),
+            presence,
+            seen,
+            post: Post::new(seen.at()),
+            ends: None,
+            status: String::new(),
+        })
+    }
+
+    pub(super) fn say(&self, word: Word) {
+        (self.tell)(word);
+    }
+
+    fn rounds(&mut self, inbox: &Receiver<Message>) {
+        loop {
+            let now = self.look_at_the_clock();
+            self.do_what_is_due(now);
+            if self.ends.is_some() && self.runs.count() == 0 && self.news.is_empty() {
+                return;
+            }
+            self.tell_status();
+            if !self.news.is_empty() || self.set_alarm() {
+                continue;
+            }
+            // The loop has a way to itself, so that there is always somebody who may send.
+            let Ok(message) = inbox.recv() else { return };
+            self.hear(message);
+            while let Ok(message) = inbox.try_recv() {
+                self.hear(message);
+            }
+        }
+    }
+
+    /// The time. What was reckoned with a clock that was set meanwhile is looked at now.
+    fn look_at_the_clock(&mut self) -> Timestamp {
+        let happened = self.seen.look(&mut self.presence);
+        let now = self.seen.at();
+        let what = match happened {
+            Happened::Nothing => return now,
+            Happened::Slept => "the machine was asleep",
+            Happened::SetForward => "the clock was set forward",
+            Happened::SetBack => "the clock was set back",
+        };
+        self.say(plain(format!("{what}; looking what is due")));
+        for time in self.times.all() {
+            *time = time.map(|at| at.min(now));
+        }
+        self.times.settle = Some(now);
+        self.post.ask(now);
+        now
+    }
+
+    fn do_what_is_due(&mut self, now: Timestamp) {
+        let is_due = |time: Option<Timestamp>| time.is_some_and(|at| at <= now);
+        if is_due(self.times.peek) {
+            self.noticed.extend(self.watch.look().into_iter().map(Noticed::In));
+            self.times.look = Some(now).filter(|_| !self.noticed.is_empty() || !self.out_of_reach.is_empty());
+            self.times.peek = after(now, LOOK);
+        }
+        if is_due(self.times.look) {
+            self.look_around(false);
+            self.times.settle = Some(now);
+        }
+        // What is told of runs lets others go on.
+        if is_due(self.times.settle) || !self.news.is_empty() {
+            self.settle(now);
+        }
+        if is_due(self.times.interrupt) {
+            self.times.interrupt = None;
+            self.runs.interrupt("the time for runs to end was over");
+        }
+        if is_due(self.times.seen) {
+            self.times.seen = after(now, SEEN);
+            // Word of it is worth no trouble.
+            let _ = self.runtime.block_on(self.store.see_presence(self.presence_id, now));
+        }
+        if is_due(self.times.alive) {
+            systemd::alive();
+            let pause = systemd::patience().and_then(|patience| SignedDuration::try_from(patience / 2).ok());
+            self.times.alive = pause.and_then(|pause| after(now, pause));
+        }
+        if self.ends.is_none() {
+            let projects = &self.projects;
+            self.post.start(now, &self.errand, || projects.all_in_force());
+        }
+    }
+
+    /// Has the ledger hear what is new, and say what is to run.
+    fn settle(&mut self, now: Timestamp) {
+        let settled = self.hand_on_news(now).and_then(|()| match self.ends {
+            Some(_) => Ok(Vec::new()),
+            None => self.runtime.block_on(self.engine.tick(now, &self.presence)),
+        });
+        self.times.settle = self.engine.next_wake().filter(|_| self.ends.is_none());
+        match settled {
+            Ok(claims) => {
+                self.runs.take(claims);
+                if let Ok(untold) = self.runtime.block_on(self.store.untold_mark()) {
+                    self.post.heed(untold, now);
+                }
+                if self.trouble.take().is_some() {
+                    self.say(plain("the state database can be used again"));
+                }
+            }
+            Err(error) => self.in_trouble(&error, now),
+        }
+        self.start_runs();
+    }
+
+    fn hand_on_news(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut heard = Ok(());
+        for ((run_id, ended), at) in self.news.drain(..) {
+            // What can't be written now the ledger writes later.
+            let told = self.runtime.block_on(async {
+                match ended {
+                    None => self.engine.began(&run_id, at).await,
+                    Some(ended) => self.engine.ended(&run_id, ended, at).await,
+                }
+            });
+            heard = heard.and(told);
+        }
+        heard?;
+        while let Some(change) = self.changes.front() {
+            match change {
+                Change::Gone(root) => {
+                    let profile = self.options.profile.as_deref();
+                    self.runtime.block_on(self.engine.remove(root, profile, now))?;
+                    self.changes.pop_front();
+                }
+                Change::InForce(_) => self.put_all(now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the ledger keep the projects that are in force from now on, up to the first change of another kind.
+    fn put_all(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let projects: Vec<ScheduledProject> = self.changes.iter().map_while(scheduled).collect();
+        let left = self.runtime.block_on(self.engine.put_all(&projects, now))?;
+        self.changes.drain(..projects.len());
+        for (project, left) in projects.into_iter().zip(left) {
+            for (schedule, keeper) in left {
+                if self.left_to_others.insert((project.dir.clone(), schedule.clone())) {
+                    let (name, keeper) = (&project.name, keeper.name());
+                    let what = format!("{name}: its schedule `{schedule}` is kept by {keeper}, and left to it");
+                    self.say(plain(what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn in_trouble(&mut self, error: &StoreError, now: Timestamp) {
+        let sentence = error.sentence();
+        if self.trouble.as_ref() != Some(&sentence) {
+            self.say(bad(format!("nothing new is started until the state database can be used: {sentence}")));
+            self.trouble = Some(sentence);
+        }
+        self.times.settle = after(now, AFTER_TROUBLE);
+    }
+
+    fn start_runs(&mut self) {
+        let (projects, at) = (&self.projects, self.seen.at());
+        let failed = self.runs.start(|claim| projects.in_force(&claim.project_dir).cloned());
+        self.news.extend(failed.into_iter().map(|(run_id, ended)| ((run_id, Some(ended)), at)));
+    }
+
+    /// Takes up what is kept by daemons of projects that are gone: they went while none was there.
+    pub(super) fn forget_the_gone(&mut self, is_gone: impl Fn(&Path) -> bool) {
+        let kept = self.runtime.block_on(self.engine.ledger().kept_by(Keeper::Daemon));
+        for (root, profile) in kept.unwrap_or_default() {
+            if profile == self.options.profile && is_gone(&root) {
+                self.say(plain(format!("the project that was in {} is gone", root.display())));
+                self.changes.push_back(Change::Gone(root));
+            }
+        }
+    }
+
+    /// Sets the alarm for what comes first; true if the clock was set meanwhile.
+    fn set_alarm(&mut self) -> bool {
+        let post = self.post.at().filter(|_| self.ends.is_none());
+        let first = self.times.all().iter().filter_map(|time| **time).chain(post).min();
+        self.alarm.set(first).unwrap_or_else(|error| {
+            self.say(bad(format!("the system sets no alarm, so that runs may begin late: {error}")));
+            false
+        })
+    }
+
+    fn hear(&mut self, message: Message) {
+        let now = self.seen.at();
+        match message {
+            Message::Rang(Rang::Time) => {}
+            // The clocks tell by themselves what has happened, unless it was less than can be noticed.
+            Message::Rang(Rang::ClockSet) => self.times.settle = Some(now),
+            Message::Noticed(noticed) => {
+                self.noticed.push(noticed);
+                self.times.look = self.times.look.or_else(|| after(Timestamp::now(), SETTLE));
+            }
+            Message::Run(told) => {
+                self.runs.told(&told);
+                match told {
+                    Told::Waits(_) => {}
+                    Told::Began(run_id, at) => self.news.push(((run_id, None), at)),
+                    Told::Ended(run_id, ended) => {
+                        self.news.push(((run_id, Some(ended)), Timestamp::now()));
+                        self.post.ask(now);
+                    }
+                }
+            }
+            Message::Posted(next) => self.post.done(next, Timestamp::now()),
+            Message::Reload => self.reload(),
+            Message::Stop(by) => self.stop(by),
+        }
+    }
+
+    fn reload(&mut self) {
+        systemd::reloading();
+        self.say(plain("reading everything anew"));
+        self.noticed.push(Noticed::Anything);
+        self.look_around(false);
+        self.times.settle = Some(self.seen.at());
+        systemd::ready();
+    }
+
+    fn stop(&mut self, by: String) {
+        if self.ends.is_some() {
+            return self.runs.interrupt(&by);
+        }
+        systemd::stopping();
+        let given_back = self.runs.take_back(&by);
+        let at = self.seen.at();
+        self.news.extend(given_back.into_iter().map(|run_id| ((run_id, Some(RunEnded::GaveBack)), at)));
+        let left = match self.runs.count() {
+            0 => String::new(),
+            1 => "; one run is under way, and goes on to its end".to_owned(),
+            n => format!("; {n} runs are under way, and go on to their ends"),
+        };
+        self.say(plain(format!("{by}: nothing new is started{left}")));
+        let limit = self.options.drain_timeout.and_then(|limit| SignedDuration::try_from(limit).ok());
+        self.times = Times {
+            interrupt: limit.and_then(|limit| after(self.seen.at(), limit)),
+            alive: self.times.alive,
+            seen: self.times.seen,
+            ..Times::default()
+        };
+        // What is being sent is over soon, or stays in the outbox.
+        self.errand.cancel.cancel(&by);
+        self.ends = Some(by);
+    }
+
+    fn greet(&self) {
+        let (projects, schedules) = self.projects.count();
+        let next = self.engine.next_wake().map_or_else(String::new, |at| format!(", the next at {}", local(at)));
+        let s = |n: usize| if n == 1 { "" } else { "s" };
+        self.say(plain(format!(
+            "looking after {projects} project{} with {schedules} schedule{}{next}",
+            s(projects),
+            s(schedules)
+        )));
+    }
+
+    fn tell_status(&mut self) {
+        let under_way = match self.runs.count() {
+            0 => String::new(),
+            1 => "one run under way; ".to_owned(),
+            n => format!("{n} runs under way; "),
+        };
+        let then = match (&self.ends, self.engine.next_wake()) {
+            (Some(by), _) => format!("ending: {by}"),
+            (None, Some(at)) => format!("next at {}", local(at)),
+            (None, None) => "nothing is planned".to_owned(),
+        };
+        let status = under_way + &then;
+        if status != self.status {
+            systemd::status(&status);
+            self.status = status;
+        }
+    }
+
+    fn leave(mut self) {
+        let ended = self.runtime.block_on(async {
+            self.store.end_presence(self.presence_id, Timestamp::now()).await?;
+            self.store.close().await
+        });
+        if let Err(error) = ended {
+            tracing::warn!("{}", error.sentence());
+        }
+    }
+}
+
+fn scheduled(change: &Change) -> Option<ScheduledProject> {
+    let Change::InForce(project) = change else { return None };
+    Some(ScheduledProject {
+        dir: project.root.clone(),
+        profile: project.profile.clone(),
+        name: project.name.clone(),
+        schedules: project.schedules.clone(),
+    })
+}
+
+pub(super) fn after(now: Timestamp, pause: SignedDuration) -> Option<Timestamp> {
+    now.checked_add(pause).ok()
+}
+
+/// `2026-11-23 06:00:00`, in the machine's zone.
+pub(super) fn local(at: Timestamp) -> String {
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,131 @@
+//! Who starts a project's runs, and what could keep them from it.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::{Finding, os};
+use crate::host::found::{self, Found, Standing};
+use crate::host::{Host, Subject, place, traps};
+use crate::model::Project;
+use crate::store::{Keeper, ScheduleFilter, ScheduleRow, Store};
+
+const CHECK: &str = "schedule";
+const AGAIN: &str = "`runner schedule install` makes it anew";
+
+/// Looks at each schedule of a project; nothing for one that has none.
+pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<Finding> {
+    if project.schedules.is_empty() {
+        return Vec::new();
+    }
+    let rows = rows(project, state_dir).await;
+    let (found, error) = found::all(None);
+    let mut findings: Vec<Finding> = error
+        .iter()
+        .map(|error| Finding::warning(CHECK, format!("entries can't be looked at: {error}"), error.hint()))
+        .collect();
+    for schedule in &project.schedules {
+        let of = Subject { project, schedule };
+        let row = rows.iter().find(|row| row.name == schedule.name);
+        findings.extend(kept(of, row.map(|row| row.keeper), &found));
+    }
+    let keepers: Vec<Keeper> = rows.iter().map(|row| row.keeper).collect();
+    findings.extend(surroundings(project, &keepers, &found));
+    let mut zones: Vec<&str> = project.schedules.iter().filter_map(|schedule| schedule.zone.iana_name()).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    for zone in zones.into_iter().filter(|zone| place::zone_differs(zone, Timestamp::now())) {
+        let found = format!("the system has other rules for {zone} than this program");
+        findings.push(Finding::warning(
+            "time zone data",
+            found,
+            "bring the package tzdata and this program up to date",
+        ));
+    }
+    findings
+}
+
+/// What the ledger has of the project; nothing if it can't be read, of which there is a finding already.
+async fn rows(project: &Project, state_dir: Option<&Path>) -> Vec<ScheduleRow> {
+    let Some(dir) = state_dir else { return Vec::new() };
+    let Ok(mut store) = Store::open(dir).await else { return Vec::new() };
+    let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: false };
+    let rows = store.schedules(&filter).await.unwrap_or_default();
+    let _ = store.close().await;
+    rows.into_iter().filter(|row| row.profile == project.profile).collect()
+}
+
+/// Who keeps a schedule, and how its entry stands.
+fn kept(of: Subject<'_>, keeper: Option<Keeper>, found: &[Found]) -> Vec<Finding> {
+    let name = &of.schedule.name;
+    let entry_name = of.name();
+    let task = found::task(&entry_name, &of.project.root, name).ok().flatten();
+    let entry = found.iter().find(|entry| entry.name == entry_name).or(task.as_ref());
+    let (Some(keeper), entry) = (keeper, entry) else {
+        let found = format!("nobody starts the runs of schedule {name}");
+        let remedy = "run `runner daemon`, or have the system do it: `runner schedule install`";
+        return vec![Finding::warning(CHECK, found, remedy)];
+    };
+    if keeper == Keeper::Daemon {
+        return vec![Finding::ok(CHECK, format!("{name} is kept by the daemon"))];
+    }
+    let Some(entry) = entry else {
+        let found = format!("{name} is kept by {}, which has no entry for it", keeper.name());
+        return vec![Finding::warning(CHECK, found, AGAIN)];
+    };
+    let host = entry.host.name();
+    let mut findings = vec![match entry.standing(of) {
+        Standing::Fits => Finding::ok(CHECK, format!("{name} is kept by {host}, entry {entry_name}")),
+        Standing::Drifted => {
+            let found = format!("{name}: the project file says something else than the entry {entry_name} of {host}");
+            Finding::warning(CHECK, found, AGAIN)
+        }
+        Standing::Edited => {
+            let found = format!("{name}: somebody has changed the entry {entry_name} of {host}");
+            Finding::warning(CHECK, found, AGAIN)
+        }
+        Standing::Off => {
+            let found = format!("{name}: the entry {entry_name} of {host} doesn't start with the system");
+            Finding::warning(CHECK, found, AGAIN)
+        }
+    }];
+    if entry.host == Host::TaskScheduler {
+        let xml = place::read_task(&entry_name).ok().flatten().unwrap_or_default();
+        let told =
+            |trap: traps::Trap| Finding::warning(CHECK, format!("{name}, the task: {}", trap.found), trap.remedy);
+        findings.extend(traps::traps(&xml).into_iter().map(told));
+    }
+    findings
+}
+
+/// What else the schedulers need.
+fn surroundings(project: &Project, keepers: &[Keeper], found: &[Found]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let own_timer = |entry: &Found| {
+        entry.host == Host::Systemd && !entry.system_wide && Path::new(&entry.label.project) == project.root
+    };
+    let user = std::env::var("USER").unwrap_or_default();
+    if keepers.contains(&Keeper::Systemd) && found.iter().any(own_timer) && !place::lingers(&user) {
+        let remedy = format!("run `loginctl enable-linger {user}`, or install it with `--system`");
+        findings.push(Finding::warning(CHECK, "timers of this account run only while it is signed in", remedy));
+    }
+    if keepers.contains(&Keeper::Cron) && !place::cron_runs() {
+        findings.push(Finding::warning(
+            CHECK,
+            "no cron daemon is running",
+            "start it, and have it start with the system",
+        ));
+    }
+    if keepers.contains(&Keeper::TaskScheduler) {
+        if os::is_network_share(&project.root) {
+            let found = format!("{} is on another machine's disk", project.root.display());
+            let remedy = "name it as \\\\server\\share, as tasks have no mapped drives, and give the task an account with a \
+                          password: `runner schedule install --account`";
+            findings.push(Finding::warning(CHECK, found, remedy));
+        }
+        let found =
+            "tasks run in session 0: scripts have no window to show, and a start by hand ignores the conditions";
+        findings.push(Finding::info(CHECK, found));
+    }
+    findings
+}

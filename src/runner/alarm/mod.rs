@@ -1,0 +1,9 @@
+//! The alarm: a project that should have run and didn't is mailed, by whoever notices: the daemon, or the next command that
+//! runs or mails.
+
+mod decide;
+mod look;
+mod raise;
+
+pub(crate) use look::{FindProject, Known, load as load_as_it_is, standing_alarm};
+pub(crate) use raise::{AlarmRequest, raise_alarms, send_alarms};

@@ -1,0 +1,260 @@
+//! Raises alarms: each is put into the outbox, and marked as told, in one transaction.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lettre::message::Mailbox;
+
+use super::decide::Telling;
+use super::look::{FindProject, Group, Known, in_words, load, look, next_planned};
+use crate::mail::{
+    self, Addressing, Alarm, Deadline, EmlFolder, FinishedMessage, MailSettings, Missing, RenderContext, Rendered,
+    WebSlot,
+};
+use crate::model::{EmailStrategy, MailDelivery, Project};
+use crate::outbox::{Couriers, Force, Outbox, SmtpCouriers};
+use crate::runner::options::{History, Notice, RunOptions, Tell};
+use crate::runner::recording::host;
+use crate::sink::{HistoryWriter, When};
+use crate::store::{NewEntry, OutboxKind, StoreError};
+
+/// One looks no sooner again: alarms are no matter of seconds.
+const LOOKS_APART: TimeDelta = TimeDelta::minutes(1);
+
+/// Who looks, and for what.
+pub(crate) struct AlarmRequest<'a> {
+    /// What becomes of the mails.
+    pub(crate) mail: &'a MailDelivery,
+    /// Finds projects as they are in force.
+    pub(crate) find: FindProject<'a>,
+    /// The project for which the environment of this process is meant; `None` if it is meant for any.
+    pub(crate) own: Option<&'a Path>,
+    /// Whether whoever looks keeps schedules itself. Others leave those of a daemon that lives to it.
+    pub(crate) is_daemon: bool,
+}
+
+/// What a look for alarms came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Alarms {
+    /// What is in the outbox now.
+    pub(crate) queued: Vec<i64>,
+    /// What was told, in sentences that begin with the project's name.
+    pub(crate) told: Vec<String>,
+    /// What could not be told, likewise.
+    pub(crate) troubles: Vec<String>,
+    /// When to look again, if nothing is missed until then.
+    pub(crate) next: Option<DateTime<Utc>>,
+}
+
+/// Looks for what somebody has to be told of schedules, and puts the mails and calls that tell it into the outbox. Nothing is
+/// told twice, whoever looks, and whenever one is killed. Delivering it is left to the caller. Blocks.
+///
+/// # Errors
+/// With a sentence, when the database can't be used.
+pub(crate) fn raise_alarms(
+    history: &HistoryWriter,
+    request: &AlarmRequest<'_>,
+    now: DateTime<Utc>,
+) -> Result<Alarms, String> {
+    let mut alarms = Alarms::default();
+    if *request.mail == MailDelivery::Off {
+        return Ok(alarms);
+    }
+    let gone = || "the thread that has the database ended".to_owned();
+    let known = history.ask(When::Recorded, async move |store| Known::read(store).await);
+    let known = known.recv().map_err(|_| gone())??;
+    if known.is_empty() {
+        return Ok(alarms);
+    }
+    let found = look(&known, request.is_daemon, now);
+    alarms.next = found.next.map(|at| at.max(now + LOOKS_APART));
+    let couriers = SmtpCouriers::new(Some(history.state_dir().to_owned()));
+    for mut group in found.groups {
+        let project = if group.has_news() { group.find_project(request.find) } else { None };
+        let entries = match (&project, group.has_news()) {
+            (_, false) if group.marks.missed.is_empty() => continue,
+            (_, false) => Vec::new(),
+            (None, true) => {
+                let folder = group.project_dir.display();
+                alarms.troubles.push(format!(
+                    "{}: {}, and nobody can be told: the project in {folder} can't be loaded; `runner check` says why",
+                    group.name,
+                    first_in_words(&group)
+                ));
+                continue;
+            }
+            (Some(project), true) => {
+                let message = Composed::of(&group, project, &known, now);
+                match request.mail {
+                    MailDelivery::Folder(folder) => {
+                        match message.write(folder, &couriers) {
+                            Ok(written) => alarms.told.extend(written),
+                            Err(why) => alarms.troubles.push(why),
+                        }
+                        continue;
+                    }
+                    MailDelivery::Send | MailDelivery::Off => match message.entries(request.own, &couriers) {
+                        Ok(entries) => entries,
+                        Err(why) => {
+                            alarms.troubles.push(why);
+                            continue;
+                        }
+                    },
+                }
+            }
+        };
+        let (marks, is_told) = (group.marks.clone(), !entries.is_empty());
+        let raise = async move |store: &mut crate::store::Store| -> Result<Option<Vec<i64>>, StoreError> {
+            store.raise_alarm(&entries, &marks, now).await
+        };
+        // `None`: somebody else has just told it.
+        if let Some(ids) = history.ask(When::Now, raise).recv().map_err(|_| gone())?? {
+            alarms.queued.extend(ids);
+            if is_told {
+                alarms.told.push(format!(
+                    "{}: {}; the mail about that is on its way",
+                    group.name,
+                    first_in_words(&group)
+                ));
+            }
+        }
+    }
+    Ok(alarms)
+}
+
+/// The same at the end of a command that runs projects, `own` the first of which: delivers what it has put into the outbox, and tells
+/// the user.
+pub(crate) fn send_alarms(own: Option<&Project>, options: &RunOptions, deadline: &Deadline, tell: Tell<'_>) {
+    let History::Shared(history) = &options.history else { return };
+    let request =
+        AlarmRequest { mail: &options.mail, find: &load, own: own.map(|own| own.root.as_path()), is_daemon: false };
+    let raised = raise_alarms(history, &request, Utc::now());
+    let alarms = raised.unwrap_or_else(|why| {
+        tracing::warn!("cannot look for runs that were missed: {why}");
+        Alarms::default()
+    });
+    alarms.told.into_iter().chain(alarms.troubles).for_each(|text| tell(Notice::Trouble(text)));
+    if alarms.queued.is_empty() {
+        return;
+    }
+    let dir = history.state_dir().to_owned();
+    let outbox = Outbox::new(dir.clone(), Arc::new(SmtpCouriers::new(Some(dir))));
+    if let Err(why) = outbox.drain(own, &alarms.queued, deadline, Force::No) {
+        tracing::warn!("the outbox: {why}");
+    }
+}
+
+fn first_in_words(group: &Group) -> String {
+    let told = group.findings.iter().find(|finding| finding.telling == Telling::Now);
+    told.map(|finding| in_words(&finding.trouble)).unwrap_or_default()
+}
+
+/// An alarm, in words.
+struct Composed<'a> {
+    project: &'a Project,
+    alarm: Alarm,
+    rendered: Rendered,
+}
+
+impl<'a> Composed<'a> {
+    fn of(group: &Group, project: &'a Project, known: &Known, now: DateTime<Utc>) -> Self {
+        let told = group.findings.iter().filter(|finding| finding.telling == Telling::Now);
+        let alarm = Alarm {
+            project: project.name.clone(),
+            project_dir: group.project_dir.clone(),
+            profile: group.profile.clone(),
+            host: host(),
+            time: now,
+            troubles: told.map(|finding| finding.trouble.clone()).collect(),
+        };
+        let next_planned = next_planned(project, known, now);
+        let context = RenderContext { next_planned, ..RenderContext::of(project, Vec::new()) };
+        let rendered = mail::render_alarm(&alarm, &context);
+        Self { project, alarm, rendered }
+    }
+
+    /// What goes out: a mail unless the project wants none, and the call of its chat.
+    fn entries(&self, own: Option<&Path>, couriers: &SmtpCouriers) -> Result<Vec<NewEntry>, String> {
+        let mut entries = Vec::new();
+        if self.project.email_strategy != EmailStrategy::None {
+            let settings = if own.is_none_or(|own| own == self.project.root) {
+                couriers.settings(self.project)
+            } else {
+                couriers.settings_alone(self.project)
+            };
+            let message = self.message(settings.as_ref().ok())?;
+            entries.push(NewEntry {
+                // Without settings it waits for them, and goes out with the sender that they name.
+                from: settings.is_ok().then(|| message.envelope.from().map(ToString::to_string)).flatten(),
+                login: settings.ok().map(|settings| settings.login),
+                recipients: message.envelope.to().iter().map(ToString::to_string).collect(),
+                message: message.bytes,
+                ..self.blank(OutboxKind::Alarm, None)
+            });
+        }
+        let webhook = self.project.mail.webhook.as_ref().filter(|webhook| webhook.when != EmailStrategy::None);
+        entries.extend(webhook.map(|webhook| NewEntry {
+            message: mail::alarm_body(webhook, &self.alarm, &self.rendered).to_string().into_bytes(),
+            ..self.blank(OutboxKind::Webhook, Some(WebSlot::Webhook.name().to_owned()))
+        }));
+        Ok(entries)
+    }
+
+    fn message(&self, settings: Option<&MailSettings>) -> Result<FinishedMessage, String> {
+        // A domain that is guaranteed not to exist (RFC 2606, section 2): the sender is set when it is sent.
+        let nobody = || "runner@localhost.invalid".parse::<Mailbox>().map_err(|error| error.to_string());
+        let from = settings.map_or_else(nobody, |settings| Ok(settings.from.clone()))?;
+        let Project { recipients, mail: options, .. } = self.project;
+        let addressing = Addressing { from: &from, recipients, options, conversation: None };
+        mail::finish_alarm(&self.alarm, &self.name(), &self.rendered, &addressing, SystemTime::now())
+            .map_err(|error| format!("the alarm of {} could not be made: {error}", self.project.name))
+    }
+
+    /// What tells this alarm from others of the project: the last instant that it is about.
+    fn name(&self) -> String {
+        let instants = self.alarm.troubles.iter().map(|trouble| match trouble.what {
+            Missing::Missed { last, .. } => last,
+            Missing::Overdue { planned } => planned,
+        });
+        let last = instants.max().unwrap_or(self.alarm.time);
+        format!("alarm-{}", last.format("%Y%m%dT%H%M%SZ"))
+    }
+
+    /// Writes it to a folder unless it is there; says so if it was not.
+    fn write(&self, folder: &Path, couriers: &SmtpCouriers) -> Result<Option<String>, String> {
+        if self.project.email_strategy == EmailStrategy::None {
+            return Ok(None);
+        }
+        let message = self.message(couriers.settings(self.project).ok().as_ref())?;
+        let folder = EmlFolder::new(folder.to_owned());
+        let file: PathBuf = folder.file_for(&message);
+        if file.exists() {
+            return Ok(None);
+        }
+        folder.write(&message).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        Ok(Some(format!("{}: an alarm is written to {}", self.project.name, file.display())))
+    }
+
+    fn blank(&self, kind: OutboxKind, slot: Option<String>) -> NewEntry {
+        NewEntry {
+            kind,
+            slot,
+            run_id: None,
+            project_dir: self.alarm.project_dir.clone(),
+            profile: self.alarm.profile.clone(),
+            run_dir: None,
+            subject: self.rendered.subject.clone(),
+            from: None,
+            login: None,
+            recipients: Vec::new(),
+            message: Vec::new(),
+            conversation: None,
+            queued_at: self.alarm.time,
+            // There is no run whose record would have to tell what becomes of it.
+            settled: true,
+            unless_since: None,
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What is known of schedules where somebody has to be told about them: which are kept, which planned instants were missed,
+//! which schedules nobody seems to run. Whether somebody is told is decided elsewhere; that it was is marked together with
+//! the mail that tells it, so that nobody is told twice.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sqlx::Connection;
+use sqlx::sqlite::SqliteRow;
+
+use super::batch::micros;
+use super::enqueue::insert;
+use super::query::Columns;
+use super::{Claimant, Keeper, NewEntry, Store, StoreError};
+use crate::model::ProcessIdentity;
+use crate::schedule::Hindrance;
+
+/// A schedule, as far as alarms go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchedSchedule {
+    /// Its number in the database.
+    pub id: i64,
+    /// The project's folder.
+    pub project_dir: PathBuf,
+    /// The profile that it is run with.
+    pub profile: Option<String>,
+    /// The project's name.
+    pub project: String,
+    /// The schedule, as it is known among the project's.
+    pub name: String,
+    /// What it is; see [`Schedule::definition`](crate::schedule::Schedule::definition).
+    pub definition: String,
+    /// Who starts its runs.
+    pub keeper: Keeper,
+    /// Up to and with this instant each has its answer.
+    pub covered: DateTime<Utc>,
+    /// When somebody was last told that it doesn't run.
+    pub told: Option<DateTime<Utc>>,
+    /// Whether it has run since.
+    pub has_run: bool,
+    /// What is claimed for a run, or was under way when last heard of, in order.
+    pub held: Vec<HeldInstant>,
+}
+
+/// A planned instant that somebody has, or had when he died.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldInstant {
+    /// The instant.
+    pub planned: DateTime<Utc>,
+    /// Whether its run has begun.
+    pub has_begun: bool,
+    /// Who has it; `None` if it was given back.
+    pub holder: Option<Claimant>,
+}
+
+/// Neighbouring planned instants that were missed for one reason, and of which nobody was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MissedInstants {
+    /// The schedule, which may have ended since.
+    pub schedule: WatchedSchedule,
+    /// The first of them.
+    pub first: DateTime<Utc>,
+    /// The last.
+    pub last: DateTime<Utc>,
+    /// How many they are.
+    pub count: u64,
+    /// What kept them from running.
+    pub why: Hindrance,
+    /// More about that, in a sentence.
+    pub detail: Option<String>,
+}
+
+/// One as the query hands it over.
+#[derive(Deserialize)]
+struct HeldRow {
+    at: i64,
+    begun: i64,
+    by: serde_json::Value,
+}
+
+/// When a daemon was there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DaemonStay {
+    /// The machine it was on.
+    pub host: String,
+    /// The process.
+    pub process: Option<ProcessIdentity>,
+    /// From when on.
+    pub began: DateTime<Utc>,
+    /// When it was last known to be there.
+    pub seen: DateTime<Utc>,
+    /// When it ended because it was asked to.
+    pub ended: Option<DateTime<Utc>>,
+}
+
+/// What is told from now on, as it was when one looked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ToldMarks {
+    /// Missed instants: the schedule's number, the first and the last.
+    pub missed: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
+    /// Schedules of which somebody is told now: the number, and when somebody was told before.
+    pub schedules: Vec<(i64, Option<DateTime<Utc>>)>,
+}
+
+/// Schedules, with what alarms need to know of each.
+macro_rules! select_watched {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "SELECT s.id, s.project_dir, s.profile, s.project, s.name, s.definition, s.keeper, s.covered, s.overdue_told,
+                s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
+                    WHERE o.schedule_id = s.id AND o.state IN ('ran', 'late') AND o.began > s.overdue_told) AS has_run,
+                (SELECT json_group_array(json_object('at', o.first, 'begun', o.state <> 'claimed', 'by', json(o.holder)))
+                    FROM (SELECT * FROM occurrences WHERE schedule_id = s.id AND holder IS NOT NULL ORDER BY first) AS o)
+                    AS held",
+            $columns,
+            " FROM schedules s ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// The names of those of a project's schedules that somebody keeps and that aren't paused: they will run.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn kept_schedules(
+        &mut self,
+        project_dir: &Path,
+        profile: Option<&str>,
+    ) -> Result<Vec<String>, StoreError> {
+        let names = "SELECT name FROM schedules
+            WHERE project_dir = ?1 AND profile IS ?2 AND ended IS NULL AND paused IS NULL";
+        let names = sqlx::query_scalar(names).bind(project_dir.to_string_lossy()).bind(profile);
+        names.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))
+    }
+
+    /// Every schedule that somebody keeps and that isn't paused.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn watched_schedules(&mut self) -> Result<Vec<WatchedSchedule>, StoreError> {
+        let rows = select_watched!("", "WHERE s.ended IS NULL AND s.paused IS NULL ORDER BY s.id");
+        let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+        rows.iter().map(|row| self.watched_row(row)).collect()
+    }
+
+    /// Planned instants that were missed and of which nobody was told, oldest first of each schedule.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn untold_misses(&mut self) -> Result<Vec<MissedInstants>, StoreError> {
+        let rows = select_watched!(
+            ", m.first, m.last, m.count, m.reason, m.detail",
+            "JOIN occurrences m ON m.schedule_id = s.id AND NOT m.told AND m.state = 'missed'
+            ORDER BY s.id, m.first"
+        );
+        let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+        let missed = |row: &SqliteRow| {
+            let get = Columns { store: self, row };
+            let time = |column| get.time(column)?.ok_or_else(|| get.bad(column, "NULL"));
+            let why: Option<String> = get.value("reason")?;
+            Ok(MissedInstants {
+                schedule: self.watched_row(row)?,
+                first: time("first")?,
+                last: time("last")?,
+                count: get.count("count")?.unwrap_or(1),
+                // A newer runner may know more reasons.
+                why: why.and_then(|why| Hindrance::from_name(&why)).unwrap_or(Hindrance::CouldNotRun),
+                detail: get.value("detail")?,
+            })
+        };
+        rows.iter().map(missed).collect()
+    }
+
+    /// What tells whether instants were missed since one looked last of which nobody was told: then it is another.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn untold_mark(&mut self) -> Result<f64, StoreError> {
+        let mark = sqlx::query_scalar("SELECT total(last) FROM occurrences WHERE NOT told");
+        mark.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
+    }
+
+    /// When daemons were there, in order; of each machine only those of the last time.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn daemon_stays(&mut self) -> Result<Vec<DaemonStay>, StoreError> {
+        let rows = "SELECT host, process, began, seen, ended FROM
+            (SELECT * FROM presences ORDER BY began DESC LIMIT 1000) ORDER BY began";
+        let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+        let stay = |row: &SqliteRow| {
+            let get = Columns { store: self, row };
+            Ok(DaemonStay {
+                host: get.value("host")?,
+                process: get.json("process").ok().flatten(),
+                began: get.time("began")?.ok_or_else(|| get.bad("began", "NULL"))?,
+                seen: get.time("seen")?.ok_or_else(|| get.bad("seen", "NULL"))?,
+                ended: get.time("ended")?,
+            })
+        };
+        rows.iter().map(stay).collect()
+    }
+
+    /// Marks what somebody is told of from now on, and puts the mail that tells it into the outbox, so that both survive a
+    /// loss of power, or neither does; returns the entries' numbers. `None`: somebody else was quicker, and nothing was done.
+    ///
+    /// # Errors
+    /// When the database can't be written; then nothing was done.
+    pub async fn raise_alarm(
+        &mut self,
+        entries: &[NewEntry],
+        marks: &ToldMarks,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Vec<i64>>, StoreError> {
+        let raised = raise(self, entries, marks, now).await.map_err(|error| self.error(error))?;
+        self.sync_log()?;
+        Ok(raised)
+    }
+
+    fn watched_row(&self, row: &SqliteRow) -> Result<WatchedSchedule, StoreError> {
+        let get = Columns { store: self, row };
+        let keeper: String = get.value("keeper")?;
+        let held: Vec<HeldRow> = get.json("held")?.unwrap_or_default();
+        let held = held.into_iter().map(|row| HeldInstant {
+            planned: DateTime::from_timestamp_micros(row.at).unwrap_or_default(),
+            has_begun: row.begun != 0,
+            // What can't be read is nobody's.
+            holder: serde_json::from_value(row.by).ok(),
+        });
+        Ok(WatchedSchedule {
+            id: get.value("id")?,
+            project_dir: get.value::<String>("project_dir")?.into(),
+            profile: get.value("profile")?,
+            project: get.value("project")?,
+            name: get.value("name")?,
+            definition: get.value("definition")?,
+            keeper: Keeper::from_name(&keeper).ok_or_else(|| get.bad("keeper", &keeper))?,
+            covered: get.time("covered")?.ok_or_else(|| get.bad("covered", "NULL"))?,
+            told: get.time("overdue_told")?,
+            has_run: get.value("has_run")?,
+            held: held.collect(),
+        })
+    }
+}
+
+async fn raise(
+    store: &mut Store,
+    entries: &[NewEntry],
+    marks: &ToldMarks,
+    now: DateTime<Utc>,
+) -> Result<Option<Vec<i64>>, sqlx::Error> {
+    let mut transaction = store.connection.begin_with("BEGIN IMMEDIATE").await?;
+    for (schedule, first, last) in &marks.missed {
+        let mark = "UPDATE occurrences SET told = 1 WHERE schedule_id = ?1 AND first = ?2 AND last = ?3 AND NOT told";
+        let query = sqlx::query(mark).bind(schedule).bind(micros(*first)).bind(micros(*last));
+        if query.execute(&mut *transaction).await?.rows_affected() == 0 {
+            return Ok(None);
+        }
+    }
+    for (schedule, before) in &marks.schedules {
+        let mark = "UPDATE schedules SET overdue_told = ?2 WHERE id = ?1 AND overdue_told IS ?3";
+        let query = sqlx::query(mark).bind(schedule).bind(micros(now)).bind(before.map(micros));
+        if query.execute(&mut *transaction).await?.rows_affected() == 0 {
+            return Ok(None);
+        }
+    }
+    let ids = insert(&mut transaction, entries).await?;
+    transaction.commit().await?;
+    Ok(Some(ids))
+}
+
+#[cfg(test)]
+#[path = "alarms_tests.rs"]
+mod tests;

@@ -1,0 +1,158 @@
+//! The answers to planned instants as they stand in the database, and what runs make of their claims.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::schedules::{instant, unknown};
+use super::{Store, StoreError};
+use crate::model::{ProcessIdentity, RunId};
+use crate::schedule::{Answer, Hindrance, PUNCTUAL};
+
+/// Who has taken a planned instant upon himself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimant {
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub process: ProcessIdentity,
+    /// What tells it from others in the same process.
+    pub token: String,
+}
+
+/// How far a planned instant has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OccurrenceState {
+    /// It is to run; the run hasn't begun.
+    Claimed,
+    /// It has its answer.
+    Answered(Answer),
+}
+
+/// Neighbouring planned instants with the same answer, or one that is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OccurrenceRow {
+    /// Whose instants they are.
+    pub schedule_id: i64,
+    /// The first.
+    pub first: Timestamp,
+    /// The last.
+    pub last: Timestamp,
+    /// How many.
+    pub count: u64,
+    /// What became of them.
+    pub state: OccurrenceState,
+    /// Why, in a sentence, if there is more to say of it.
+    pub detail: Option<String>,
+    /// The instant that they are merged into.
+    pub into: Option<Timestamp>,
+    /// When the run was to begin.
+    pub due: Option<Timestamp>,
+    /// Its run.
+    pub run_id: Option<RunId>,
+    /// When that began.
+    pub began: Option<Timestamp>,
+}
+
+/// What came of a claim, apart from beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnded {
+    /// The run has ended, however it went.
+    Ran,
+    /// It was left out: the project was running.
+    Overlap {
+        /// Who ran it.
+        detail: String,
+    },
+    /// It didn't begin because whoever claimed it ends; it is open again.
+    GaveBack,
+    /// The project couldn't be run.
+    CouldNotRun {
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Store {
+    /// The newest rows of a schedule, newest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn occurrences(&mut self, schedule_id: i64, newest: u32) -> Result<Vec<OccurrenceRow>, StoreError> {
+        let query = sqlx::query(
+            "SELECT schedule_id, first, last, count, state, reason, detail, into_planned, due, run_id, began
+            FROM occurrences WHERE schedule_id = ?1 ORDER BY first DESC LIMIT ?2",
+        );
+        let query = query.bind(schedule_id).bind(i64::from(newest));
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+        rows.iter().map(occurrence_row).collect::<Result<_, _>>().map_err(|error| self.error(error))
+    }
+
+    /// The run of a claim has begun: its instant ran, or ran late.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn run_began(&mut self, run_id: &RunId, at: Timestamp) -> Result<(), StoreError> {
+        let query = sqlx::query(
+            "UPDATE occurrences SET began = ?2, detail = NULL, state = iif(?2 - due > ?3, 'late', 'ran'),
+                reason = iif(?2 - due > ?3, coalesce(reason, ?4), NULL)
+            WHERE run_id = ?1 AND state = 'claimed'",
+        );
+        let limit = i64::try_from(PUNCTUAL.as_micros()).unwrap_or(i64::MAX);
+        let query = query.bind(run_id.as_str()).bind(at.as_microsecond()).bind(limit);
+        self.execute(query.bind(Hindrance::Busy.name())).await
+    }
+
+    /// The run of a claim has ended, or there will be none.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn run_ended(&mut self, run_id: &RunId, ended: &RunEnded, now: Timestamp) -> Result<(), StoreError> {
+        let (state, reason, detail, told) = match ended {
+            RunEnded::Ran => {
+                // Usually it is known to have begun.
+                self.run_began(run_id, now).await?;
+                let query = sqlx::query("UPDATE occurrences SET holder = NULL WHERE run_id = ?1");
+                return self.execute(query.bind(run_id.as_str())).await;
+            }
+            RunEnded::GaveBack => {
+                let query = sqlx::query(
+                    "UPDATE occurrences SET holder = 'null', run_id = NULL WHERE run_id = ?1 AND state = 'claimed'",
+                );
+                return self.execute(query.bind(run_id.as_str())).await;
+            }
+            RunEnded::Overlap { detail } => ("skipped", "overlap", detail, true),
+            RunEnded::CouldNotRun { detail } => ("missed", Hindrance::CouldNotRun.name(), detail, false),
+        };
+        let query = sqlx::query(
+            "UPDATE occurrences SET state = ?2, reason = ?3, detail = ?4, told = ?5, holder = NULL, run_id = NULL
+            WHERE run_id = ?1 AND state = 'claimed'",
+        );
+        let query = query.bind(run_id.as_str()).bind(state).bind(reason).bind(detail).bind(told);
+        self.execute(query).await
+    }
+}
+
+fn occurrence_row(row: &SqliteRow) -> Result<OccurrenceRow, sqlx::Error> {
+    let time = |column| row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(instant));
+    let (state, reason): (String, Option<String>) = (row.try_get("state")?, row.try_get("reason")?);
+    let claimed = state == "claimed";
+    Ok(OccurrenceRow {
+        schedule_id: row.try_get("schedule_id")?,
+        first: instant(row.try_get("first")?),
+        last: instant(row.try_get("last")?),
+        count: row.try_get::<i64, _>("count")?.try_into().unwrap_or(0),
+        state: match Answer::from_words(&state, reason.as_deref()) {
+            _ if claimed => OccurrenceState::Claimed,
+            Some(answer) => OccurrenceState::Answered(answer),
+            None => return Err(unknown("state", &state)),
+        },
+        // Of a claim it isn't for people.
+        detail: row.try_get::<Option<String>, _>("detail")?.filter(|_| !claimed),
+        into: time("into_planned")?,
+        due: time("due")?,
+        run_id: row.try_get::<Option<String>, _>("run_id")?.and_then(|id| RunId::parse(&id)),
+        began: time("began")?,
+    })
+}

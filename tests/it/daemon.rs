@@ -1,0 +1,356 @@
+//! The daemon at work on real projects, by the real clock.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Project, Test, wait_for, wait_for_file};
+use crate::post_office::{At, Manner, PostOffice};
+
+/// A daemon, and what it says.
+struct Daemon {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Daemon {
+    fn start(test: &Test, args: &[&str]) -> Self {
+        Self::of(test.command([&["daemon"], args].concat()))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    said.lock().unwrap().push(line);
+                }
+            });
+        }
+        Self { child, said }
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.said().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until it has said this so many times.
+    #[track_caller]
+    fn wait_for(&self, text: &str, times: usize) {
+        wait_for(&format!("{times} × {text}, of {:#?}", self.said()), || (self.count(text) >= times).then_some(()));
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    fn end(mut self) -> i32 {
+        let status = wait_for("the daemon's end", || self.child.try_wait().unwrap());
+        status.code().unwrap_or(-1)
+    }
+
+    /// Asks it to end, and waits.
+    #[cfg(unix)]
+    #[track_caller]
+    fn stop(self) {
+        self.signal(rustix::process::Signal::TERM);
+        assert_eq!(self.end(), 0);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn each_second(test: &Test, name: &str, program: &str) -> Project {
+    test.project(name).script("a.txt", program).set("schedule", json!({ "interval": "1s" }))
+}
+
+/// The planned instants of a project's runs, in whole seconds.
+fn planned(project: &Project) -> Vec<i64> {
+    let begun = |dir: &std::path::PathBuf| {
+        let events = std::fs::read_to_string(dir.join("events.jsonl")).ok()?;
+        let started: Value = serde_json::from_str(events.lines().next()?).ok()?;
+        let planned = started["planned"].as_str()?.parse::<jiff::Timestamp>().unwrap();
+        assert_eq!(planned.subsec_nanosecond(), 0);
+        Some(planned.as_second())
+    };
+    let mut planned: Vec<i64> = project.run_dirs().iter().filter_map(begun).collect();
+    planned.sort_unstable();
+    planned
+}
+
+/// Checks that each second since the first of the ledger has exactly one answer, and that what is said to have run has.
+#[track_caller]
+fn check_ledger(test: &Test, project: &Project) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let root = project.root.to_str().unwrap();
+    let (schedules, answers): (Vec<(i64, i64, i64)>, Vec<(i64, i64, i64, i64, String)>) = runtime.block_on(async {
+        use sqlx::{ConnectOptions, Connection};
+        let mut connection = options.connect().await.unwrap();
+        let schedules = sqlx::query_as("SELECT id, since, covered FROM schedules WHERE project_dir = ?1")
+            .bind(root)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let answers = sqlx::query_as(
+            "SELECT schedule_id, first, last, count, state FROM occurrences JOIN schedules ON id = schedule_id
+            WHERE project_dir = ?1 ORDER BY schedule_id, first",
+        )
+        .bind(root)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        connection.close().await.unwrap();
+        (schedules, answers)
+    });
+    let mut ran = HashSet::new();
+    for (id, since, covered) in schedules {
+        let mut next = since.div_euclid(1_000_000) + 1;
+        for (_, first, last, count, state) in answers.iter().filter(|answer| answer.0 == id) {
+            assert_eq!(*first, next * 1_000_000, "a gap or double: {answers:?}");
+            assert_eq!(*last, (next + count - 1) * 1_000_000, "{answers:?}");
+            assert!(["ran", "late", "merged", "skipped", "missed"].contains(&state.as_str()), "{answers:?}");
+            if state == "ran" || state == "late" {
+                ran.insert(*first / 1_000_000);
+            }
+            next += count;
+        }
+        assert_eq!(next, covered.div_euclid(1_000_000) + 1, "{answers:?}");
+    }
+    let planned = planned(project);
+    assert_eq!(planned.len(), ran.len(), "{planned:?} {answers:?}");
+    assert_eq!(planned.into_iter().collect::<HashSet<_>>(), ran);
+}
+
+fn write_config(project: &Project, change: impl FnOnce(&mut Value)) {
+    let file = project.root.join("exec_config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    change(&mut config);
+    std::fs::write(file, config.to_string()).unwrap();
+}
+
+fn lines(file: &Path) -> usize {
+    std::fs::read_to_string(file).unwrap_or_default().lines().count()
+}
+
+#[cfg(unix)]
+#[test]
+fn runs_begin_when_they_are_planned_and_a_signal_ends_the_daemon() {
+    let test = Test::new();
+    let project = each_second(&test, "jobs/p", "print hello");
+    test.project("jobs/idle").script("a.txt", "print never");
+    let daemon = Daemon::start(&test, &["jobs"]);
+    daemon.wait_for("p: the script succeeded", 3);
+    assert_eq!(daemon.count("looking after 1 project with 1 schedule"), 1, "{:?}", daemon.said());
+    daemon.stop();
+    check_ledger(&test, &project);
+    let history = test.runner(["history", "--json"]).expect(0).json();
+    assert_eq!(history.len(), project.run_dirs().len());
+    assert!(history.iter().all(|run| run["status"] == "success"), "{history:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_daemon_loses_nothing_and_does_nothing_twice() {
+    let test = Test::new();
+    let project = each_second(&test, "p", "print begun\nsleep 0.7");
+    for kills in 1..=2 {
+        let mut daemon = Daemon::start(&test, &["p"]);
+        daemon.wait_for("p: begins", 1 + kills % 2);
+        daemon.child.kill().unwrap();
+        daemon.child.wait().unwrap();
+    }
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("p: the script succeeded", 2);
+    daemon.stop();
+    check_ledger(&test, &project);
+    let ends = project.log_ends();
+    assert_eq!(ends.len(), project.run_dirs().len(), "{ends:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn changes_of_projects_are_in_force_at_once_and_broken_files_are_not() {
+    let test = Test::new();
+    let project = each_second(&test, "jobs/p", "print hello");
+    let daemon = Daemon::start(&test, &["jobs"]);
+    daemon.wait_for("p: begins", 1);
+    write_config(&project, |config| config["scripts"] = json!("nonsense"));
+    daemon.wait_for("its files are broken; what they said before stays in force", 1);
+    daemon.wait_for("exec_config.json:1:", 1);
+    let before = daemon.count("p: the script succeeded");
+    daemon.wait_for("p: the script succeeded", before + 2);
+    write_config(&project, |config| {
+        config["scripts"] = json!(["a.txt"]);
+        config["schedule"] = json!({ "at": "2100-01-01T00:00" });
+    });
+    daemon.wait_for("p: its files are in order again", 1);
+    let other = each_second(&test, "jobs/new", "print hello");
+    daemon.wait_for("new: it is looked after from now on", 1);
+    daemon.wait_for("new: the script succeeded", 2);
+    std::fs::rename(&other.root, test.path("elsewhere")).unwrap();
+    daemon.wait_for("new: the project is gone from", 1);
+    let runs = daemon.count("begins");
+    assert_eq!(daemon.count("its files are broken"), 1, "it is said once: {:?}", daemon.said());
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.wait_for("p: its files were read anew", 1);
+    assert_eq!(daemon.count("begins"), runs, "nothing is due any more");
+    daemon.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn of_two_daemons_one_starts_each_run() {
+    let test = Test::new();
+    let project = each_second(&test, "p", "print hello");
+    let daemons = [Daemon::start(&test, &["p"]), Daemon::start(&test, &["p"])];
+    wait_for("runs", || (planned(&project).len() >= 4).then_some(()));
+    daemons.into_iter().for_each(Daemon::stop);
+    check_ledger(&test, &project);
+}
+
+#[cfg(unix)]
+#[test]
+fn runs_end_before_the_daemon_does_unless_it_is_asked_twice() {
+    let test = Test::new();
+    let at = |name: &str| test.path(name).display().to_string();
+    let patient = each_second(&test, "patient", &format!("put {} x\nwait-for {}", at("begun"), at("go")));
+    let daemon = Daemon::start(&test, &["patient"]);
+    wait_for_file(&test.path("begun"));
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait_for("SIGTERM: nothing new is started; one run is under way", 1);
+    std::fs::write(test.path("go"), "").unwrap();
+    assert_eq!(daemon.end(), 0);
+    assert_eq!(patient.log_ends(), ["a.txt - success"]);
+    check_ledger(&test, &patient);
+
+    let endless = each_second(&test, "endless", &format!("put {} x\nsleep 1000", at("endless-begun")));
+    let daemon = Daemon::start(&test, &["endless"]);
+    wait_for_file(&test.path("endless-begun"));
+    daemon.signal(rustix::process::Signal::TERM);
+    daemon.wait_for("SIGTERM: nothing new is started; one run is under way", 1);
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(daemon.end(), 0);
+    assert!(endless.log_ends()[0].contains("interrupted"), "{:?}", endless.log_ends());
+
+    let limited = each_second(&test, "limited", &format!("put {} x\nsleep 1000", at("limited-begun")));
+    let daemon = Daemon::start(&test, &["limited", "--drain-timeout", "1s"]);
+    wait_for_file(&test.path("limited-begun"));
+    daemon.stop();
+    assert!(limited.log_ends()[0].contains("interrupted"), "{:?}", limited.log_ends());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pause_is_heeded_and_ends() {
+    let test = Test::new();
+    let project = each_second(&test, "p", "print hello");
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("p: begins", 1);
+    test.database("UPDATE schedules SET paused = 1");
+    let is_skipped = || {
+        let rows = count(&test, "SELECT coalesce(sum(count), 0) FROM occurrences WHERE reason = 'paused'");
+        (rows >= 2).then_some(())
+    };
+    wait_for("skipped instants", is_skipped);
+    let runs = planned(&project).len();
+    test.database("UPDATE schedules SET paused = NULL");
+    wait_for("runs", || (planned(&project).len() >= runs + 2).then_some(()));
+    daemon.stop();
+    check_ledger(&test, &project);
+}
+
+fn count(test: &Test, sql: &'static str) -> i64 {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        use sqlx::{ConnectOptions, Connection};
+        let mut connection = options.connect().await.unwrap();
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn what_waits_in_the_outbox_goes_out_without_a_run() {
+    let test = Test::new();
+    let project = test.project("p").set("email_strategy", "all").script("a.txt", "print a");
+    let office = PostOffice::open();
+    office.misbehave(At::Greeting, Manner::HangsUp, usize::MAX);
+    office.of(&mut test.command(["run", "p"])).output().unwrap();
+    assert!(office.runs().is_empty());
+    office.behave();
+    test.database("UPDATE outbox SET next_at = 0; UPDATE holds SET until = 0");
+    let mut command = test.command(["daemon"]);
+    office.of(&mut command);
+    let daemon = Daemon::of(command);
+    wait_for("the mail", || (!office.runs().is_empty()).then_some(()));
+    daemon.stop();
+    assert_eq!(office.runs(), [project.run_dir().file_name().unwrap().to_string_lossy()]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_hears_how_it_fares() {
+    let test = Test::new();
+    each_second(&test, "p", "print hello");
+    let path = test.path("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let mut command = test.command(["daemon", "p"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000");
+    let daemon = Daemon::of(command);
+    let heard = std::cell::RefCell::new(String::new());
+    let hear_until = |text: &str| {
+        while !heard.borrow().contains(text) {
+            let mut buffer = [0; 4096];
+            let length = socket.recv(&mut buffer).unwrap();
+            heard.borrow_mut().push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+    };
+    hear_until("READY=1");
+    hear_until("STATUS=next at ");
+    hear_until("WATCHDOG=1\n");
+    heard.borrow_mut().clear();
+    hear_until("WATCHDOG=1\n");
+    daemon.signal(rustix::process::Signal::HUP);
+    hear_until("RELOADING=1\nMONOTONIC_USEC=");
+    heard.borrow_mut().clear();
+    hear_until("READY=1");
+    daemon.signal(rustix::process::Signal::TERM);
+    hear_until("STOPPING=1");
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn a_project_is_run_as_it_is_when_it_is_due() {
+    let test = Test::new();
+    let file = test.path("seen");
+    let project = each_second(&test, "p", "print hello");
+    let daemon = Daemon::start(&test, &["p", "--max-runs", "1"]);
+    daemon.wait_for("p: the script succeeded", 1);
+    std::fs::write(project.root.join("a.txt"), format!("put {} x", file.display())).unwrap();
+    wait_for_file(&file);
+    assert_eq!(lines(&file), 1);
+}

@@ -1,0 +1,141 @@
+//! Projects run for their planned instants by commands: `run --scheduled`, as the system's own scheduler calls it, `schedule
+//! run-now`, `pause` and `resume`.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Finished, Project, Test};
+
+/// A project that is due each hour of the day, in UTC.
+fn hourly(test: &Test, more: Value) -> Project {
+    let mut schedule = json!({"name": "hourly", "cron": "0 * * * *", "timezone": "UTC"});
+    schedule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    test.project("p").script("a.txt", "print a").set("schedule", schedule)
+}
+
+/// The first events of the runs that a command printed as JSON lines.
+fn begun(finished: &Finished) -> Vec<Value> {
+    finished.json().into_iter().filter(|event| event["event"] == "run_started").collect()
+}
+
+fn scheduled(test: &Test) -> Finished {
+    test.runner(["run", "p", "--scheduled", "hourly", "--keeper", "cron", "--json"])
+}
+
+#[test]
+fn an_entry_of_the_host_runs_each_planned_instant_once() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    let first = scheduled(&test).expect(0);
+    let begun_runs = begun(&first);
+    assert_eq!(begun_runs.len(), 1, "the instant that it was called for: {}", first.stdout);
+    let planned = begun_runs[0]["planned"].as_str().unwrap();
+    assert!(planned.ends_with(":00:00Z"), "{planned}");
+    assert_eq!(begun_runs[0]["occasion"]["schedule"], "hourly");
+    // Until the next hour, which may begin while this test runs.
+    let second = scheduled(&test).expect(0);
+    match begun(&second).first() {
+        None => {
+            assert!(second.stderr.contains("nothing of the schedule `hourly` is to run now: "), "{}", second.stderr);
+            assert!(second.stderr.contains(begun_runs[0]["run_id"].as_str().unwrap()), "{}", second.stderr);
+            assert!(second.stderr.contains("`runner run "), "{}", second.stderr);
+        }
+        Some(next) => assert_ne!(next["planned"], begun_runs[0]["planned"]),
+    }
+}
+
+#[test]
+fn what_passed_by_is_merged_into_the_latest() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 5 * 3600000000, since = covered - 5 * 3600000000");
+    let run = scheduled(&test).expect(0);
+    let begun = begun(&run);
+    assert_eq!(begun.len(), 1);
+    assert!([4, 5, 6].contains(&begun[0]["occasion"]["merged"].as_u64().unwrap()), "{}", begun[0]);
+    assert!(begun[0]["occasion"]["merged_from"].as_str().unwrap() < begun[0]["planned"].as_str().unwrap());
+}
+
+#[test]
+fn what_passed_by_runs_in_order_if_it_does_not_coalesce() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({"coalesce": false}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 3 * 3600000000, since = covered - 3 * 3600000000");
+    let run = scheduled(&test).expect(0);
+    let planned: Vec<String> = begun(&run).iter().map(|event| event["planned"].as_str().unwrap().to_owned()).collect();
+    assert!((3..=4).contains(&planned.len()), "{planned:?}");
+    assert!(planned.is_sorted(), "{planned:?}");
+}
+
+#[test]
+fn the_claim_of_a_runner_that_died_is_taken_up() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    let first = scheduled(&test).expect(0);
+    // As if that one had been killed between its claim and the beginning of the run.
+    test.database(
+        r#"UPDATE occurrences SET state = 'claimed', run_id = '0123456789abc', began = NULL,
+            holder = json_set(json_object('token', 'x', 'process', json('{"pid":4000000,"started":1,"boot":""}')),
+                '$.host', (SELECT host FROM runs LIMIT 1))"#,
+    );
+    let second = scheduled(&test).expect(0);
+    assert_eq!(begun(&second).len(), 1, "{}", second.stderr);
+    let (first, second) = (begun(&first).remove(0), begun(&second).remove(0));
+    assert!(first["planned"].as_str() <= second["planned"].as_str());
+    assert_ne!(first["run_id"], second["run_id"]);
+    assert!(begun(&scheduled(&test).expect(0)).len() <= 1);
+}
+
+#[test]
+fn a_schedule_that_is_not_there_is_a_slip() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    let unknown = test.runner(["run", "p", "--scheduled", "daily"]).expect(2);
+    assert!(unknown.stderr.contains("there is no schedule `daily`, only `hourly`"), "{}", unknown.stderr);
+    let nobody = test.runner(["schedule", "pause", "p"]).expect(2);
+    assert!(nobody.stderr.contains("nobody keeps the schedule `hourly`"), "{}", nobody.stderr);
+}
+
+#[test]
+fn what_is_planned_during_a_pause_is_skipped() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 5 * 3600000000, since = covered - 5 * 3600000000");
+    let paused = test.runner(["schedule", "pause", "p"]).expect(0);
+    assert!(paused.stdout.contains("p: the schedule `hourly` is paused: "), "{}", paused.stdout);
+    let run = scheduled(&test).expect(0);
+    assert_eq!(begun(&run).len(), 0);
+    assert!(run.stderr.contains("was left out: it is paused"), "{}", run.stderr);
+    let resumed = test.runner(["schedule", "resume", "p", "hourly"]).expect(0);
+    assert!(resumed.stdout.contains("goes on; it was paused since "), "{}", resumed.stdout);
+    // Unless the next hour has begun meanwhile, nothing is open.
+    let run = scheduled(&test).expect(0);
+    assert!(begun(&run).iter().all(|event| event["occasion"]["merged"].is_null()), "{}", run.stdout);
+}
+
+#[test]
+fn run_now_stands_for_what_is_open_and_runs_in_any_case() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    let first = test.runner(["schedule", "run-now", "p", "--json"]).expect(0);
+    assert_eq!(begun(&first).len(), 1, "the last instant is open");
+    let again = test.runner(["schedule", "run-now", "p", "hourly", "--json"]).expect(0);
+    assert_eq!(begun(&again).len(), 1);
+    assert!(again.json().iter().any(|event| event["event"] == "run_finished"));
+}
+
+#[test]
+fn an_unusable_database_keeps_no_run_from_taking_place() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    std::fs::create_dir_all(test.path("state").join("state.db")).unwrap();
+    let run = scheduled(&test).expect(0);
+    assert_eq!(begun(&run).len(), 1, "{}", run.stderr);
+    assert!(begun(&run)[0]["planned"].as_str().unwrap().ends_with(":00:00Z"));
+    assert!(run.stderr.contains("it isn't known whether this planned instant was run before"), "{}", run.stderr);
+}
