@@ -162,7 +162,7 @@ fn each_layer_lies_over_the_one_before() {
     assert!(project.root.join("logs/project.log").exists());
     assert_eq!(project.ends().len(), 1, "the common file's on_failure holds");
     test.runner(["run", "p", "--profile", "dev"]).expect(1);
-    assert!(project.root.join("logs/profile.log").exists());
+    assert!(project.root.join("logs/dev/profile.log").exists());
     let run = test.runner(["run", "p", "--profile", "def"]).expect(2);
     assert!(run.stderr.contains("the profile `def` doesn't exist; there are: dev"), "{}", run.stderr);
 }

@@ -73,7 +73,10 @@ fn the_listings_know_every_run() {
     let history = test.runner(["history", "--json"]).expect(0).json();
     let projects: Vec<_> = history.iter().map(|run| run["project"].as_str().unwrap()).collect();
     assert_eq!(projects, ["good", "bad", "good"], "newest first");
-    assert_eq!(keys(&history[0]), ["duration_seconds", "mail", "parent", "project", "run_id", "started", "status"]);
+    assert_eq!(
+        keys(&history[0]),
+        ["duration_seconds", "mail", "parent", "profile", "project", "run_id", "started", "status"]
+    );
     assert_eq!((&history[0]["status"], &history[1]["status"]), (&json!("success"), &json!("failure")));
     assert!(history[0]["duration_seconds"].is_f64(), "{}", history[0]);
     let started = history[0]["started"].as_str().unwrap();

@@ -127,7 +127,7 @@ fn history_for_programs_has_the_documented_keys() {
             parse(&lines[2]),
             serde_json::json!({
                 "run_id": "aaaaaaaaaaaaa", "project": "daily", "status": "failure",
-                "started": "2024-11-27T08:51:58.954Z", "duration_seconds": 8.0, "mail": "sent", "parent": null,
+                "started": "2024-11-27T08:51:58.954Z", "duration_seconds": 8.0, "mail": "sent", "parent": null, "profile": null,
             })
         );
         let running = parse(&lines[0]);
