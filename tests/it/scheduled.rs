@@ -122,11 +122,32 @@ fn what_is_planned_during_a_pause_is_skipped() {
 fn run_now_stands_for_what_is_open_and_runs_in_any_case() {
     let test = Test::new();
     let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 2 * 3600000000, since = covered - 2 * 3600000000");
     let first = test.runner(["schedule", "run-now", "p", "--json"]).expect(0);
-    assert_eq!(begun(&first).len(), 1, "the last instant is open");
+    assert_eq!(begun(&first).len(), 1);
+    assert!(begun(&first)[0]["occasion"]["merged"].as_u64() >= Some(1), "what is open: {}", first.stdout);
     let again = test.runner(["schedule", "run-now", "p", "hourly", "--json"]).expect(0);
     assert_eq!(begun(&again).len(), 1);
     assert!(again.json().iter().any(|event| event["event"] == "run_finished"));
+}
+
+#[test]
+fn what_nobody_keeps_is_run_by_hand_and_stays_nobodys() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    let by_hand = [
+        test.runner(["schedule", "run-now", "p", "--json"]).expect(0),
+        test.runner(["run", "p", "--scheduled", "hourly", "--json"]).expect(0),
+    ];
+    for run in by_hand {
+        assert!(run.stderr.contains("nobody keeps the schedule `hourly`"), "{}", run.stderr);
+        assert_eq!(begun(&run).len(), 1, "{}", run.stderr);
+        assert!(begun(&run)[0]["occasion"].is_null(), "{}", run.stdout);
+    }
+    let nobody = test.runner(["schedule", "pause", "p"]).expect(2);
+    assert!(nobody.stderr.contains("nobody keeps the schedule `hourly`"), "{}", nobody.stderr);
 }
 
 #[test]
