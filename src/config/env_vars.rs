@@ -26,6 +26,7 @@ macro_rules! variables {
 
 variables! {
     STATE_DIR = "RUNNER_STATE_DIR": "The folder of the state database; `--state-dir` wins over it.";
+    MAX_RUNS = "RUNNER_MAX_RUNS": "How many runs may be under way on this machine at once, as far as the state folder is shared; others wait.";
     SET_PREFIX = "RUNNER_SET_": "Overrides one key of every project file, as in `RUNNER_SET_TIMEOUT=90s`; JSON where it parses as JSON, text otherwise and where the key wants text.";
     COMPLETE = "RUNNER_COMPLETE": "Set by what `runner completions` prints: which shell asks the runner to complete a command line.";
     LOG = "RUNNER_LOG": "What the runner writes to its own diagnostic log, as in `debug` or `project_runner=trace`.";

@@ -143,6 +143,7 @@ impl Launcher {
             history: History::Shared(Arc::clone(&self.options.history)),
             spawner: Arc::clone(&self.options.spawner),
             cancel,
+            max_runs: self.options.max_runs_here,
             ..RunOptions::default()
         };
         let told = |told| match told {

@@ -44,6 +44,8 @@ pub struct DaemonOptions {
     pub profile: Option<String>,
     /// How many runs may be under way at once.
     pub max_runs: usize,
+    /// How many may be on the whole machine, by hand too.
+    pub max_runs_here: Option<u32>,
     /// What becomes of mails.
     pub mail: MailDelivery,
     /// How long runs may go on once it is asked to end; `None`: until they end.

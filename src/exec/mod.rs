@@ -18,7 +18,7 @@ pub use attempt::{AttemptEnd, AttemptObserver, AttemptRequest, Buffers, run_atte
 pub use cancel::Cancel;
 pub use capture::Capture;
 pub(crate) use kept::settle_output;
-pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, ProjectLock, dead_runs, lives};
+pub use lock::{DeadRun, Held, Holder, LockError, LockRequest, NamedLock, Place, ProjectLock, dead_runs, lives};
 pub(crate) use lock::{RecoveryLock, forget};
 pub use mask::Masker;
 #[cfg(target_os = "linux")]

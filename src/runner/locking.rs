@@ -1,5 +1,6 @@
 //! What a run has to have before it may begin: a slot of its project, and the locks that it shares with other projects.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use chrono::Utc;
 use super::options::{History, Notice, RunError, RunOptions, Tell};
 use super::run::cannot;
 use crate::event::{EventKind, read_events};
-use crate::exec::{self, Holder, LockError, LockRequest, NamedLock, ProjectLock};
+use crate::exec::{self, Holder, LockError, LockRequest, NamedLock, Place, ProjectLock};
 use crate::model::{Project, RunId};
 use crate::sink::EventsFile;
 use crate::store;
@@ -21,10 +22,13 @@ pub(super) struct Locks {
     /// The project's.
     pub(super) project: ProjectLock,
     named: Vec<NamedLock>,
+    /// The machine's.
+    place: Option<Place>,
 }
 
 impl Locks {
-    /// Takes the project's lock, then the named ones in their order, which is everybody's.
+    /// Takes the project's lock, then the named ones in their order, which is everybody's, and last one of the machine's
+    /// places: whoever has a place waits for nobody any more, so that a place always gets free, and none is taken up by waiting.
     ///
     /// # Errors
     /// When one of them can't be had. Those before are given back.
@@ -59,14 +63,56 @@ impl Locks {
             waiting: &waiting,
         };
         let lock = ProjectLock::acquire(request).await.map_err(|error| refused(project, error))?;
-        let mut locks = Self { project: lock, named: Vec::new() };
-        match locks.take_named(project, &holder, options, tell).await {
+        let mut locks = Self { project: lock, named: Vec::new(), place: None };
+        let mut taken = locks.take_named(project, &holder, options, tell).await;
+        if taken.is_ok() {
+            taken = locks.take_place(project, &holder, options, tell).await;
+        }
+        match taken {
             Ok(()) => Ok(locks),
             Err(error) => {
                 locks.release();
                 Err(error)
             }
         }
+    }
+
+    /// Without a folder for the places the run goes on: it is worth more than the limit.
+    async fn take_place(
+        &mut self,
+        project: &Project,
+        holder: &Holder,
+        options: &RunOptions,
+        tell: Tell<'_>,
+    ) -> Result<(), RunError> {
+        let Some(most) = options.max_runs else { return Ok(()) };
+        let said = Cell::new(false);
+        let waiting = |other: &Holder| {
+            if !said.replace(true) {
+                let whom = format!("{} has one (run {}, process {})", other.project, other.run_id, other.pid);
+                let what = format!("one of the {most} runs that may be under way at once to end");
+                tell(Notice::Waiting(format!("{}: waiting for {what}; {whom}", project.name)));
+            }
+        };
+        let dir = match state_dir(&options.history).map(|dir| dir.join("locks").join("runs")) {
+            Ok(dir) => std::fs::create_dir_all(&dir).map(|()| dir).map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
+        let taken = match dir {
+            Ok(dir) => Place::acquire(&dir, most, holder, &options.cancel, &waiting).await.map(Some),
+            Err(why) => {
+                tell(Notice::Trouble(places_unusable(project, &why)));
+                return Ok(());
+            }
+        };
+        self.place = match taken {
+            Err(LockError::Io { path, source }) => {
+                tell(Notice::Trouble(places_unusable(project, &format!("cannot lock {}: {source}", path.display()))));
+                None
+            }
+            taken => taken.map_err(|error| refused(project, error))?,
+        };
+        Ok(())
     }
 
     async fn take_named(
@@ -103,11 +149,18 @@ impl Locks {
 
     /// Gives them back, at the end of a run about which there is nothing left to do.
     pub(super) fn release(mut self) {
+        if let Some(place) = self.place.take() {
+            place.release();
+        }
         while let Some(lock) = self.named.pop() {
             drop(lock);
         }
         self.project.release();
     }
+}
+
+fn places_unusable(project: &Project, why: &str) -> String {
+    format!("{}: how many runs are under way can't be told, and this one doesn't wait: {why}", project.name)
 }
 
 fn refused(project: &Project, error: LockError) -> RunError {

@@ -73,6 +73,9 @@ pub struct RunOptions {
     pub planned: Option<DateTime<Utc>>,
     /// What else is known of that, if a schedule planned it.
     pub occasion: Option<Occasion>,
+    /// How many runs may be under way at once, of all that share the state folder; this one waits for its place. `None`: any
+    /// number.
+    pub max_runs: Option<u32>,
     /// The run's id; `None` makes one. It must never have been used.
     pub run_id: Option<RunId>,
 }
@@ -90,6 +93,7 @@ impl Default for RunOptions {
             parent: None,
             planned: None,
             occasion: None,
+            max_runs: None,
             run_id: None,
         }
     }

@@ -8,6 +8,8 @@ mod cron;
 mod entry;
 mod fields;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod presence;
 mod preview;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::samples::*;
 use super::*;
 use crate::model::{Outcome, RunId};
+use crate::schedule::{Schedule, Trigger};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -60,6 +61,43 @@ fn a_database_of_the_second_version_opens() {
         assert_eq!(row.oddities, Oddities { retried: 1, slow: 1, quick: 0 });
         assert_eq!(store.report(row).await.unwrap(), fold.into_report().unwrap());
         assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 3);
+    });
+}
+
+#[test]
+fn a_database_of_the_third_version_opens() {
+    let dir = fixture(3);
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        let row = store.run("c").await.unwrap();
+        let mut fold = crate::event::ReportFold::default();
+        following(&id('c'), Path::new(FIXTURE_PROJECT), 200, &id('a')).iter().for_each(|event| fold.apply(event));
+        assert_eq!(store.report(row).await.unwrap(), fold.into_report().unwrap());
+        assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 3);
+        assert_eq!(
+            store.schedules(&ScheduleFilter { with_ended: true, ..ScheduleFilter::default() }).await.unwrap(),
+            []
+        );
+        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+        let schedule = Schedule {
+            name: "1".to_owned(),
+            definition: String::new(),
+            trigger: Trigger::At(now),
+            zone: jiff::tz::TimeZone::UTC,
+            jitter: jiff::SignedDuration::ZERO,
+            misfire_grace: None,
+            coalesce: true,
+        };
+        let registration = Registration {
+            project_dir: Path::new(FIXTURE_PROJECT),
+            project: "daily",
+            profile: None,
+            keeper: Keeper::Cron,
+            schedules: &[schedule],
+        };
+        let registered = store.register(&[registration], now).await.unwrap();
+        let id = registered[0].rows[0].as_ref().unwrap().id;
+        assert_eq!(store.occurrences(id, 10).await.unwrap(), []);
     });
 }
 

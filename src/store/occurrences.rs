@@ -109,13 +109,15 @@ impl Store {
     /// # Errors
     /// When the database can't be written.
     pub async fn run_ended(&mut self, run_id: &RunId, ended: &RunEnded, now: Timestamp) -> Result<(), StoreError> {
+        if *ended == RunEnded::Ran {
+            // Usually it is known to have begun.
+            self.run_began(run_id, now).await?;
+        }
+        // Whatever is said of the end: once it has begun nobody holds it any more, so that it is in nobody's way.
+        let over = sqlx::query("UPDATE occurrences SET holder = NULL WHERE run_id = ?1 AND state <> 'claimed'");
+        self.execute(over.bind(run_id.as_str())).await?;
         let (state, reason, detail, told) = match ended {
-            RunEnded::Ran => {
-                // Usually it is known to have begun.
-                self.run_began(run_id, now).await?;
-                let query = sqlx::query("UPDATE occurrences SET holder = NULL WHERE run_id = ?1");
-                return self.execute(query.bind(run_id.as_str())).await;
-            }
+            RunEnded::Ran => return Ok(()),
             RunEnded::GaveBack => {
                 let query = sqlx::query(
                     "UPDATE occurrences SET holder = 'null', run_id = NULL WHERE run_id = ?1 AND state = 'claimed'",

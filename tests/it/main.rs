@@ -35,6 +35,7 @@ mod library;
 mod listener;
 mod mail;
 mod mail_lab;
+mod max_runs;
 mod message;
 mod oracles;
 mod outbox;

@@ -1,6 +1,11 @@
 //! Projects run for their planned instants by commands: `run --scheduled`, as the system's own scheduler calls it, `schedule
 //! run-now`, `pause` and `resume`.
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use project_runner::ledger::{Engine, Ledger, ScheduledProject};
+use project_runner::schedule::{Answer, Presence, Schedule, Trigger};
+use project_runner::store::{OccurrenceState, RunEnded};
 use serde_json::{Value, json};
 
 use crate::harness::{Finished, Project, Test};
@@ -122,11 +127,72 @@ fn what_is_planned_during_a_pause_is_skipped() {
 fn run_now_stands_for_what_is_open_and_runs_in_any_case() {
     let test = Test::new();
     let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 2 * 3600000000, since = covered - 2 * 3600000000");
     let first = test.runner(["schedule", "run-now", "p", "--json"]).expect(0);
-    assert_eq!(begun(&first).len(), 1, "the last instant is open");
+    assert_eq!(begun(&first).len(), 1);
+    assert!(begun(&first)[0]["occasion"]["merged"].as_u64() >= Some(1), "what is open: {}", first.stdout);
     let again = test.runner(["schedule", "run-now", "p", "hourly", "--json"]).expect(0);
     assert_eq!(begun(&again).len(), 1);
     assert!(again.json().iter().any(|event| event["event"] == "run_finished"));
+}
+
+#[test]
+fn what_nobody_keeps_is_run_by_hand_and_stays_nobodys() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    let by_hand = [
+        test.runner(["schedule", "run-now", "p", "--json"]).expect(0),
+        test.runner(["run", "p", "--scheduled", "hourly", "--json"]).expect(0),
+    ];
+    for run in by_hand {
+        assert!(run.stderr.contains("nobody keeps the schedule `hourly`"), "{}", run.stderr);
+        assert_eq!(begun(&run).len(), 1, "{}", run.stderr);
+        assert!(begun(&run)[0]["occasion"].is_null(), "{}", run.stdout);
+    }
+    let nobody = test.runner(["schedule", "pause", "p"]).expect(2);
+    assert!(nobody.stderr.contains("nobody keeps the schedule `hourly`"), "{}", nobody.stderr);
+}
+
+/// As when the runner fails in the middle: the claim's end is told as one that couldn't run, although it had begun.
+#[test]
+fn a_run_that_has_begun_is_in_nobodys_way_after_its_end_whatever_that_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let start = "2026-01-01T00:30:00Z".parse().unwrap();
+        let at = |minutes| start + SignedDuration::from_mins(minutes);
+        let mut engine = Engine::new(Ledger::open(dir.path()).await.unwrap());
+        let schedule = Schedule {
+            name: "hourly".to_owned(),
+            definition: String::new(),
+            trigger: Trigger::Interval { every: SignedDuration::from_hours(1), anchor: Timestamp::UNIX_EPOCH },
+            zone: TimeZone::UTC,
+            jitter: SignedDuration::ZERO,
+            misfire_grace: None,
+            coalesce: false,
+        };
+        let project =
+            ScheduledProject { dir: "/srv/p".into(), schedules: vec![schedule], ..ScheduledProject::default() };
+        engine.put(&project, start).await.unwrap();
+        let ends = [
+            RunEnded::CouldNotRun { detail: "the runner has failed".to_owned() },
+            RunEnded::Overlap { detail: "another".to_owned() },
+            RunEnded::GaveBack,
+            RunEnded::Ran,
+        ];
+        for (hours, ended) in (0..).zip(ends) {
+            let claims = engine.tick(at(hours * 60 + 30), &Presence::default()).await.unwrap();
+            assert_eq!(claims.len(), 1, "hour {hours}");
+            engine.began(&claims[0].run_id, at(hours * 60 + 31)).await.unwrap();
+            engine.ended(&claims[0].run_id, ended, at(hours * 60 + 32)).await.unwrap();
+            let store = engine.ledger().store();
+            assert!(store.held_schedules().await.unwrap().is_empty(), "hour {hours}");
+            let newest = store.occurrences(claims[0].schedule_id, 1).await.unwrap();
+            assert!(matches!(newest[0].state, OccurrenceState::Answered(Answer::Ran | Answer::Late(_))), "{newest:?}");
+        }
+    });
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::cli::args::{RunArgs, RunFlags};
 use crate::cli::output::{self, Output, styled};
 use crate::cli::progress::{Detail, Progress};
 use crate::cli::signals;
-use crate::config::Environment;
+use crate::config::{self, Environment};
 use crate::event::EventSink;
 use crate::exec::{self, Cancel, Spawn};
 use crate::ledger::{self, Claim, Told};
@@ -86,6 +86,13 @@ pub(super) fn run_projects(
     // Started first, so that it is there by the time the projects are read.
     let spawner = if flags.dry_run { exec::default_spawner() } else { spawner(output) };
     let env = Environment::from_process();
+    let max_runs = match config::most_runs(&env) {
+        Ok(most) => most,
+        Err(message) => {
+            output.error(format!("{} {message}", styled(output::BAD, "error:")));
+            return ExitCode::Usage;
+        }
+    };
     let mut worst = ExitCode::Success;
     let mut projects = VecDeque::new();
     for path in folders {
@@ -126,7 +133,7 @@ pub(super) fn run_projects(
     if projects.is_empty() {
         return worst;
     }
-    let command = RunCommand::new(flags, mail, request, spawner, state_dir, output);
+    let command = RunCommand { max_runs, ..RunCommand::new(flags, mail, request, spawner, state_dir, output) };
     signals::interrupt_on_signals(command.cancel.clone());
     worst.max(command.run_all(jobs, projects))
 }
@@ -142,6 +149,8 @@ fn tell_error(error: &RunError, output: &Output) {
 pub(super) struct RunCommand<'a> {
     flags: RunFlags,
     mail: MailDelivery,
+    /// How many runs may be under way on the machine.
+    max_runs: Option<u32>,
     request: Request,
     pub(super) output: &'a Output,
     pub(super) state_dir: Option<PathBuf>,
@@ -176,6 +185,7 @@ impl<'a> RunCommand<'a> {
         Self {
             flags,
             mail,
+            max_runs: None,
             request,
             output,
             state_dir,
@@ -226,6 +236,7 @@ impl<'a> RunCommand<'a> {
             parent: self.request.parent.clone(),
             planned: self.request.planned,
             occasion: None,
+            max_runs: self.max_runs,
             run_id: None,
         }
     }

@@ -3,6 +3,7 @@
 
 mod file;
 mod holder;
+mod machine;
 mod named;
 mod slots;
 mod waiting;
@@ -11,6 +12,7 @@ mod waiting;
 mod tests;
 
 pub use holder::{DeadRun, Holder};
+pub use machine::Place;
 pub use named::NamedLock;
 pub use slots::{LockRequest, ProjectLock, dead_runs, lives};
 pub use waiting::{Held, LockError};

@@ -12,13 +12,13 @@ use crate::exec::{Cancel, os::identity};
 use crate::model::{Overlap, ProcessIdentity, RunId};
 
 /// No project has more slots.
-const MOST: usize = 100;
+const MOST: usize = 10_000;
 
-fn lock_path(logs_dir: &Path, slot: usize) -> PathBuf {
+pub(super) fn lock_path(logs_dir: &Path, slot: usize) -> PathBuf {
     logs_dir.join(if slot == 1 { ".run.lock".to_owned() } else { format!(".run.{slot}.lock") })
 }
 
-fn details_path(logs_dir: &Path, slot: usize) -> PathBuf {
+pub(super) fn details_path(logs_dir: &Path, slot: usize) -> PathBuf {
     logs_dir.join(if slot == 1 { ".run.lock.json".to_owned() } else { format!(".run.{slot}.lock.json") })
 }
 
@@ -114,7 +114,7 @@ impl ProjectLock {
     }
 
     /// A lock without it is as good, but others must not read of somebody else.
-    fn leave_word(&self) {
+    pub(super) fn leave_word(&self) {
         if self.holder.write(&self.details()).is_err() {
             let _ = std::fs::remove_file(self.details());
         }
@@ -157,7 +157,7 @@ impl LockRequest<'_> {
     }
 
     /// Slots that one of has to get free.
-    fn in_the_way(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn in_the_way(&self) -> impl Iterator<Item = usize> + '_ {
         let needed = 1..=self.allowed();
         let surplus = slots(self.logs_dir).filter(|&slot| slot > self.allowed());
         needed.chain(surplus).filter(|&slot| is_held(&lock_path(self.logs_dir, slot)))

@@ -13,12 +13,13 @@ use crate::cli::args::DaemonCommand;
 use crate::cli::args::{DaemonArgs, DaemonWork};
 use crate::cli::output::{self, Output, styled};
 use crate::cli::signals;
+use crate::config::{self, Environment};
 use crate::daemon::{self, DaemonOptions, Source, Weight, Word};
 use crate::sink::{AtEnd, HistoryWriter};
 use crate::store::OpenOptions;
 
 /// So many runs at once, unless somebody says otherwise.
-const MAX_RUNS: u16 = 32;
+const MAX_RUNS: usize = 32;
 
 pub(in crate::cli) fn daemon(args: DaemonArgs, state_dir: &StateDir, output: &Output) -> ExitCode {
     let dir = match state_dir.required() {
@@ -68,21 +69,19 @@ fn options(work: &DaemonWork, state_dir: &Path, spawner: Arc<dyn crate::exec::Sp
         [] => Source::Known(absolute(&state_dir.to_owned())?),
         folders => Source::Folders(folders.iter().map(absolute).collect::<Result<_, _>>()?),
     };
+    let max_runs_here = config::most_runs(&Environment::from_process())?;
     let writer = HistoryWriter::start(state_dir.to_owned(), OpenOptions::default(), AtEnd::Close);
     Ok(DaemonOptions {
         source,
         profile: work.profile.clone(),
-        max_runs: work.max_runs.or_else(of_the_machine).unwrap_or(MAX_RUNS).into(),
+        // More than the machine's would only wait for one another.
+        max_runs: work.max_runs.map(usize::from).or(max_runs_here.map(|most| most as usize)).unwrap_or(MAX_RUNS),
+        max_runs_here,
         mail: mail_delivery(work.mail_dir.clone(), work.no_mail)?,
         drain_timeout: work.drain_timeout,
         history: Arc::new(writer),
         spawner,
     })
-}
-
-/// The machine's limit, which each run keeps to by itself: more would only wait for one another.
-fn of_the_machine() -> Option<u16> {
-    std::env::var("RUNNER_MAX_RUNS").ok()?.trim().parse().ok().filter(|most| *most > 0)
 }
 
 /// Prints a line for each thing that happens, with the time.

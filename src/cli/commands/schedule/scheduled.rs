@@ -104,6 +104,10 @@ fn by_ledger(
             trouble if worst.is_none() => return Err(trouble.map_or_else(gone, |looked| sentence(looked))),
             _ => return Ok(worst.unwrap_or(ExitCode::CannotWork)),
         };
+        if looked.is_nobodys && worst.is_none() {
+            command.output.error(kept_by_nobody(project, schedule));
+            return Ok(command.run_for(project.clone(), None));
+        }
         let Some(claim) = looked.claim else {
             return Ok(match (worst, wanted) {
                 (Some(code), _) => code,
@@ -139,7 +143,10 @@ struct Job {
 }
 
 /// What a look came to.
+#[derive(Default)]
 struct Looked {
+    /// Whether nobody keeps the schedule. Then the ledger doesn't answer for it.
+    is_nobodys: bool,
     claim: Option<Claim>,
     /// The newest answer.
     last: Option<OccurrenceRow>,
@@ -148,7 +155,9 @@ struct Looked {
 impl Job {
     /// Settles what is due, of what the schedule was before too, and claims what is to run.
     async fn claim(self, ledger: &mut Ledger, now: Timestamp) -> Result<Looked, StoreError> {
-        let row = self.register(ledger, now).await?;
+        let Some(row) = self.register(ledger, now).await? else {
+            return Ok(Looked { is_nobodys: true, ..Looked::default() });
+        };
         let presence = presence(now);
         let mut looks: Vec<(ScheduleRow, Schedule)> = Vec::new();
         for earlier in of_schedule(ledger, &self.project, &self.schedule.name).await? {
@@ -163,7 +172,7 @@ impl Job {
                 let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
                 let Some((settled, claim)) = settled.into_iter().next() else { break };
                 if claim.is_some() {
-                    return Ok(Looked { claim, last: None });
+                    return Ok(Looked { claim, ..Looked::default() });
                 }
                 if settled.next.is_none_or(|next| next > now) {
                     break;
@@ -171,14 +180,15 @@ impl Job {
             }
         }
         let last = ledger.store().occurrences(row.id, 1).await?.into_iter().next();
-        Ok(Looked { claim: None, last })
+        Ok(Looked { last, ..Looked::default() })
     }
 
-    /// The schedule's row, made if need be.
-    async fn register(&self, ledger: &mut Ledger, now: Timestamp) -> Result<ScheduleRow, StoreError> {
+    /// The schedule's row, made if whoever keeps it calls; `None` if nobody keeps it. What is begun by hand must not have
+    /// the ledger wait for runs that nobody will start.
+    async fn register(&self, ledger: &mut Ledger, now: Timestamp) -> Result<Option<ScheduleRow>, StoreError> {
         let (project, schedule) = (&self.project, &self.schedule);
         let known = of_schedule(ledger, project, &schedule.name).await?.into_iter().find(|row| row.ended.is_none());
-        let keeper = self.keeper.or(known.as_ref().map(|row| row.keeper)).unwrap_or(Keeper::Cron);
+        let Some(keeper) = self.keeper.or(known.as_ref().map(|row| row.keeper)) else { return Ok(None) };
         // Of one that nobody knew of yet, the instant is open for which this is called.
         let since = match known {
             Some(_) => None,
@@ -196,7 +206,7 @@ impl Job {
         let registered = ledger.register(&registration, since).await?;
         let ours = registered.rows.into_iter().flatten().find(|row| row.name == schedule.name);
         match (ours, known) {
-            (Some(row), _) | (None, Some(row)) => Ok(row),
+            (Some(row), _) | (None, Some(row)) => Ok(Some(row)),
             // There is one in any case: only what another keeps is left to him, and then it was known.
             (None, None) => Err(StoreError::BadValue {
                 path: ledger.store().path().to_owned(),
@@ -239,6 +249,14 @@ pub(super) fn find<'a>(project: &'a Project, name: Option<&str>) -> Result<&'a S
         (Some(name), false) => format!("there is no schedule `{name}`, only {}", names.join(", ")),
         (None, false) => format!("there are several schedules; name one of {}", names.join(", ")),
     })
+}
+
+/// That the run is one by hand, and what would make it more.
+fn kept_by_nobody(project: &Project, schedule: &Schedule) -> String {
+    let warning = styled(output::WARNING, "warning:");
+    let what = format!("nobody keeps the schedule `{}`, so that this run counts as one by hand", schedule.name);
+    let hint = "`runner schedule install` or `runner daemon` would keep it";
+    format!("{warning} {}: {what}; {hint}", project.name)
 }
 
 /// That nothing is to run, and what became of the last instant.
