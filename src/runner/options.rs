@@ -75,6 +75,8 @@ pub struct RunOptions {
     pub occasion: Option<Occasion>,
     /// The run's id; `None` makes one. It must never have been used.
     pub run_id: Option<RunId>,
+    /// What whoever asks has found wrong beside, in sentences: warnings of the run.
+    pub warnings: Vec<String>,
 }
 
 impl Default for RunOptions {
@@ -91,6 +93,7 @@ impl Default for RunOptions {
             planned: None,
             occasion: None,
             run_id: None,
+            warnings: Vec::new(),
         }
     }
 }
