@@ -154,6 +154,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "KEEPER", hide = true, requires = "scheduled", value_parser = keeper)]
     pub(super) keeper: Option<Keeper>,
 
+    /// For which schedule the entry that calls was made
+    #[arg(long, value_name = "DEFINITION", hide = true, requires = "keeper")]
+    pub(super) entry: Option<String>,
+
     #[command(flatten)]
     pub(super) flags: RunFlags,
 }

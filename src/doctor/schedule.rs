@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Local, Utc};
 use jiff::Timestamp;
 
 use super::{Finding, os};
+use crate::exec;
 use crate::host::found::{self, Found, Standing};
 use crate::host::{Host, Subject, place, traps};
 use crate::model::Project;
+use crate::runner::{self, Known};
 use crate::store::{Keeper, ScheduleFilter, ScheduleRow, Store};
 
 const CHECK: &str = "schedule";
@@ -18,7 +21,7 @@ pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<
     if project.schedules.is_empty() {
         return Vec::new();
     }
-    let rows = rows(project, state_dir).await;
+    let Ledger { rows, daemon, overdue } = ledger(project, state_dir).await;
     let (found, error) = found::all(None);
     let mut findings: Vec<Finding> = error
         .iter()
@@ -27,8 +30,14 @@ pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<
     for schedule in &project.schedules {
         let of = Subject { project, schedule };
         let row = rows.iter().find(|row| row.name == schedule.name);
-        findings.extend(kept(of, row.map(|row| row.keeper), &found));
+        findings.extend(kept(of, row.map(|row| row.keeper), daemon, &found));
     }
+    findings.extend(overdue.into_iter().map(|(name, planned, why)| {
+        let planned = planned.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+        let found = format!("{name} is overdue: its run planned for {planned} has not begun ({why})");
+        let remedy = format!("`runner schedule run-now {} {name}` makes up for it", project.root.display());
+        Finding::warning(CHECK, found, remedy)
+    }));
     let keepers: Vec<Keeper> = rows.iter().map(|row| row.keeper).collect();
     findings.extend(surroundings(project, &keepers, &found));
     let mut zones: Vec<&str> = project.schedules.iter().filter_map(|schedule| schedule.zone.iana_name()).collect();
@@ -45,18 +54,46 @@ pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<
     findings
 }
 
-/// What the ledger has of the project; nothing if it can't be read, of which there is a finding already.
-async fn rows(project: &Project, state_dir: Option<&Path>) -> Vec<ScheduleRow> {
-    let Some(dir) = state_dir else { return Vec::new() };
-    let Ok(mut store) = Store::open(dir).await else { return Vec::new() };
+/// What the state database has of a project's schedules.
+#[derive(Default)]
+struct Ledger {
+    rows: Vec<ScheduleRow>,
+    daemon: Daemon,
+    /// Schedules that should have run and haven't: since when, and why.
+    overdue: Vec<(String, DateTime<Utc>, &'static str)>,
+}
+
+/// Whether a daemon is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Daemon {
+    Runs,
+    /// On another machine, whose processes can't be seen.
+    MayRun,
+    #[default]
+    Off,
+}
+
+/// Nothing if the database can't be read, of which there is a finding already.
+async fn ledger(project: &Project, state_dir: Option<&Path>) -> Ledger {
+    let Some(dir) = state_dir else { return Ledger::default() };
+    let Ok(mut store) = Store::open(dir).await else { return Ledger::default() };
     let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: false };
-    let rows = store.schedules(&filter).await.unwrap_or_default();
+    let mut rows = store.schedules(&filter).await.unwrap_or_default();
+    rows.retain(|row| row.profile == project.profile);
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        store.daemons().await.unwrap_or_default().into_iter().partition(|(host, _)| *host == exec::host());
+    let daemon = match here.iter().any(|(_, process)| exec::is_alive(process)) {
+        true => Daemon::Runs,
+        false if elsewhere.is_empty() => Daemon::Off,
+        false => Daemon::MayRun,
+    };
+    let known = Known::read(&mut store).await.unwrap_or_default();
     let _ = store.close().await;
-    rows.into_iter().filter(|row| row.profile == project.profile).collect()
+    Ledger { rows, daemon, overdue: runner::overdue(&known, project, Utc::now()) }
 }
 
 /// Who keeps a schedule, and how its entry stands.
-fn kept(of: Subject<'_>, keeper: Option<Keeper>, found: &[Found]) -> Vec<Finding> {
+fn kept(of: Subject<'_>, keeper: Option<Keeper>, daemon: Daemon, found: &[Found]) -> Vec<Finding> {
     let name = &of.schedule.name;
     let entry_name = of.name();
     let task = found::task(&entry_name, &of.project.root, name).ok().flatten();
@@ -67,7 +104,17 @@ fn kept(of: Subject<'_>, keeper: Option<Keeper>, found: &[Found]) -> Vec<Finding
         return vec![Finding::warning(CHECK, found, remedy)];
     };
     if keeper == Keeper::Daemon {
-        return vec![Finding::ok(CHECK, format!("{name} is kept by the daemon"))];
+        return vec![match daemon {
+            Daemon::Runs => Finding::ok(CHECK, format!("{name} is kept by the daemon")),
+            Daemon::MayRun => {
+                Finding::info(CHECK, format!("{name} is kept by a daemon, and none runs on this machine"))
+            }
+            Daemon::Off => {
+                let found = format!("{name} is kept by the daemon, but none is running");
+                let remedy = "start `runner daemon`; `runner daemon install` has it start with the system";
+                Finding::warning(CHECK, found, remedy)
+            }
+        }];
     }
     let Some(entry) = entry else {
         let found = format!("{name} is kept by {}, which has no entry for it", keeper.name());

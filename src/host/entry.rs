@@ -103,6 +103,8 @@ impl Subject<'_> {
         }
         arguments.extend(["--scheduled".to_owned(), self.schedule.name.clone()]);
         arguments.extend(["--keeper".to_owned(), host.name().to_owned()]);
+        // By which a run sees that its entry has drifted.
+        arguments.extend(["--entry".to_owned(), self.fingerprint()]);
         if host == Host::Cron {
             // cron mails what is printed.
             arguments.push("--quiet".to_owned());

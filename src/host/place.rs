@@ -209,6 +209,17 @@ pub fn cron_runs() -> bool {
     names.into_iter().any(|name| matches!(name.trim(), "cron" | "crond" | "fcron" | "busybox"))
 }
 
+/// The time zone that the machine has where no `TZ` is set (localtime(5)); `None` where that can't be told.
+#[must_use]
+pub fn zone_of_machine() -> Option<TimeZone> {
+    const LINK: &str = "/etc/localtime";
+    match std::fs::canonicalize(LINK) {
+        Ok(file) => TimeZone::get(file.to_str()?.split_once("zoneinfo/")?.1).ok(),
+        Err(_) if cfg!(unix) && !Path::new(LINK).exists() => Some(TimeZone::UTC),
+        Err(_) => None,
+    }
+}
+
 /// Registers a task, in the place of one of the same name. For an account with a password `schtasks` asks for it.
 ///
 /// # Errors

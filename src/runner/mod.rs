@@ -21,7 +21,9 @@ mod run;
 mod script;
 mod settings_file;
 
-pub(crate) use alarm::{AlarmRequest, FindProject, Known, load_as_it_is, raise_alarms, send_alarms, standing_alarm};
+pub(crate) use alarm::{
+    AlarmRequest, FindProject, Known, load_as_it_is, overdue, raise_alarms, send_alarms, standing_alarm,
+};
 pub(crate) use digest::queue_due_digests;
 pub use facade::Runner;
 pub use options::{History, MailDelivery, RunError, RunOptions, RunOutput, ScriptResult};

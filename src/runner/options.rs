@@ -78,6 +78,8 @@ pub struct RunOptions {
     pub max_runs: Option<u32>,
     /// The run's id; `None` makes one. It must never have been used.
     pub run_id: Option<RunId>,
+    /// What whoever asks has found wrong beside, in sentences: warnings of the run.
+    pub warnings: Vec<String>,
 }
 
 impl Default for RunOptions {
@@ -95,6 +97,7 @@ impl Default for RunOptions {
             occasion: None,
             max_runs: None,
             run_id: None,
+            warnings: Vec::new(),
         }
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn run_here<'a>(
     if let Some(history) = &history {
         store::remember_project(history.state_dir(), &project.root);
     }
+    troubles.append(&mut options.warnings);
     if locks.project.is_forced() {
         let what = "the run that has the project's lock is dead, and the system doesn't release the lock";
         troubles.push(format!("{what}; this run goes on without it"));

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runner", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "sink", "outbox"]),
     ("ledger", &["model", "schedule", "event", "config", "exec", "store", "mail", "runner"]),
     ("host", &["model", "schedule"]),
-    ("doctor", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "host"]),
+    ("doctor", &["model", "schedule", "event", "plan", "config", "exec", "store", "mail", "runner", "host"]),
     (
         "daemon",
         &[

@@ -283,3 +283,103 @@ fn the_interpreters_own_words_are_shown_once() {
     let found = one(&findings, "interpreter")["found"].as_str().unwrap();
     assert!(Path::new(found.split(" starts").next().unwrap()) == subject(), "{found}");
 }
+
+/// Its stand-ins for the machine's own cron are shell scripts.
+#[cfg(unix)]
+mod schedules {
+    use serde_json::{Value, json};
+
+    use super::of;
+    use crate::harness::wait_for;
+    use crate::host_entries::Machine;
+
+    /// The findings about schedules: state, and text with remedy.
+    fn told(machine: &Machine) -> Vec<(String, String)> {
+        let findings = machine.runner(&["doctor", "reports", "--json"]).expect(0).json();
+        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        let told = |finding: &&Value| {
+            (text(finding, "state"), format!("{}; {}", text(finding, "found"), text(finding, "remedy")))
+        };
+        of(&findings, "schedule").iter().map(told).collect()
+    }
+
+    /// One of them has this state, and its text holds these words.
+    #[track_caller]
+    fn holds(machine: &Machine, state: &str, words: &[&str]) {
+        let told = told(machine);
+        let found = told.iter().any(|(its, text)| its == state && words.iter().all(|word| text.contains(word)));
+        assert!(found, "{words:?}: {told:#?}");
+    }
+
+    fn daily(hour: u8) -> Value {
+        json!({"cron": format!("0 {hour} * * *"), "timezone": "Europe/Paris"})
+    }
+
+    #[test]
+    fn an_entry_that_nobody_has_or_that_drifted_is_named() {
+        let machine = Machine::new();
+        let project = machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
+        holds(&machine, "warning", &["nobody starts the runs of schedule 1", "`runner schedule install`"]);
+        machine.runner(&["schedule", "install", "reports", "--with", "cron"]).expect(0);
+        holds(&machine, "ok", &["1 is kept by cron, entry runner-reports-1-"]);
+        let crontab = std::fs::read_to_string(machine.test.path("fakes/table")).unwrap();
+        std::fs::write(machine.test.path("fakes/table"), crontab.replace("--quiet", "--verbose")).unwrap();
+        holds(&machine, "warning", &["1: somebody has changed the entry runner-reports-1-", "makes it anew"]);
+        std::fs::write(machine.test.path("fakes/table"), "").unwrap();
+        holds(&machine, "warning", &["1 is kept by cron, which has no entry for it"]);
+        std::fs::write(machine.test.path("fakes/table"), crontab).unwrap();
+        let _project = project.set("schedule", daily(7));
+        holds(&machine, "warning", &["1: the project file says something else than the entry runner-reports-1-"]);
+    }
+
+    /// Only Linux shows what runs.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_cron_that_does_not_run_is_named() {
+        let names = || std::fs::read_dir("/proc").unwrap().flatten();
+        let runs = |name: &str| ["cron", "crond", "fcron", "busybox"].contains(&name.trim());
+        let comm = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if names().any(|entry| runs(&comm(entry))) {
+            println!("skipped: a cron runs on this machine");
+            return;
+        }
+        let machine = Machine::new();
+        machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
+        machine.runner(&["schedule", "install", "reports", "--with", "cron"]).expect(0);
+        if names().any(|entry| runs(&comm(entry))) {
+            return; // that of another test
+        }
+        holds(&machine, "warning", &["no cron daemon is running"]);
+    }
+
+    #[test]
+    fn a_daemon_that_died_and_what_it_left_undone_are_named() {
+        let machine = Machine::new();
+        machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
+        let mut daemon = machine.command(&["daemon", "reports"]).spawn().unwrap();
+        wait_for("the daemon to keep the schedule", || {
+            told(&machine)
+                .iter()
+                .any(|(state, text)| state == "ok" && text.contains("kept by the daemon"))
+                .then_some(())
+        });
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        holds(&machine, "warning", &["1 is kept by the daemon, but none is running", "start `runner daemon`"]);
+        assert!(told(&machine).iter().all(|(_, text)| !text.contains("overdue")));
+        machine.test.database("UPDATE schedules SET since = since - 172800000000, covered = covered - 172800000000");
+        let words = ["1 is overdue: its run planned for ", "`runner schedule run-now /", "reports 1`"];
+        holds(&machine, "warning", &words);
+        let status = machine.runner(&["schedule", "status", "reports"]).expect(0);
+        assert!(
+            status.stdout.contains("overdue since ") && status.stderr.contains("has not begun"),
+            "{}",
+            status.stdout
+        );
+        let standing = machine.runner(&["schedule", "status", "reports", "--json"]).expect(0).json().remove(0);
+        assert!(standing["overdue_since_utc"].as_str().unwrap().ends_with('Z'), "{standing}");
+        // What the remedy says helps.
+        machine.runner(&["schedule", "run-now", "reports", "1"]).expect(0);
+        assert!(told(&machine).iter().all(|(_, text)| !text.contains("overdue")), "{:#?}", told(&machine));
+    }
+}

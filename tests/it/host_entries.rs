@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::harness::{Finished, Project, Test};
 
 /// A home of its own, and in front of PATH the stand-ins, which keep in a folder what they are asked for.
-struct Machine {
-    test: Test,
+pub struct Machine {
+    pub test: Test,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let test = Test::new();
         std::fs::create_dir(test.path("fakes")).unwrap();
         Self { test }
@@ -28,7 +28,7 @@ impl Machine {
         format!("{}:/usr/bin:/bin", fakes.display())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.test.command(args);
         command
             .env("PATH", self.path())
@@ -40,18 +40,18 @@ impl Machine {
         command
     }
 
-    fn runner(&self, args: &[&str]) -> Finished {
+    pub fn runner(&self, args: &[&str]) -> Finished {
         Finished::of(self.command(args).output().unwrap())
     }
 
-    fn units(&self) -> Vec<PathBuf> {
+    pub fn units(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.test.path("home/config/systemd/user")).into_iter().flatten().flatten();
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
         files.sort();
         files
     }
 
-    fn crontab(&self) -> String {
+    pub fn crontab(&self) -> String {
         std::fs::read_to_string(self.test.path("fakes/table")).unwrap_or_default()
     }
 
@@ -195,4 +195,17 @@ fn a_scheduler_that_says_no_keeps_nothing() {
     let refused = machine.runner(&["schedule", "install", "reports", "--with", "systemd", "--user"]).expect(1);
     assert!(refused.stderr.contains("Failed to connect to bus; sign in as that account"), "{}", refused.stderr);
     assert_eq!(machine.status()[0].1, Value::Null, "the ledger doesn't wait for it");
+}
+
+#[test]
+fn a_shell_with_another_time_zone_than_cron_is_told_so() {
+    let machine = Machine::new();
+    // No machine of these tests is there.
+    let zone = "Asia/Kathmandu";
+    let _project = machine.project(json!({"cron": "0 6 * * *", "timezone": zone}));
+    let install = ["schedule", "install", "reports", "--with", "cron"];
+    let warned = Finished::of(machine.command(&install).env("TZ", zone).output().unwrap()).expect(0);
+    assert!(warned.stderr.contains("TZ has it be Asia/Kathmandu here: "), "{}", warned.stderr);
+    let exact = Finished::of(machine.command(&install).env_remove("TZ").output().unwrap()).expect(2);
+    assert!(exact.stderr.contains("refused: ") && !exact.stderr.contains("TZ has it"), "{}", exact.stderr);
 }

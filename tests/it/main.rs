@@ -27,6 +27,8 @@ mod harness;
 mod history;
 #[cfg(unix)] // its stand-ins are shell scripts
 mod host_entries;
+#[cfg(unix)] // it starts what cron and systemd start
+mod host_runs;
 mod init;
 mod inputs;
 mod leaks;

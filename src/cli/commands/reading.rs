@@ -162,10 +162,14 @@ fn sentence(error: &CommandError) -> String {
 /// Says so if a project should have run and didn't. Whoever only reads sends nothing.
 pub(super) async fn warn_of_alarms(store: &mut Store, output: &Output) -> Result<(), StoreError> {
     let known = Known::read(store).await?;
-    if let Some(alarm) = standing_alarm(&known, chrono::Utc::now()) {
-        output.error(format!("{} {}", styled(output::WARNING, "warning:"), one_line(&alarm)));
-    }
+    tell_alarm(&known, "; `runner schedule status` shows all", output);
     Ok(())
+}
+
+pub(super) fn tell_alarm(known: &Known, hint: &str, output: &Output) {
+    if let Some(alarm) = standing_alarm(known, chrono::Utc::now()) {
+        output.error(format!("{} {}{hint}", styled(output::WARNING, "warning:"), one_line(&alarm)));
+    }
 }
 
 /// Records what run folders know and the database doesn't: those of `folder`, else of all projects that are known, or

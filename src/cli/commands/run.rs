@@ -31,7 +31,7 @@ pub(in crate::cli) fn run(args: RunArgs, state_dir: &StateDir, output: &Output) 
         return help_params(&args, output);
     }
     let selection = Selection { only: args.only, from: args.from, exactly: None };
-    let occasion = args.scheduled.map(|schedule| Wanted::Latest { schedule, keeper: args.keeper });
+    let occasion = args.scheduled.map(|schedule| Wanted::Latest { schedule, keeper: args.keeper, entry: args.entry });
     if occasion.is_some() && args.projects.len() > 1 {
         output.error(format!("{} --scheduled is about one project; name only one", styled(output::BAD, "error:")));
         return ExitCode::Usage;
@@ -238,6 +238,7 @@ impl<'a> RunCommand<'a> {
             occasion: None,
             max_runs: self.max_runs,
             run_id: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -270,11 +271,13 @@ impl<'a> RunCommand<'a> {
         }
         let sink = self.sink(&project);
         let name = project.name.clone();
+        let warnings = self.request.wanted.iter().filter_map(|wanted| wanted.stale(&project)).collect();
         let runner = Runner::new(project);
         let tell = |notice| self.tell(&notice);
+        let options = RunOptions { warnings, ..self.options() };
         let result = match planned {
-            Some((claim, told)) => ledger::carry_out(claim, &runner, self.options(), sink, &tell, told),
-            None => runner.run_with(self.options(), sink, &tell),
+            Some((claim, told)) => ledger::carry_out(claim, &runner, options, sink, &tell, told),
+            None => runner.run_with(options, sink, &tell),
         };
         match result {
             // Interrupted after the last script, too: while the mail was under way.

@@ -212,7 +212,23 @@ pub(crate) fn standing_alarm(known: &Known, now: DateTime<Utc>) -> Option<String
         1 => ", and there is one more alarm".to_owned(),
         more => format!(", and there are {more} more alarms"),
     };
-    Some(format!("{}: {}{more}; `runner schedule status` shows all", group.name, in_words(trouble)))
+    Some(format!("{}: {}{more}", group.name, in_words(trouble)))
+}
+
+/// The schedules of a project that should have run and haven't: their names, since when, and why, as far as can be told.
+pub(crate) fn overdue(
+    known: &Known,
+    project: &Project,
+    now: DateTime<Utc>,
+) -> Vec<(String, DateTime<Utc>, &'static str)> {
+    let groups = look(known, false, now).groups.into_iter();
+    let of_it = groups.filter(|group| group.project_dir == project.root && group.profile == project.profile);
+    let troubles = of_it.flat_map(|group| group.findings).map(|finding| finding.trouble);
+    let overdue = troubles.filter_map(|trouble| match trouble.what {
+        Missing::Overdue { planned } => Some((trouble.schedule, planned, trouble.why.reason())),
+        Missing::Missed { .. } => None,
+    });
+    overdue.filter(|(name, ..)| project.schedules.iter().any(|schedule| schedule.name == *name)).collect()
 }
 
 /// `3 planned runs of schedule 1 were missed since 2026-11-20 06:00: no daemon was running`.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::entries::{self, fail, keeper, with_ledger};
 use crate::cli::ExitCode;
@@ -222,6 +222,12 @@ fn put(entry: &Entry, setting: &Setting) -> Result<(), PlaceError> {
     }
 }
 
+/// Whether clocks show the same in both time zones, in each season.
+fn same_clock(one: &TimeZone, other: &TimeZone, now: Timestamp) -> bool {
+    let days = [0, 91, 182, 273].map(|days| now.checked_add(SignedDuration::from_hours(days * 24)).unwrap_or(now));
+    days.into_iter().all(|at| one.to_offset(at) == other.to_offset(at))
+}
+
 /// What makes entries surprise.
 fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
     let warn = |text: String| output.error(format!("{} {text}", styled(output::WARNING, "warning:")));
@@ -236,6 +242,15 @@ fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
         if root.starts_with("\\\\") {
             warn(format!(
                 "{root} is on another machine, and a task without a password has no network; name the account with `--account`"
+            ));
+        }
+    }
+    if let (Host::Cron, Some(machines)) = (host, place::zone_of_machine()) {
+        if !same_clock(&machines, &setting.zone, setting.now) {
+            let (name, here) = (machines.iana_name().unwrap_or("UTC"), setting.zone.iana_name().unwrap_or("another"));
+            warn(format!(
+                "cron goes by the machine's time zone, {name}, and TZ has it be {here} here: the entry starts at other \
+                 times than planned; install it without TZ"
             ));
         }
     }

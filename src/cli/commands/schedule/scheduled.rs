@@ -12,6 +12,7 @@ use crate::cli::commands::run::{Request, RunCommand, run_projects};
 use crate::cli::output::{self, Output, styled};
 use crate::config;
 use crate::exec;
+use crate::host::Subject;
 use crate::ledger::{Claim, Ledger};
 use crate::model::Project;
 use crate::plan::Selection;
@@ -34,12 +35,30 @@ pub(in crate::cli::commands) enum Wanted {
         schedule: String,
         /// Who keeps it, as far as he says.
         keeper: Option<Keeper>,
+        /// The fingerprint of the schedule for which the entry was made that calls.
+        entry: Option<String>,
     },
     /// All that are open of a schedule in one run, which takes place in any case.
     Now {
         /// The schedule; the project's only one unless named.
         schedule: Option<String>,
     },
+}
+
+impl Wanted {
+    /// That the entry which calls was made for something else than the project file has now: it calls at other times.
+    pub(in crate::cli::commands) fn stale(&self, project: &Project) -> Option<String> {
+        let Self::Latest { schedule: name, keeper, entry: Some(made_for) } = self else { return None };
+        let schedule = find(project, Some(name)).ok()?;
+        let keeper = keeper.map_or("the system's scheduler", Keeper::name);
+        (Subject { project, schedule }.fingerprint() != *made_for).then(|| {
+            format!(
+                "the entry of {keeper} that started this was made before exec_config.json was changed, and starts it when \
+                 it was planned then; `runner schedule install {}` makes it anew",
+                project.root.display()
+            )
+        })
+    }
 }
 
 pub(super) fn run_now(args: &ScheduleRunNowArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -113,6 +132,10 @@ fn by_ledger(
                 (Some(code), _) => code,
                 (None, Wanted::Now { .. }) => command.run_for(project.clone(), None),
                 (None, Wanted::Latest { .. }) => {
+                    if let Some(stale) = wanted.stale(project) {
+                        let warning = styled(output::WARNING, "warning:");
+                        command.output.error(format!("{}: {warning} {stale}", project.name));
+                    }
                     command.output.error(nothing_open(project, schedule, looked.last.as_ref()));
                     ExitCode::Success
                 }

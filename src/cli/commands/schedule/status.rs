@@ -1,5 +1,6 @@
 //! `runner schedule status`: who starts each schedule's runs, and whether that fits the project file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -11,13 +12,14 @@ use super::preview::projects_or_known;
 use crate::cli::ExitCode;
 use crate::cli::args::ScheduleStatusArgs;
 use crate::cli::commands::table::{Align, Cell, Table};
-use crate::cli::commands::{StateDir, check};
+use crate::cli::commands::{StateDir, check, reading::tell_alarm};
 use crate::cli::output::{self, Output};
 use crate::config::Environment;
 use crate::host::found::{Found, Standing as EntryStanding};
 use crate::host::{Subject, entry_name};
 use crate::ledger::Ledger;
-use crate::model::Project;
+use crate::model::{Project, to_timestamp};
+use crate::runner::{Known, overdue};
 use crate::schedule::{Answer, Hindrance, SkipCause};
 use crate::store::{Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError};
 
@@ -30,6 +32,8 @@ struct Standing {
     keeper: Option<Keeper>,
     entry: Option<(&'static str, Option<String>)>,
     paused: Option<Timestamp>,
+    /// The instant that should have run and hasn't, and why.
+    overdue: Option<(Timestamp, &'static str)>,
     last: Option<OccurrenceRow>,
     next: Option<Timestamp>,
     zone: TimeZone,
@@ -47,9 +51,16 @@ pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Outpu
     }
     let found = entries::all(None, output);
     code.max(with_ledger(state, output, async |ledger| {
+        let known = Known::read(ledger.store()).await?;
+        tell_alarm(&known, "", output);
         let mut standings = Vec::new();
         for project in &projects {
-            standings.extend(of_project(ledger, project, &found, output).await?);
+            let mut of_it = of_project(ledger, project, &found, output).await?;
+            for (name, planned, why) in overdue(&known, project, chrono::Utc::now()) {
+                let late = of_it.iter_mut().find(|standing| standing.schedule == name && standing.keeper.is_some());
+                late.into_iter().for_each(|standing| standing.overdue = Some((to_timestamp(planned), why)));
+            }
+            standings.extend(of_it);
         }
         if args.json {
             standings.iter().for_each(|standing| output.line(as_json(standing)));
@@ -68,7 +79,12 @@ async fn of_project(
 ) -> Result<Vec<Standing>, StoreError> {
     let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: false };
     let rows = ledger.store().schedules(&filter).await?;
-    let rows: Vec<ScheduleRow> = rows.into_iter().filter(|row| row.profile == project.profile).collect();
+    let (rows, others): (Vec<ScheduleRow>, Vec<_>) = rows.into_iter().partition(|row| row.profile == project.profile);
+    let others: BTreeSet<String> = others.into_iter().map(|row| row.profile.unwrap_or_default()).collect();
+    for other in others {
+        let how = if other.is_empty() { "without a profile" } else { &format!("with `--profile {other}`") };
+        output.error(format!("{}: its schedules are also kept {how}, which is not shown here", project.name));
+    }
     let mut standings = Vec::new();
     for schedule in &project.schedules {
         let row = rows.iter().find(|row| row.name == schedule.name);
@@ -82,6 +98,7 @@ async fn of_project(
             schedule: schedule.name.clone(),
             keeper,
             entry: entry(of, keeper, found, output),
+            overdue: None,
             paused: row.and_then(|row| row.paused),
             last,
             next: schedule.next_after(Timestamp::now()),
@@ -113,6 +130,7 @@ fn nothing(project: &Project) -> Standing {
         keeper: None,
         entry: None,
         paused: None,
+        overdue: None,
         last: None,
         next: None,
         zone: TimeZone::system(),
@@ -152,7 +170,7 @@ fn show(standings: &[Standing], output: &Output) {
     let columns = ["PROJECT", "SCHEDULE", "KEEPER", "ENTRY", "STATE", "LAST", "NEXT"];
     let mut table = Table::new(&columns.map(|name| (name, Align::Left)));
     for standing in standings {
-        let local = |at: Timestamp| at.to_zoned(standing.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let local = |at: Timestamp| in_zone(at, &standing.zone);
         let (word, style) = match standing.entry {
             None => ("", output::DIM),
             Some(("ok", _)) => ("ok", output::GOOD),
@@ -162,25 +180,52 @@ fn show(standings: &[Standing], output: &Output) {
             Some(keeper) => Cell::from(keeper.name()),
             None => Cell::styled("nobody", output::WARNING),
         };
-        let paused = standing.paused.map(|since| format!("paused since {}", local(since))).unwrap_or_default();
-        let last = standing.last.as_ref().map(|row| {
-            let (answer, why) = words(row);
-            let why = why.map(|why| format!(" ({})", why.replace('_', " "))).unwrap_or_default();
-            format!("{} {answer}{why}", local(row.last))
-        });
+        let state = match (standing.paused, standing.overdue) {
+            (Some(since), _) => Cell::styled(format!("paused since {}", local(since)), output::WARNING),
+            (None, Some((planned, why))) => {
+                Cell::styled(format!("overdue since {}: {why}", local(planned)), output::BAD)
+            }
+            (None, None) => "".into(),
+        };
+        let last = standing.last.as_ref().map(|row| format!("{} {}", local(row.last), told(row)));
+        let next = match standing.next {
+            Some(next) if standing.keeper.is_some() && standing.paused.is_none() => local(next).into(),
+            // Planned, and nobody will start it.
+            Some(next) => Cell::styled(format!("({})", local(next)), output::DIM),
+            None if matches!(standing.entry, Some(("left over", _))) => "".into(),
+            None => "never".into(),
+        };
         table.row(vec![
             standing.project.as_str().into(),
             standing.schedule.as_str().into(),
             keeper,
             Cell::styled(word, style),
-            paused.into(),
+            state,
             last.unwrap_or_default().into(),
-            standing.next.map_or_else(|| "never".to_owned(), local).into(),
+            next,
         ]);
     }
     let mut text = Vec::new();
     let _ = table.write(&mut text, output.color);
     output.line(String::from_utf8_lossy(&text).trim_end());
+}
+
+/// Seconds only where there are some; with the zone's abbreviation, as each schedule has a zone of its own.
+fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
+    let at = at.to_zoned(zone.clone());
+    at.strftime(if at.second() == 0 { "%Y-%m-%d %H:%M %Z" } else { "%Y-%m-%d %H:%M:%S %Z" }).to_string()
+}
+
+/// The answer in words: `missed: no daemon was running`.
+fn told(row: &OccurrenceRow) -> String {
+    let answer = words(row).0;
+    match row.state {
+        OccurrenceState::Claimed => "is about to run".to_owned(),
+        OccurrenceState::Answered(Answer::Late(why) | Answer::Missed(why)) => format!("{answer}: {}", why.reason()),
+        OccurrenceState::Answered(Answer::Skipped(SkipCause::Overlap)) => format!("{answer}: it was running"),
+        OccurrenceState::Answered(Answer::Skipped(SkipCause::Paused)) => format!("{answer}: it was paused"),
+        OccurrenceState::Answered(Answer::Ran | Answer::Merged) => answer.to_owned(),
+    }
 }
 
 fn as_json(standing: &Standing) -> serde_json::Value {
@@ -197,6 +242,7 @@ fn as_json(standing: &Standing) -> serde_json::Value {
         "entry": standing.entry.as_ref().map(|(word, _)| word.replace(' ', "_")),
         "entry_name": standing.entry.as_ref().and_then(|(_, name)| name.clone()),
         "paused_since": standing.paused.map(|since| since.to_string()),
+        "overdue_since_utc": standing.overdue.map(|(planned, _)| planned.to_string()),
         "last": last,
         "next_utc": standing.next.map(|next| next.to_string()),
     })
