@@ -6,6 +6,7 @@
 mod clock;
 mod control;
 mod listener;
+mod loader;
 mod look;
 mod news;
 mod os;

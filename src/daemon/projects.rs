@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::loader::Loader;
 use super::news::InForce;
 use super::source::Survey;
 use super::word::{Word, bad, plain, warning};
-use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
+use crate::config::{self, Problem};
 use crate::model::Project;
 
 /// What a look at projects has come to, for the ledger.
@@ -32,29 +33,6 @@ struct Known {
 pub(super) struct Projects {
     known: BTreeMap<PathBuf, Known>,
     loader: Loader,
-}
-
-/// Reads projects as the daemon was told to.
-#[derive(Debug, Clone)]
-pub(super) struct Loader {
-    env: Arc<Environment>,
-    profile: Option<Arc<str>>,
-}
-
-impl Loader {
-    pub(super) fn new(profile: Option<&str>) -> Self {
-        Self { env: Arc::new(Environment::from_process()), profile: profile.map(Arc::from) }
-    }
-
-    fn load(&self, root: &Path) -> Result<(Project, Vec<Problem>), ConfigError> {
-        let request = LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env };
-        config::load(&request).map(|loaded| (loaded.project, loaded.warnings))
-    }
-
-    /// The project as its files have it now; if they are broken, as it was before.
-    pub(super) fn fresh(&self, before: &Arc<Project>) -> Arc<Project> {
-        self.load(&before.root).map_or_else(|_| Arc::clone(before), |(project, _)| Arc::new(project))
-    }
 }
 
 impl Projects {

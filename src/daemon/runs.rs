@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::control::Message;
 use super::listener::Listener;
-use super::projects::Loader;
+use super::loader::Loader;
 use super::word::{Tell, bad, plain, warning};
 use super::work::DaemonOptions;
 use crate::exec::Cancel;

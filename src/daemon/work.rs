@@ -12,10 +12,11 @@ use tokio::runtime::Runtime;
 
 use super::clock::{Happened, Seen};
 use super::control::{Control, Message, Orders};
+use super::loader::Loader;
 use super::news::News;
 use super::os::{Alarm, Rang, systemd};
 use super::post::{Errand, Post};
-use super::projects::{Change, Loader, Projects};
+use super::projects::{Change, Projects};
 use super::runs::{Launcher, Runs, Told};
 use super::source::Source;
 use super::watch::{Noticed, Watch};
@@ -25,7 +26,7 @@ use crate::ledger::{Engine, Ledger, ScheduledProject};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
 use crate::sink::HistoryWriter;
-use crate::store::{Keeper, RunEnded, Store, StoreError};
+use crate::store::{Keeper, RunEnded, RunNews, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -83,9 +84,6 @@ pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Ar
     Ok(())
 }
 
-/// What a run's claim has come to: `None`, it has begun.
-type RunNews = (RunId, Option<RunEnded>);
-
 /// When what is to be done, by the wall clock.
 #[derive(Debug, Default)]
 pub(super) struct Times {
@@ -121,7 +119,7 @@ pub(super) struct Daemon {
     /// What the ledger has to hear of projects, as soon as it can be used.
     pub(super) changes: VecDeque<Change>,
     /// What it has to hear of runs.
-    news: Vec<(RunNews, Timestamp)>,
+    news: Vec<(RunId, RunNews)>,
     /// Schedules that others keep, as far as that was said.
     left_to_others: HashSet<(PathBuf, String)>,
     /// Why the ledger can't be used, once that was said.
@@ -253,6 +251,8 @@ impl Daemon {
             self.look_around(false);
             self.times.settle = Some(now);
         }
+        // What has ended makes room; nobody waits for the ledger to hear of it.
+        self.start_runs();
         // What is told of runs lets others go on.
         if is_due(self.times.settle) || !self.news.is_empty() {
             self.settle(now);
@@ -300,18 +300,10 @@ impl Daemon {
     }
 
     fn hand_on_news(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut heard = Ok(());
-        for ((run_id, ended), at) in self.news.drain(..) {
+        if !self.news.is_empty() {
             // What can't be written now the ledger writes later.
-            let told = self.runtime.block_on(async {
-                match ended {
-                    None => self.engine.began(&run_id, at).await,
-                    Some(ended) => self.engine.ended(&run_id, ended, at).await,
-                }
-            });
-            heard = heard.and(told);
+            self.runtime.block_on(self.engine.hear(std::mem::take(&mut self.news)))?;
         }
-        heard?;
         while let Some(change) = self.changes.front() {
             match change {
                 Change::Gone(root) => {
@@ -354,7 +346,7 @@ impl Daemon {
     fn start_runs(&mut self) {
         let (projects, at) = (&self.projects, self.seen.at());
         let failed = self.runs.start(|claim| projects.in_force(&claim.project_dir).cloned());
-        self.news.extend(failed.into_iter().map(|(run_id, ended)| ((run_id, Some(ended)), at)));
+        self.news.extend(failed.into_iter().map(|(run_id, ended)| (run_id, RunNews::Ended(ended, at))));
     }
 
     /// Takes up what is kept by daemons of projects that are gone: they went while none was there.
@@ -392,9 +384,9 @@ impl Daemon {
                 self.runs.told(&told);
                 match told {
                     Told::Waits(_) => {}
-                    Told::Began(run_id, at) => self.news.push(((run_id, None), at)),
+                    Told::Began(run_id, at) => self.news.push((run_id, RunNews::Began(at))),
                     Told::Ended(run_id, ended) => {
-                        self.news.push(((run_id, Some(ended)), Timestamp::now()));
+                        self.news.push((run_id, RunNews::Ended(ended, Timestamp::now())));
                         self.post.ask(now);
                     }
                 }
@@ -421,7 +413,8 @@ impl Daemon {
         systemd::stopping();
         let given_back = self.runs.take_back(&by);
         let at = self.seen.at();
-        self.news.extend(given_back.into_iter().map(|run_id| ((run_id, Some(RunEnded::GaveBack)), at)));
+        let given_back = given_back.into_iter().map(|run_id| (run_id, RunNews::Ended(RunEnded::GaveBack, at)));
+        self.news.extend(given_back);
         let left = match self.runs.count() {
             0 => String::new(),
             1 => "; one run is under way, and goes on to its end".to_owned(),

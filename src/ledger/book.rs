@@ -12,7 +12,7 @@ use crate::exec;
 use crate::model::RunId;
 use crate::schedule::{Presence, Schedule};
 use crate::store::{
-    Claimant, Fate, Held, Keeper, Looker, Registered, Registration, RunEnded, ScheduleFilter, ScheduleRow, Settled,
+    Claimant, Fate, Held, Keeper, Looker, Registered, Registration, RunNews, ScheduleFilter, ScheduleRow, Settled,
     Store, StoreError,
 };
 
@@ -31,14 +31,7 @@ pub struct Ledger {
     /// What it has claimed and not seen to the end.
     under_way: HashSet<RunId>,
     /// What became of claims, as long as the database couldn't be written.
-    unwritten: Vec<(RunId, News)>,
-}
-
-/// What became of a claim.
-#[derive(Debug, Clone)]
-enum News {
-    Began(Timestamp),
-    Ended(RunEnded, Timestamp),
+    unwritten: Vec<(RunId, RunNews)>,
 }
 
 impl Ledger {
@@ -156,21 +149,12 @@ impl Ledger {
         Ok(with_claims.collect())
     }
 
-    /// The run of a claim has begun. What can't be written is written later.
+    /// What became of claims. What can't be written is written later.
     ///
     /// # Errors
     /// When the database couldn't be written yet.
-    pub async fn began(&mut self, run_id: &RunId, at: Timestamp) -> Result<(), StoreError> {
-        self.unwritten.push((run_id.clone(), News::Began(at)));
-        self.catch_up().await
-    }
-
-    /// The run of a claim has ended, or there will be none. What can't be written is written later.
-    ///
-    /// # Errors
-    /// When the database couldn't be written yet.
-    pub async fn ended(&mut self, run_id: &RunId, ended: RunEnded, now: Timestamp) -> Result<(), StoreError> {
-        self.unwritten.push((run_id.clone(), News::Ended(ended, now)));
+    pub async fn hear(&mut self, news: impl IntoIterator<Item = (RunId, RunNews)>) -> Result<(), StoreError> {
+        self.unwritten.extend(news);
         self.catch_up().await
     }
 
@@ -196,17 +180,16 @@ impl Ledger {
         }
     }
 
-    /// Writes what couldn't be written before.
+    /// Writes what isn't written yet, all at once.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
-        while let Some((run_id, news)) = self.unwritten.first() {
-            match news {
-                News::Began(at) => self.store.run_began(run_id, *at).await?,
-                News::Ended(ended, now) => {
-                    self.store.run_ended(run_id, ended, *now).await?;
-                    self.under_way.remove(run_id);
-                }
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        self.store.hear_of_runs(&self.unwritten).await?;
+        for (run_id, news) in self.unwritten.drain(..) {
+            if matches!(news, RunNews::Ended(..)) {
+                self.under_way.remove(&run_id);
             }
-            self.unwritten.remove(0);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Claim, Ledger};
 use crate::model::RunId;
 use crate::schedule::{Presence, SET_BACK, Schedule, Timing};
-use crate::store::{Keeper, Registered, Registration, RunEnded, ScheduleRow, Settled, StoreError};
+use crate::store::{Keeper, Registered, Registration, RunEnded, RunNews, ScheduleRow, Settled, StoreError};
 
 /// Schedules that one transaction looks at.
 const AT_A_TIME: usize = 200;
@@ -181,24 +181,36 @@ impl Engine {
     /// The run of a claim has begun.
     ///
     /// # Errors
-    /// When the database can't be written yet; it will be.
+    /// As [`Engine::hear`].
     pub async fn began(&mut self, run_id: &RunId, now: Timestamp) -> Result<(), StoreError> {
-        let told = self.ledger.began(run_id, now).await;
-        self.go_on(self.runs.get(run_id).copied(), now);
-        told
+        self.hear(vec![(run_id.clone(), RunNews::Began(now))]).await
     }
 
     /// The run of a claim has ended, or there will be none.
     ///
     /// # Errors
-    /// When the database can't be written yet; it will be.
+    /// As [`Engine::hear`].
     pub async fn ended(&mut self, run_id: &RunId, ended: RunEnded, now: Timestamp) -> Result<(), StoreError> {
-        // Who gives something back is about to end, and doesn't want it again at once.
-        let next = if ended == RunEnded::GaveBack { later(now, RECHECK) } else { now };
-        let told = self.ledger.ended(run_id, ended, now).await;
-        let id = self.runs.remove(run_id);
-        self.go_on(id, next);
-        told
+        self.hear(vec![(run_id.clone(), RunNews::Ended(ended, now))]).await
+    }
+
+    /// What became of claims, in one transaction.
+    ///
+    /// # Errors
+    /// When the database can't be written yet; it will be.
+    pub async fn hear(&mut self, news: Vec<(RunId, RunNews)>) -> Result<(), StoreError> {
+        for (run_id, news) in &news {
+            match news {
+                RunNews::Began(at) => self.go_on(self.runs.get(run_id).copied(), *at),
+                RunNews::Ended(ended, at) => {
+                    // Who gives something back is about to end, and doesn't want it again at once.
+                    let next = if *ended == RunEnded::GaveBack { later(*at, RECHECK) } else { *at };
+                    let id = self.runs.remove(run_id);
+                    self.go_on(id, next);
+                }
+            }
+        }
+        self.ledger.hear(news).await
     }
 
     fn go_on(&mut self, id: Option<i64>, at: Timestamp) {

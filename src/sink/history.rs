@@ -25,6 +25,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// is usual for hundreds. The following pieces grow.
 const FIRST_PIECE: usize = 8;
 
+/// So many ends of runs share a commit at most.
+const TOGETHER: usize = 64;
+
 /// What becomes of the open database when the writer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtEnd {
@@ -237,8 +240,15 @@ struct Worker {
 impl Worker {
     fn work(mut self, runtime: &Runtime, receiver: &Receiver<Message>, at_end: AtEnd) {
         let mut commit_at: Option<Instant> = None;
+        // Who waits for the end of his run to be safe. Those that come together share the commit, and its sync.
+        let mut finishing: Vec<SyncSender<Result<(), String>>> = Vec::new();
         loop {
-            match next(receiver, commit_at) {
+            let message = match finishing.len() {
+                0 => next(receiver, commit_at),
+                1..TOGETHER => receiver.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+                _ => Err(RecvTimeoutError::Timeout),
+            };
+            match message {
                 Ok(Message::Rows(rows)) => {
                     if self.broken.is_some() {
                         continue;
@@ -270,9 +280,11 @@ impl Worker {
                     });
                     question(runtime, store);
                 }
-                Ok(Message::Finish(reply)) => {
+                Ok(Message::Finish(reply)) => finishing.push(reply),
+                Err(RecvTimeoutError::Timeout) if !finishing.is_empty() => {
                     commit_at = None;
-                    let _ = reply.send(runtime.block_on(self.commit(Durability::PowerLoss)));
+                    let safe = runtime.block_on(self.commit(Durability::PowerLoss));
+                    finishing.drain(..).for_each(|reply| drop(reply.send(safe.clone())));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     commit_at = None;
@@ -283,7 +295,8 @@ impl Worker {
                 Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let _ = runtime.block_on(self.commit(Durability::PowerLoss));
+        let safe = runtime.block_on(self.commit(Durability::PowerLoss));
+        finishing.drain(..).for_each(|reply| drop(reply.send(safe.clone())));
         match (self.store.take(), at_end) {
             (Some(store), AtEnd::LeaveOpen) => store.leave_open(),
             (Some(store), AtEnd::Close) => drop(runtime.block_on(store.close())),

@@ -47,7 +47,7 @@ pub(crate) use kept::KEPT_MARKS;
 pub use known::remembered_projects;
 pub(crate) use known::{KNOWN_FILE as KNOWN_PROJECTS, known_projects_file, remember_project};
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
-pub use occurrences::{Claimant, OccurrenceRow, OccurrenceState, RunEnded};
+pub use occurrences::{Claimant, OccurrenceRow, OccurrenceState, RunEnded, RunNews};
 pub use open::{DATABASE_FILE, OpenOptions, Store};
 pub use outbox::{OutboxKind, OutboxRow, OutboxState, PutOff, RefusedRecipient, Tried};
 pub use past::{PastOf, past_runs_in_folders};

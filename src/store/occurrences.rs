@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::schedules::{instant, unknown};
 use super::{Store, StoreError};
@@ -55,7 +55,7 @@ pub struct OccurrenceRow {
     pub began: Option<Timestamp>,
 }
 
-/// What came of a claim, apart from beginning.
+/// What came of a claim at last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEnded {
     /// The run has ended, however it went.
@@ -74,6 +74,15 @@ pub enum RunEnded {
     },
 }
 
+/// What becomes of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunNews {
+    /// Its run has begun, then.
+    Began(Timestamp),
+    /// Its run has ended, or there will be none; that is known since then.
+    Ended(RunEnded, Timestamp),
+}
+
 impl Store {
     /// The newest rows of a schedule, newest first.
     ///
@@ -89,51 +98,68 @@ impl Store {
         rows.iter().map(occurrence_row).collect::<Result<_, _>>().map_err(|error| self.error(error))
     }
 
-    /// The run of a claim has begun: its instant ran, or ran late.
+    /// What became of claims, in this order, all of it or nothing.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub async fn run_began(&mut self, run_id: &RunId, at: Timestamp) -> Result<(), StoreError> {
-        let query = sqlx::query(
-            "UPDATE occurrences SET began = ?2, detail = NULL, state = iif(?2 - due > ?3, 'late', 'ran'),
-                reason = iif(?2 - due > ?3, coalesce(reason, ?4), NULL)
-            WHERE run_id = ?1 AND state = 'claimed'",
-        );
-        let limit = i64::try_from(PUNCTUAL.as_micros()).unwrap_or(i64::MAX);
-        let query = query.bind(run_id.as_str()).bind(at.as_microsecond()).bind(limit);
-        self.execute(query.bind(Hindrance::Busy.name())).await
+    pub async fn hear_of_runs(&mut self, news: &[(RunId, RunNews)]) -> Result<(), StoreError> {
+        write_news(&mut self.connection, news).await.map_err(|error| self.error(error))
     }
+}
 
-    /// The run of a claim has ended, or there will be none.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn run_ended(&mut self, run_id: &RunId, ended: &RunEnded, now: Timestamp) -> Result<(), StoreError> {
-        if *ended == RunEnded::Ran {
-            // Usually it is known to have begun.
-            self.run_began(run_id, now).await?;
+async fn write_news(connection: &mut SqliteConnection, news: &[(RunId, RunNews)]) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for (run_id, news) in news {
+        match news {
+            RunNews::Began(at) => began(&mut transaction, run_id, *at).await?,
+            RunNews::Ended(end, at) => ended(&mut transaction, run_id, end, *at).await?,
         }
-        // Whatever is said of the end: once it has begun nobody holds it any more, so that it is in nobody's way.
-        let over = sqlx::query("UPDATE occurrences SET holder = NULL WHERE run_id = ?1 AND state <> 'claimed'");
-        self.execute(over.bind(run_id.as_str())).await?;
-        let (state, reason, detail, told) = match ended {
-            RunEnded::Ran => return Ok(()),
-            RunEnded::GaveBack => {
-                let query = sqlx::query(
-                    "UPDATE occurrences SET holder = 'null', run_id = NULL WHERE run_id = ?1 AND state = 'claimed'",
-                );
-                return self.execute(query.bind(run_id.as_str())).await;
-            }
-            RunEnded::Overlap { detail } => ("skipped", "overlap", detail, true),
-            RunEnded::CouldNotRun { detail } => ("missed", Hindrance::CouldNotRun.name(), detail, false),
-        };
-        let query = sqlx::query(
-            "UPDATE occurrences SET state = ?2, reason = ?3, detail = ?4, told = ?5, holder = NULL, run_id = NULL
-            WHERE run_id = ?1 AND state = 'claimed'",
-        );
-        let query = query.bind(run_id.as_str()).bind(state).bind(reason).bind(detail).bind(told);
-        self.execute(query).await
     }
+    transaction.commit().await
+}
+
+/// The instant ran, or ran late.
+async fn began(connection: &mut SqliteConnection, run_id: &RunId, at: Timestamp) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(
+        "UPDATE occurrences SET began = ?2, detail = NULL, state = iif(?2 - due > ?3, 'late', 'ran'),
+            reason = iif(?2 - due > ?3, coalesce(reason, ?4), NULL)
+        WHERE run_id = ?1 AND state = 'claimed'",
+    );
+    let limit = i64::try_from(PUNCTUAL.as_micros()).unwrap_or(i64::MAX);
+    let query = query.bind(run_id.as_str()).bind(at.as_microsecond()).bind(limit).bind(Hindrance::Busy.name());
+    query.execute(connection).await.map(drop)
+}
+
+async fn ended(
+    connection: &mut SqliteConnection,
+    run_id: &RunId,
+    end: &RunEnded,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    if *end == RunEnded::Ran {
+        // Usually it is known to have begun.
+        began(connection, run_id, now).await?;
+    }
+    // Whatever is said of the end: once it has begun nobody holds it any more, so that it is in nobody's way.
+    let over = sqlx::query("UPDATE occurrences SET holder = NULL WHERE run_id = ?1 AND state <> 'claimed'");
+    over.bind(run_id.as_str()).execute(&mut *connection).await?;
+    let (state, reason, detail, told) = match end {
+        RunEnded::Ran => return Ok(()),
+        RunEnded::GaveBack => {
+            let query = sqlx::query(
+                "UPDATE occurrences SET holder = 'null', run_id = NULL WHERE run_id = ?1 AND state = 'claimed'",
+            );
+            return query.bind(run_id.as_str()).execute(connection).await.map(drop);
+        }
+        RunEnded::Overlap { detail } => ("skipped", "overlap", detail, true),
+        RunEnded::CouldNotRun { detail } => ("missed", Hindrance::CouldNotRun.name(), detail, false),
+    };
+    let query = sqlx::query(
+        "UPDATE occurrences SET state = ?2, reason = ?3, detail = ?4, told = ?5, holder = NULL, run_id = NULL
+        WHERE run_id = ?1 AND state = 'claimed'",
+    );
+    let query = query.bind(run_id.as_str()).bind(state).bind(reason).bind(detail).bind(told);
+    query.execute(connection).await.map(drop)
 }
 
 fn occurrence_row(row: &SqliteRow) -> Result<OccurrenceRow, sqlx::Error> {

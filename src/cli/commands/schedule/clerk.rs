@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::ledger::{Claim, Ledger, Told};
+use crate::store::RunNews;
 
 type Order = Box<dyn FnOnce(&mut Ledger, &Runtime) + Send>;
 
@@ -47,11 +48,11 @@ impl Clerk {
         let run_id = claim.run_id.clone();
         // Without the clerk nothing can be done; whoever looks next finds the run's events.
         let _ = self.orders.send(Box::new(move |ledger, runtime| {
-            let written = match told {
-                Told::Began(at) => runtime.block_on(ledger.began(&run_id, at)),
-                Told::Ended(ended) => runtime.block_on(ledger.ended(&run_id, ended, now())),
+            let news = match told {
+                Told::Began(at) => RunNews::Began(at),
+                Told::Ended(ended) => RunNews::Ended(ended, now()),
             };
-            if let Err(error) = written {
+            if let Err(error) = runtime.block_on(ledger.hear([(run_id.clone(), news)])) {
                 tracing::warn!("run {run_id}: {}", error.sentence());
             }
         }));

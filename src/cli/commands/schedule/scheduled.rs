@@ -18,7 +18,7 @@ use crate::model::Project;
 use crate::plan::Selection;
 use crate::schedule::{Answer, Hindrance, Presence, Schedule, SkipCause, latest};
 use crate::store::{
-    Keeper, OccurrenceRow, OccurrenceState, Registration, RunEnded, ScheduleFilter, ScheduleRow, StoreError,
+    Keeper, OccurrenceRow, OccurrenceState, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow, StoreError,
 };
 
 /// The system's own scheduler may call so much early.
@@ -354,7 +354,7 @@ pub(in crate::cli::commands) fn cannot_be_loaded(
                     let detail = "its exec_config.json has problems; `runner check` shows them".to_owned();
                     let ended = RunEnded::CouldNotRun { detail };
                     let Some(claim) = claim else { continue };
-                    ledger.ended(&claim.run_id, ended, now).await?;
+                    ledger.hear([(claim.run_id.clone(), RunNews::Ended(ended, now))]).await?;
                 }
             }
             Ok::<(), StoreError>(())

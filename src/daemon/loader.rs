@@ -1,0 +1,138 @@
+//! Reading projects, and only as often as their files change.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
+use crate::model::Project;
+
+/// What a project depends on besides its files, as the programs on the PATH, counts after so long.
+const TRUSTED: Duration = Duration::from_secs(60);
+/// File systems round times, FAT to two seconds: a file that was as new as that when it was read may have changed since without a
+/// sign of it.
+const COARSEST: Duration = Duration::from_secs(2);
+
+/// Reads projects as the daemon was told to.
+#[derive(Debug, Clone)]
+pub(super) struct Loader {
+    env: Arc<Environment>,
+    profile: Option<Arc<str>>,
+    read: Arc<Mutex<HashMap<PathBuf, Read>>>,
+}
+
+/// What was read of a project's folder when.
+#[derive(Debug, Clone)]
+struct Read {
+    project: Arc<Project>,
+    stamp: Stamp,
+    at: Instant,
+}
+
+impl Loader {
+    pub(super) fn new(profile: Option<&str>) -> Self {
+        Self { env: Arc::new(Environment::from_process()), profile: profile.map(Arc::from), read: Arc::default() }
+    }
+
+    /// Reads a project's files.
+    pub(super) fn load(&self, root: &Path) -> Result<(Project, Vec<Problem>), ConfigError> {
+        let request = LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env };
+        config::load(&request).map(|loaded| (loaded.project, loaded.warnings))
+    }
+
+    /// The project as its files have it now; if they are broken, as it was before.
+    pub(super) fn fresh(&self, before: &Arc<Project>) -> Arc<Project> {
+        let root = &before.root;
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned();
+        if let Some(known) = known.filter(|known| known.at.elapsed() < TRUSTED && known.stamp.holds()) {
+            return known.project;
+        }
+        // Looked at before they are read: what changes meanwhile is seen the next time.
+        let (stamp, at) = (Stamp::of(&config::config_folders(root)), Instant::now());
+        let Ok((project, _)) = self.load(root) else { return Arc::clone(before) };
+        let project = Arc::new(project);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        match stamp.is_settled() {
+            true => drop(read.insert(root.clone(), Read { project: Arc::clone(&project), stamp, at })),
+            false => drop(read.remove(root)),
+        }
+        project
+    }
+}
+
+/// By what one sees that nothing has changed: of the folders, in which files come and go, and of the files themselves.
+#[derive(Debug, Clone)]
+struct Stamp(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
+
+impl Stamp {
+    fn of(folders: &[PathBuf]) -> Self {
+        // The folder before what is in it.
+        let mut all: Vec<_> = folders.iter().map(|folder| (folder.clone(), look(folder))).collect();
+        for entry in folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
+            if config::is_config_file(&entry.file_name().to_string_lossy()) {
+                let file = entry.path();
+                let seen = look(&file);
+                all.push((file, seen));
+            }
+        }
+        Self(all)
+    }
+
+    fn holds(&self) -> bool {
+        self.0.iter().all(|(path, seen)| look(path) == *seen)
+    }
+
+    /// Whether a change from now on would be seen.
+    fn is_settled(&self) -> bool {
+        let now = SystemTime::now();
+        let is_old = |time: &SystemTime| now.duration_since(*time).is_ok_and(|age| age > COARSEST);
+        self.0.iter().all(|(_, seen)| seen.as_ref().is_some_and(|(time, _)| is_old(time)))
+    }
+}
+
+/// Through links.
+fn look(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_is_read_again_when_its_files_change_and_only_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("project");
+        std::fs::create_dir(&root).unwrap();
+        let file = root.join("exec_config.json");
+        let age = |path: &Path, seconds| {
+            let time = SystemTime::now() - Duration::from_secs(seconds);
+            // Windows opens no folder like that, and a file's times only for writing.
+            if cfg!(unix) || path.is_file() {
+                let file = std::fs::File::options().read(true).write(path.is_file()).open(path).unwrap();
+                file.set_modified(time).unwrap();
+            }
+        };
+        let settle = || {
+            let folders = config::config_folders(&root);
+            folders.iter().filter(|folder| folder.starts_with(dir.path())).for_each(|folder| age(folder, 60));
+        };
+        std::fs::write(root.join("a.py"), "").unwrap();
+        std::fs::write(&file, r#"{ "scripts": ["a.py"], "project_name": "one", "python_command": "cargo" }"#).unwrap();
+        let loader = Loader::new(None);
+        let (project, _) = loader.load(&root).unwrap();
+        let before = Arc::new(project);
+        assert!(!Arc::ptr_eq(&loader.fresh(&before), &loader.fresh(&before)), "what is new may change unseen");
+        age(&file, 60);
+        settle();
+        let first = loader.fresh(&before);
+        let is_settled = Stamp::of(&config::config_folders(&root)).is_settled();
+        assert_eq!(Arc::ptr_eq(&first, &loader.fresh(&before)), is_settled);
+        std::fs::write(&file, r#"{ "scripts": ["a.py"], "project_name": "two", "python_command": "cargo" }"#).unwrap();
+        assert_eq!(loader.fresh(&before).name, "two");
+        std::fs::write(&file, "{").unwrap();
+        assert_eq!(loader.fresh(&before).name, "one", "what is in force");
+    }
+}
