@@ -14,8 +14,10 @@ use crate::store::{Keeper, Registered, Registration, RunEnded, RunNews, Schedule
 
 /// Schedules that one transaction looks at.
 const AT_A_TIME: usize = 200;
-/// When to look again at what somebody else has claimed, who may die.
+/// When to look again at what somebody else has claimed, who may die. Each look doubles it.
 const RECHECK: SignedDuration = SignedDuration::from_secs(30);
+/// So long at most.
+const RECHECK_AT_LEAST_EACH: SignedDuration = SignedDuration::from_mins(10);
 /// When to try again after the database couldn't be used.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_secs(5);
 /// A clock that goes back by more than that was set.
@@ -44,6 +46,8 @@ struct Entry {
     next: Option<Timestamp>,
     /// Whether the end or beginning of a run lets it go on.
     blocked: bool,
+    /// In how long to look again should somebody else have it in hand.
+    recheck: SignedDuration,
 }
 
 /// Keeps the schedules of many projects, as the daemon does.
@@ -255,7 +259,11 @@ impl Engine {
             Some(row) if row.ended.is_none() || row.is_closing() => {
                 let Some(entry) = self.entries.get_mut(&id) else { return };
                 (entry.covered, entry.blocked) = (row.covered, settled.blocked);
-                let recheck = settled.waits_for_others.then(|| later(now, RECHECK));
+                let recheck = settled.waits_for_others.then(|| later(now, entry.recheck));
+                entry.recheck = match recheck {
+                    Some(_) => (entry.recheck * 2).min(RECHECK_AT_LEAST_EACH),
+                    None => RECHECK,
+                };
                 let next = settled.next.into_iter().chain(recheck).min();
                 self.queue_at(id, next);
             }
@@ -284,7 +292,8 @@ impl Engine {
             let blocked = self.entries.get(&row.id).is_some_and(|entry| entry.blocked);
             self.drop_entry(row.id);
             let schedule = Arc::new(schedule.clone());
-            self.entries.insert(row.id, Entry { schedule, covered: row.covered, next: None, blocked });
+            self.entries
+                .insert(row.id, Entry { schedule, covered: row.covered, next: None, blocked, recheck: RECHECK });
             self.queue_at(row.id, next);
         }
         let before = self.projects.insert(key, ids.clone()).unwrap_or_default();
@@ -298,7 +307,7 @@ impl Engine {
     fn close(&mut self, row: &ScheduleRow, now: Timestamp) -> Option<i64> {
         let known = self.entries.get(&row.id).map(|entry| Arc::clone(&entry.schedule));
         let schedule = known.or_else(|| self.ledger.revive(row).map(Arc::new))?;
-        let entry = Entry { schedule, covered: row.covered, next: None, blocked: false };
+        let entry = Entry { schedule, covered: row.covered, next: None, blocked: false, recheck: RECHECK };
         self.drop_entry(row.id);
         self.entries.insert(row.id, entry);
         self.queue_at(row.id, Some(now));

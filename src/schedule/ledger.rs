@@ -382,10 +382,6 @@ impl Settling<'_> {
             }
             missed.push(claim);
         }
-        for claim in missed {
-            let why = self.look.why(claim.planned);
-            self.answer_again(claim, Answer::Missed(why), None);
-        }
         let mut before = Vec::new();
         while self.out.claim.is_none() && !self.out.blocked {
             let Some(planned) = self.next() else { break };
@@ -397,6 +393,11 @@ impl Settling<'_> {
             } else if self.take_turn(planned) {
                 self.pass(planned);
             }
+        }
+        // Once it is known which run comes after them, and tells of them.
+        for claim in missed {
+            let why = self.look.why(claim.planned);
+            self.answer_again(claim, Answer::Missed(why), None);
         }
         if let (Some(claim), Some(first)) = (&mut self.out.claim, before.first()) {
             add(&mut claim.missed, (before.len() as u64, Some(*first)));

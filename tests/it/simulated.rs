@@ -2,7 +2,8 @@
 //! between any two steps, clocks that are set, machines that sleep, and projects that change. In the end each planned instant
 //! has exactly one answer, checked against the pure triggers, and no instant was run twice.
 //!
-//! `RUNNER_SIMULATED=1000` takes so many schedules through the year, `RUNNER_SIMULATED_SEED` the same events again.
+//! `RUNNER_SIMULATED=1000` takes so many schedules through the year (or `RUNNER_SIMULATED_DAYS`), `RUNNER_SIMULATED_SEED` the same
+//! events again.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -170,6 +171,7 @@ impl Simulation {
 
     /// A daemon's next look, and what it makes of it; false if it was killed on the way.
     async fn tick(&mut self, index: usize) {
+        self.count("ticks");
         let now = self.now();
         let presence = Presence { since: Some(self.daemons[index].since), ..Presence::default() };
         let claims = self.daemons[index].engine.tick(now, &presence).await.unwrap();
@@ -185,6 +187,7 @@ impl Simulation {
     }
 
     async fn step(&mut self, index: usize, step: Step) {
+        self.count("steps");
         let now = self.now();
         let outcome = self.dice.below(1000);
         match step {
@@ -439,7 +442,9 @@ fn through_a_year_of_trouble_each_planned_instant_has_one_answer() {
     let seed = number("RUNNER_SIMULATED_SEED")
         .unwrap_or_else(|| RunId::random().as_str()[..8].bytes().fold(7, |s, b| s * 31 + u64::from(b)));
     let (schedules, days) = match number("RUNNER_SIMULATED") {
-        Some(schedules) => (usize::try_from(schedules).unwrap(), 365),
+        Some(schedules) => {
+            (usize::try_from(schedules).unwrap(), number("RUNNER_SIMULATED_DAYS").unwrap_or(365).cast_signed())
+        }
         None => (24, 60),
     };
     println!("{schedules} schedules, {days} days, RUNNER_SIMULATED_SEED={seed}");
