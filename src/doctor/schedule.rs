@@ -99,6 +99,9 @@ fn kept(of: Subject<'_>, keeper: Option<Keeper>, daemon: Daemon, found: &[Found]
     let task = found::task(&entry_name, &of.project.root, name).ok().flatten();
     let entry = found.iter().find(|entry| entry.name == entry_name).or(task.as_ref());
     let (Some(keeper), entry) = (keeper, entry) else {
+        if of.schedule.next_after(Timestamp::now()).is_none() {
+            return vec![Finding::info(CHECK, format!("{name} is never due again"))];
+        }
         let found = format!("nobody starts the runs of schedule {name}");
         let remedy = "run `runner daemon`, or have the system do it: `runner schedule install`";
         return vec![Finding::warning(CHECK, found, remedy)];

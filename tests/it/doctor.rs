@@ -346,10 +346,11 @@ mod schedules {
         let machine = Machine::new();
         machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
         machine.runner(&["schedule", "install", "reports", "--with", "cron"]).expect(0);
+        let told = told(&machine);
         if names().any(|entry| runs(&comm(entry))) {
             return; // that of another test
         }
-        holds(&machine, "warning", &["no cron daemon is running"]);
+        assert!(told.iter().any(|(_, text)| text.contains("no cron daemon is running")), "{told:#?}");
     }
 
     #[test]

@@ -178,6 +178,7 @@ fn show(standings: &[Standing], output: &Output) {
         };
         let keeper = match standing.keeper {
             Some(keeper) => Cell::from(keeper.name()),
+            None if standing.next.is_none() => "".into(),
             None => Cell::styled("nobody", output::WARNING),
         };
         let state = match (standing.paused, standing.overdue) {
