@@ -1,5 +1,6 @@
 //! The daemon at work on real projects, by the real clock.
 
+#[cfg(unix)]
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

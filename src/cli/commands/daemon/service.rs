@@ -17,6 +17,8 @@ use crate::daemon::{self, RESTARTS, SERVICE, ServiceSetup, Weight, Word};
 use crate::exec;
 use crate::model::format_duration;
 
+/// The account of the machine itself.
+const LOCAL_SYSTEM: &str = "LocalSystem";
 /// How long one waits for a service to end that is taken away.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// So many days of the log are kept.
@@ -26,25 +28,23 @@ pub(super) fn set_up(args: &DaemonInstallArgs, state_dir: &Path, output: &Output
     let drain_timeout = args.work.drain_timeout.unwrap_or(DRAIN);
     let command = command(&args.work, state_dir, drain_timeout, true)?;
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
+    let account = args.account.as_deref().unwrap_or(LOCAL_SYSTEM);
     if args.place.print {
         let words: Vec<String> = command.iter().map(|word| format!("\"{word}\"")).collect();
         let after: Vec<String> = RESTARTS.iter().map(|after| format_duration(*after)).collect();
         output.line(format!("service:  {SERVICE}"));
         output.line("starts:   with the machine, after the services that don't wait");
         output.line(format!("runs:     {}", words.join(" ")));
-        output.line(format!("account:  {}", args.account.as_deref().unwrap_or("LocalSystem")));
+        output.line(format!("account:  {}", account));
         output.line(format!("failures: started again after {}", after.join(", ")));
         output.line(format!("log:      {}", state_dir.join("log").join("daemon.DATE.log").display()));
         return Ok(());
     }
-    let account = match &args.account {
-        Some(name) => Some((name.clone(), password(name)?)),
-        None => None,
-    };
     daemon::install_service(&ServiceSetup {
         program: program.into(),
         arguments: arguments.iter().map(Into::into).collect(),
-        account,
+        account: account.to_owned(),
+        password: password(account)?,
         drain_timeout,
     })?;
     output.line(format!("the service {SERVICE} is started; `sc.exe query {SERVICE}` shows it"));
@@ -55,8 +55,10 @@ pub(super) fn set_up(args: &DaemonInstallArgs, state_dir: &Path, output: &Output
 /// The system's own accounts, virtual ones and managed ones have none; another's is read, so that no list of processes shows it.
 fn password(account: &str) -> Result<Option<String>, String> {
     let (domain, name) = account.split_once('\\').unwrap_or(("", account));
-    let of_the_system = ["NT AUTHORITY", "NT SERVICE"].iter().any(|own| own.eq_ignore_ascii_case(domain));
-    if of_the_system || name.eq_ignore_ascii_case("LocalSystem") || name.ends_with('$') {
+    if domain.eq_ignore_ascii_case("NT AUTHORITY") || name.eq_ignore_ascii_case(LOCAL_SYSTEM) {
+        return Ok(Some(String::new()));
+    }
+    if domain.eq_ignore_ascii_case("NT SERVICE") || name.ends_with('$') {
         return Ok(None);
     }
     if std::io::stdin().is_terminal() {

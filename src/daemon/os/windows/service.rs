@@ -81,8 +81,10 @@ pub struct ServiceSetup {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// The account that it runs as, and its password, if it has one; the machine's own without.
-    pub account: Option<(String, Option<String>)>,
+    /// The account that it runs as.
+    pub account: String,
+    /// Its password: empty for the system's own accounts, `None` for virtual and managed ones ("CreateServiceW", lpPassword).
+    pub password: Option<String>,
     /// How long runs may go on once the machine shuts down.
     pub drain_timeout: Duration,
 }
@@ -92,10 +94,6 @@ pub struct ServiceSetup {
 /// # Errors
 /// In a sentence.
 pub fn install_service(setup: &ServiceSetup) -> Result<(), String> {
-    let (account_name, account_password) = match &setup.account {
-        Some((name, password)) => (Some(name.into()), password.as_ref().map(Into::into)),
-        None => (None, None),
-    };
     let info = ServiceInfo {
         name: SERVICE.into(),
         display_name: DISPLAY.into(),
@@ -105,8 +103,8 @@ pub fn install_service(setup: &ServiceSetup) -> Result<(), String> {
         executable_path: setup.program.clone(),
         launch_arguments: setup.arguments.clone(),
         dependencies: Vec::new(),
-        account_name,
-        account_password,
+        account_name: Some((&setup.account).into()),
+        account_password: setup.password.as_ref().map(Into::into),
     };
     let manager = open_manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)?;
     let access =
