@@ -40,13 +40,14 @@ pub(super) fn set_up(args: &DaemonInstallArgs, state_dir: &Path, output: &Output
         output.line(format!("log:      {}", state_dir.join("log").join("daemon.DATE.log").display()));
         return Ok(());
     }
-    daemon::install_service(&ServiceSetup {
+    let unset = daemon::install_service(&ServiceSetup {
         program: program.into(),
         arguments: arguments.iter().map(Into::into).collect(),
         account: account.to_owned(),
         password: password(account)?,
         drain_timeout,
     })?;
+    unset.iter().for_each(|what| output.error(format!("{} {what}", styled(output::WARNING, "warning:"))));
     output.line(format!("the service {SERVICE} is started; `sc.exe query {SERVICE}` shows it"));
     output.line(format!("what it says is in {}", state_dir.join("log").display()));
     Ok(())

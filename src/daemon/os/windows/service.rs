@@ -89,11 +89,12 @@ pub struct ServiceSetup {
     pub drain_timeout: Duration,
 }
 
-/// Sets the service up anew, or as it is to be from now on, and starts it.
+/// Sets the service up anew, or as it is to be from now on, and starts it. Returns sentences about what this system doesn't let
+/// be set up.
 ///
 /// # Errors
 /// In a sentence.
-pub fn install_service(setup: &ServiceSetup) -> Result<(), String> {
+pub fn install_service(setup: &ServiceSetup) -> Result<Vec<String>, String> {
     let info = ServiceInfo {
         name: SERVICE.into(),
         display_name: DISPLAY.into(),
@@ -127,15 +128,21 @@ pub fn install_service(setup: &ServiceSetup) -> Result<(), String> {
         command: None,
         actions: Some(RESTARTS.map(restart).to_vec()),
     };
-    service
-        .set_description(DESCRIPTION)
-        .and_then(|()| service.set_delayed_auto_start(true))
-        .and_then(|()| service.update_failure_actions(failures))
+    // The service does its work without any of these, which not every system knows.
+    let settings = [
+        ("description", service.set_description(DESCRIPTION)),
+        ("delayed start", service.set_delayed_auto_start(true)),
+        ("restart when it fails", service.update_failure_actions(failures)),
         // Also when it ends by itself because it couldn't work.
-        .and_then(|()| service.set_failure_actions_on_non_crash_failures(true))
-        .and_then(|()| service.set_preshutdown_timeout(setup.drain_timeout.saturating_add(AFTER_DRAIN)))
-        .map_err(|error| sentence("the service is there, but not everything of it could be set up", &error))?;
-    service.start::<OsString>(&[]).map_err(|error| sentence("the service is set up, but can't be started", &error))
+        ("restart when it ends by itself", service.set_failure_actions_on_non_crash_failures(true)),
+        ("time at shutdown", service.set_preshutdown_timeout(setup.drain_timeout.saturating_add(AFTER_DRAIN))),
+    ];
+    let unset = settings.into_iter().filter_map(|(what, set)| {
+        set.err().map(|error| sentence(&format!("the service's {what} can't be set up"), &error))
+    });
+    let unset = unset.collect();
+    let started = service.start::<OsString>(&[]);
+    started.map(|()| unset).map_err(|error| sentence("the service is set up, but can't be started", &error))
 }
 
 /// Ends the service and takes it away; false if there is none.
