@@ -1,5 +1,6 @@
 //! How punctual the daemon is, and what it costs: 10,000 schedules of which 50 a second are due, for a minute, each starting
-//! a program that does nothing. APScheduler's background scheduler does the same beside it where its module can be imported.
+//! a program that does nothing; and what it costs while none of them is due. APScheduler's background scheduler does the same
+//! beside it where its module can be imported.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
@@ -16,11 +17,32 @@ fn main() {
     let seconds = std::env::var("DAEMON_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let dir = tempfile::tempdir().unwrap();
     println!("{} schedules, {} starts a second, {seconds} s", PROJECTS * EACH, PROJECTS * EACH / PERIOD);
-    daemon(dir.path(), seconds);
-    peer(dir.path(), seconds);
+    let busy = daemon(&dir.path().join("busy"), seconds, PERIOD);
+    println!("none of them due:");
+    let idle = daemon(&dir.path().join("idle"), seconds, IDLE_PERIOD);
+    if let Some(peer) = peer(dir.path(), seconds) {
+        println!(
+            "runner daemon : APScheduler: late {:.2} (median), {:.2} (99th percentile), processor {:.2}, memory {:.2}",
+            busy.late.0 / peer.late.0,
+            busy.late.1 / peer.late.1,
+            busy.processor / peer.processor,
+            busy.memory / peer.memory
+        );
+    }
+    println!("runner daemon, none due : busy: processor {:.4}", idle.processor / busy.processor);
 }
 
-fn daemon(dir: &Path, seconds: u64) {
+/// What a scheduler has cost, and how late it was in milliseconds: median, and 99th percentile.
+struct Cost {
+    processor: f64,
+    memory: f64,
+    late: (f64, f64),
+}
+
+/// With this period the schedules are due in the year 2051 for the first time after 2020.
+const IDLE_PERIOD: usize = 1_000_000_000;
+
+fn daemon(dir: &Path, seconds: u64, period: usize) -> Cost {
     let jobs = dir.join("jobs");
     for project in 0..PROJECTS {
         let root = jobs.join(format!("p{project}"));
@@ -30,7 +52,7 @@ fn daemon(dir: &Path, seconds: u64) {
             .map(|n| {
                 let second = (project * EACH + n) % PERIOD;
                 let start = format!("2020-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
-                serde_json::json!({ "interval": format!("{PERIOD}s"), "start": start, "timezone": "UTC" })
+                serde_json::json!({ "interval": format!("{period}s"), "start": start, "timezone": "UTC" })
             })
             .collect();
         let config = serde_json::json!({
@@ -55,7 +77,7 @@ fn daemon(dir: &Path, seconds: u64) {
         assert!(begin.elapsed() < Duration::from_secs(300), "the daemon doesn't begin");
     }
     println!("runner daemon: ready after {:.2} s", begin.elapsed().as_secs_f64());
-    watch(child, seconds);
+    let (processor, memory) = watch(child, seconds);
     let mut late = Vec::new();
     for project in 0..PROJECTS {
         let runs = std::fs::read_dir(jobs.join(format!("p{project}/logs/runs")));
@@ -63,7 +85,7 @@ fn daemon(dir: &Path, seconds: u64) {
             late.extend(lateness(&run.path()));
         }
     }
-    print_lateness(&mut late);
+    Cost { processor, memory, late: print_lateness(&mut late) }
 }
 
 /// How long after it was planned a run's first script began, in milliseconds.
@@ -78,15 +100,16 @@ fn lateness(run: &Path) -> Option<f64> {
 }
 
 /// Lets a scheduler work, and says what it cost.
-fn watch(mut child: Child, seconds: u64) {
+fn watch(mut child: Child, seconds: u64) -> (f64, f64) {
     let pid = child.id();
     let before = processor_time(pid);
     std::thread::sleep(Duration::from_secs(seconds));
     let spent = processor_time(pid) - before;
     let kib = memory(pid);
-    println!("  processor {:.1} % of one core, memory {:.1} MiB", spent * 100.0 / seconds as f64, kib / 1024.0);
+    println!("  processor {:.2} % of one core, memory {:.1} MiB", spent * 100.0 / seconds as f64, kib / 1024.0);
     let _ = Command::new("kill").arg(pid.to_string()).status();
     child.wait().unwrap();
+    (spent / seconds as f64, kib)
 }
 
 /// Of the process itself, without its children, in seconds; `man 5 proc_pid_stat`, with the usual 100 ticks a second.
@@ -106,9 +129,13 @@ fn memory(pid: u32) -> f64 {
     line.trim().trim_end_matches(" kB").trim().parse().unwrap_or_default()
 }
 
-fn print_lateness(late: &mut [f64]) {
+fn print_lateness(late: &mut [f64]) -> (f64, f64) {
     late.sort_by(f64::total_cmp);
     let at = |part: f64| late.get(((late.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(f64::NAN);
+    if late.is_empty() {
+        println!("  no starts");
+        return (f64::NAN, f64::NAN);
+    }
     println!(
         "  {} starts, late by: median {:.1} ms, 99th percentile {:.1} ms, most {:.1} ms",
         late.len(),
@@ -116,6 +143,7 @@ fn print_lateness(late: &mut [f64]) {
         at(0.99),
         at(1.0)
     );
+    (at(0.5), at(0.99))
 }
 
 const PEER: &str = r#"
@@ -139,21 +167,21 @@ for n in range(projects * each):
     start = datetime.datetime.fromtimestamp(1577836800 + second, utc)
     scheduler.add_job(work, IntervalTrigger(seconds=period, start_date=start, timezone=utc), args=[1577836800 + second], misfire_grace_time=None, max_instances=20)
 scheduler.start()
-print(f"APScheduler {__import__('apscheduler').version if hasattr(__import__('apscheduler'), 'version') else ''}: ready after {time.time() - begin:.2f} s", flush=True)
+print(f"APScheduler: ready after {time.time() - begin:.2f} s", flush=True)
 time.sleep(seconds + 2)
 with open(out, "w") as file:
     file.write("\n".join(map(str, late)))
 time.sleep(600)
 "#;
 
-fn peer(dir: &Path, seconds: u64) {
+fn peer(dir: &Path, seconds: u64) -> Option<Cost> {
     let venv = std::env::var_os("RUNNER_ORACLES").map(PathBuf::from);
     let python = venv.map_or_else(|| PathBuf::from("python3"), |venv| venv.join("bin/python"));
     let probe =
         Command::new(&python).args(["-c", "import apscheduler.schedulers.background"]).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
         println!("APScheduler: skipped, {} can't import it (RUNNER_ORACLES names a venv that can)", python.display());
-        return;
+        return None;
     }
     let out = dir.join("late");
     let child = Command::new(&python)
@@ -164,8 +192,8 @@ fn peer(dir: &Path, seconds: u64) {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    watch(child, seconds + 5);
+    let (processor, memory) = watch(child, seconds + 5);
     let text = std::fs::read_to_string(&out).unwrap_or_default();
     let mut late: Vec<f64> = text.lines().filter_map(|line| line.parse().ok()).collect();
-    print_lateness(&mut late);
+    Some(Cost { processor, memory, late: print_lateness(&mut late) })
 }

@@ -12,9 +12,7 @@ use crate::store::Keeper;
 mod daemon;
 mod schedule;
 
-pub(super) use daemon::{DaemonArgs, DaemonWork};
-#[cfg(unix)]
-pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
+pub(super) use daemon::{DaemonArgs, DaemonCommand, DaemonInstallArgs, DaemonPlace, DaemonWork};
 pub(super) use schedule::{
     ScheduleCommand, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs,
     ScheduleStatusArgs, ScheduleUninstallArgs, With,

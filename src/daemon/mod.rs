@@ -21,6 +21,8 @@ mod word;
 mod work;
 
 pub use control::{Control, Orders, control};
+#[cfg(windows)]
+pub use os::windows::service::{RESTARTS, SERVICE, ServiceSetup, install_service, serve, uninstall_service};
 pub use source::Source;
 #[cfg(unix)]
 pub use unit::{UNIT, Unit};

@@ -14,7 +14,7 @@ use super::clock::{Happened, Seen};
 use super::control::{Control, Message, Orders};
 use super::loader::Loader;
 use super::news::News;
-use super::os::{Alarm, Rang, systemd};
+use super::os::{Alarm, Rang, manager};
 use super::post::{Errand, Post};
 use super::projects::{Change, Projects};
 use super::runs::{Launcher, Runs, Told};
@@ -78,7 +78,7 @@ pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Ar
     daemon.look_around(true);
     daemon.settle(daemon.seen.at());
     daemon.greet();
-    systemd::ready();
+    manager::ready();
     daemon.rounds(&orders.0);
     daemon.leave();
     Ok(())
@@ -95,7 +95,7 @@ pub(super) struct Times {
     pub(super) settle: Option<Timestamp>,
     /// Leaving word that one is there.
     seen: Option<Timestamp>,
-    /// Telling systemd that one isn't stuck.
+    /// Telling the service manager that one isn't stuck.
     alive: Option<Timestamp>,
     /// Interrupting the runs, once one is asked to end.
     interrupt: Option<Timestamp>,
@@ -267,8 +267,8 @@ impl Daemon {
             let _ = self.runtime.block_on(self.store.see_presence(self.presence_id, now));
         }
         if is_due(self.times.alive) {
-            systemd::alive();
-            let pause = systemd::patience().and_then(|patience| SignedDuration::try_from(patience / 2).ok());
+            manager::alive();
+            let pause = manager::patience().and_then(|patience| SignedDuration::try_from(patience / 2).ok());
             self.times.alive = pause.and_then(|pause| after(now, pause));
         }
         if self.ends.is_none() {
@@ -398,19 +398,19 @@ impl Daemon {
     }
 
     fn reload(&mut self) {
-        systemd::reloading();
+        manager::reloading();
         self.say(plain("reading everything anew"));
         self.noticed.push(Noticed::Anything);
         self.look_around(false);
         self.times.settle = Some(self.seen.at());
-        systemd::ready();
+        manager::ready();
     }
 
     fn stop(&mut self, by: String) {
         if self.ends.is_some() {
             return self.runs.interrupt(&by);
         }
-        systemd::stopping();
+        manager::stopping();
         let given_back = self.runs.take_back(&by);
         let at = self.seen.at();
         let given_back = given_back.into_iter().map(|run_id| (run_id, RunNews::Ended(RunEnded::GaveBack, at)));
@@ -424,7 +424,8 @@ impl Daemon {
         let limit = self.options.drain_timeout.and_then(|limit| SignedDuration::try_from(limit).ok());
         self.times = Times {
             interrupt: limit.and_then(|limit| after(self.seen.at(), limit)),
-            alive: self.times.alive,
+            // Some service managers want to hear of it only from now on.
+            alive: Some(at),
             seen: self.times.seen,
             ..Times::default()
         };
@@ -457,7 +458,7 @@ impl Daemon {
         };
         let status = under_way + &then;
         if status != self.status {
-            systemd::status(&status);
+            manager::status(&status);
             self.status = status;
         }
     }

@@ -1,5 +1,6 @@
 //! The daemon at work on real projects, by the real clock.
 
+#[cfg(unix)]
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::harness::{Project, Test, wait_for, wait_for_file};
+#[cfg(unix)]
 use crate::post_office::{At, Manner, PostOffice};
 
 /// A daemon, and what it says.
@@ -58,6 +60,7 @@ impl Daemon {
     }
 
     /// Waits for its end.
+    #[cfg(unix)]
     fn end(mut self) -> i32 {
         let status = wait_for("the daemon's end", || self.child.try_wait().unwrap());
         status.code().unwrap_or(-1)
@@ -70,6 +73,10 @@ impl Daemon {
         self.signal(rustix::process::Signal::TERM);
         assert_eq!(self.end(), 0);
     }
+
+    /// Kills it: nothing here asks a process without a console of its own to end.
+    #[cfg(windows)]
+    fn stop(self) {}
 }
 
 impl Drop for Daemon {
@@ -84,6 +91,7 @@ fn each_second(test: &Test, name: &str, program: &str) -> Project {
 }
 
 /// The planned instants of a project's runs, in whole seconds.
+#[cfg(unix)]
 fn planned(project: &Project) -> Vec<i64> {
     let begun = |dir: &std::path::PathBuf| {
         let events = std::fs::read_to_string(dir.join("events.jsonl")).ok()?;
@@ -99,6 +107,7 @@ fn planned(project: &Project) -> Vec<i64> {
 
 /// Checks that each second since the first of the ledger has exactly one answer, and that what is said to have run has.
 #[track_caller]
+#[cfg(unix)]
 fn check_ledger(test: &Test, project: &Project) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -187,7 +196,6 @@ fn a_killed_daemon_loses_nothing_and_does_nothing_twice() {
     assert_eq!(ends.len(), project.run_dirs().len(), "{ends:?}");
 }
 
-#[cfg(unix)]
 #[test]
 fn changes_of_projects_are_in_force_at_once_and_broken_files_are_not() {
     let test = Test::new();
@@ -207,13 +215,18 @@ fn changes_of_projects_are_in_force_at_once_and_broken_files_are_not() {
     let other = each_second(&test, "jobs/new", "print hello");
     daemon.wait_for("new: it is looked after from now on", 1);
     daemon.wait_for("new: the script succeeded", 2);
-    std::fs::rename(&other.root, test.path("elsewhere")).unwrap();
-    daemon.wait_for("new: the project is gone from", 1);
-    let runs = daemon.count("begins");
     assert_eq!(daemon.count("its files are broken"), 1, "it is said once: {:?}", daemon.said());
-    daemon.signal(rustix::process::Signal::HUP);
-    daemon.wait_for("p: its files were read anew", 1);
-    assert_eq!(daemon.count("begins"), runs, "nothing is due any more");
+    // Windows moves no folder in which a run has files open.
+    #[cfg(unix)]
+    {
+        std::fs::rename(&other.root, test.path("elsewhere")).unwrap();
+        daemon.wait_for("new: the project is gone from", 1);
+        let runs = daemon.count("begins");
+        daemon.signal(rustix::process::Signal::HUP);
+        daemon.wait_for("p: its files were read anew", 1);
+        assert_eq!(daemon.count("begins"), runs, "nothing is due any more");
+    }
+    drop(other);
     daemon.stop();
 }
 
@@ -279,6 +292,7 @@ fn a_pause_is_heeded_and_ends() {
     check_ledger(&test, &project);
 }
 
+#[cfg(unix)]
 fn count(test: &Test, sql: &'static str) -> i64 {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -353,4 +367,19 @@ fn a_project_is_run_as_it_is_when_it_is_due() {
     std::fs::write(project.root.join("a.txt"), format!("put {} x", file.display())).unwrap();
     wait_for_file(&file);
     assert_eq!(lines(&file), 1);
+}
+
+#[cfg(windows)]
+#[test]
+fn a_service_is_shown_before_it_is_made_and_nobody_else_starts_its_entry() {
+    let test = Test::new();
+    test.project("my jobs/p").script("a.txt", "print a");
+    let shown = test.runner(["daemon", "install", "--print", "--max-runs", "3", "my jobs"]).expect(0).stdout;
+    for part in
+        ["project-runner", "\"--service\"", "\"--state-dir\"", "\"--max-runs\" \"3\"", "my jobs\"", "LocalSystem"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let entry = test.runner(["daemon", "--service", "my jobs"]).expect(4).stderr;
+    assert!(entry.contains("only the service control manager starts it like this"), "{entry}");
 }

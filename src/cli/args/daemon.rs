@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[cfg(unix)]
-use clap::Subcommand;
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 
 use crate::model::parse_duration;
 
@@ -22,12 +20,16 @@ Examples:
 Exit codes: 0 it was asked to end; 4 it could not work."
 )]
 pub(in crate::cli) struct DaemonArgs {
-    #[cfg(unix)]
     #[command(subcommand)]
     pub(in crate::cli) command: Option<DaemonCommand>,
 
     #[command(flatten)]
     pub(in crate::cli) work: DaemonWork,
+
+    /// Work as the service that the service control manager has started
+    #[cfg(windows)]
+    #[arg(long, hide = true)]
+    pub(in crate::cli) service: bool,
 }
 
 /// How a daemon works.
@@ -63,24 +65,22 @@ pub(in crate::cli) struct DaemonWork {
 }
 
 /// What else `runner daemon` can do.
-#[cfg(unix)]
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DaemonCommand {
     /// Have the system start the daemon, now and with the machine
     ///
-    /// By a unit of systemd, of this account or of the machine.
+    /// By a unit of systemd, of this account or of the machine; on Windows by a service.
     Install(DaemonInstallArgs),
     /// Have the system end the daemon, and start it no more
     Uninstall(DaemonPlace),
 }
 
-#[cfg(unix)]
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DaemonInstallArgs {
     #[command(flatten)]
     pub(in crate::cli) place: DaemonPlace,
 
-    /// Run it as this account [default: root]
+    /// Run it as this account [default: root; on Windows LocalSystem]
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) account: Option<String>,
 
@@ -89,7 +89,6 @@ pub(in crate::cli) struct DaemonInstallArgs {
 }
 
 /// Where it is set up.
-#[cfg(unix)]
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct DaemonPlace {
     /// Show what would be done, and do nothing
@@ -97,10 +96,12 @@ pub(in crate::cli) struct DaemonPlace {
     pub(in crate::cli) print: bool,
 
     /// For this account [default, unless the account is root's]
+    #[cfg(unix)]
     #[arg(long)]
     pub(in crate::cli) user: bool,
 
     /// For the machine [default, if the account is root's]
+    #[cfg(unix)]
     #[arg(long, conflicts_with = "user")]
     pub(in crate::cli) system: bool,
 }

@@ -4,12 +4,11 @@
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(not(unix))]
-mod no_systemd;
 #[cfg(unix)]
-pub(super) mod systemd;
+#[path = "systemd.rs"]
+pub(super) mod manager;
 #[cfg(windows)]
-mod windows;
+pub(super) mod windows;
 
 use std::time::Duration;
 
@@ -17,10 +16,8 @@ use std::time::Duration;
 pub(super) use elsewhere::{Alarm, clocks};
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Alarm, clocks};
-#[cfg(not(unix))]
-pub(super) use no_systemd as systemd;
 #[cfg(windows)]
-pub(super) use windows::{Alarm, clocks};
+pub(super) use windows::{Alarm, clocks, manager};
 
 /// What clocks say that nobody sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

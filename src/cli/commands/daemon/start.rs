@@ -8,9 +8,7 @@ use chrono::Local;
 use super::super::StateDir;
 use super::super::run::{mail_delivery, spawner};
 use crate::cli::ExitCode;
-#[cfg(unix)]
-use crate::cli::args::DaemonCommand;
-use crate::cli::args::{DaemonArgs, DaemonWork};
+use crate::cli::args::{DaemonArgs, DaemonCommand, DaemonWork};
 use crate::cli::output::{self, Output, styled};
 use crate::cli::signals;
 use crate::config::{self, Environment};
@@ -29,11 +27,14 @@ pub(in crate::cli) fn daemon(args: DaemonArgs, state_dir: &StateDir, output: &Ou
             return ExitCode::CannotWork;
         }
     };
-    #[cfg(unix)]
     match &args.command {
         Some(DaemonCommand::Install(args)) => return super::install::install(args, dir, output),
         Some(DaemonCommand::Uninstall(place)) => return super::install::uninstall(place, output),
         None => {}
+    }
+    #[cfg(windows)]
+    if args.service {
+        return super::service::serve(&args.work, dir, output);
     }
     foreground(&args.work, dir, output)
 }
@@ -62,7 +63,11 @@ fn foreground(work: &DaemonWork, state_dir: &Path, output: &Output) -> ExitCode 
 }
 
 /// What was asked for, checked.
-fn options(work: &DaemonWork, state_dir: &Path, spawner: Arc<dyn crate::exec::Spawn>) -> Result<DaemonOptions, String> {
+pub(super) fn options(
+    work: &DaemonWork,
+    state_dir: &Path,
+    spawner: Arc<dyn crate::exec::Spawn>,
+) -> Result<DaemonOptions, String> {
     // The service manager's folder isn't the user's.
     let absolute = |dir: &PathBuf| std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()));
     let source = match work.folders.as_slice() {
