@@ -5,6 +5,7 @@
 
 mod clock;
 mod control;
+mod histories;
 mod listener;
 mod loader;
 mod look;
@@ -21,6 +22,7 @@ mod word;
 mod work;
 
 pub use control::{Control, Orders, control};
+pub use histories::Histories;
 #[cfg(windows)]
 pub use os::windows::service::{RESTARTS, SERVICE, ServiceSetup, install_service, serve, uninstall_service};
 pub use source::Source;

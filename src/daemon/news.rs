@@ -38,7 +38,7 @@ impl News {
             let known = in_force.get(dir).filter(|project| project.profile.as_deref() == profile);
             known.cloned().or_else(|| runner::load_as_it_is(dir, profile))
         };
-        let history = History::Shared(Arc::clone(&options.history));
+        let history = History::Shared(options.history.current());
         let digests = runner::queue_due_digests(&history, &options.mail, &find, now).map(|digests| {
             digests.troubles.into_iter().for_each(|text| tell(warning(text)));
             digests.next
@@ -60,16 +60,16 @@ impl News {
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let untold = options.history.ask(When::Now, async move |store| store.untold_mark().await);
+        let untold = options.history.current().ask(When::Now, async move |store| store.untold_mark().await);
         let untold = untold.recv().ok().and_then(Result::ok);
         if untold.is_some() && untold == looked.untold && looked.alarms.is_none_or(|at| at > now) {
             return looked.alarms;
         }
         let request = AlarmRequest { mail: &options.mail, find, own: None, is_daemon: true };
-        match runner::raise_alarms(&options.history, &request, now) {
+        match runner::raise_alarms(&options.history.current(), &request, now) {
             Ok(alarms) => {
                 alarms.told.into_iter().chain(alarms.troubles).for_each(|text| tell(warning(text)));
-                let untold = options.history.ask(When::Now, async move |store| store.untold_mark().await);
+                let untold = options.history.current().ask(When::Now, async move |store| store.untold_mark().await);
                 *looked = Looked { alarms: alarms.next, untold: untold.recv().ok().and_then(Result::ok) };
                 alarms.next
             }

@@ -127,7 +127,7 @@ impl Errand {
     fn run_options(&self) -> RunOptions {
         RunOptions {
             mail: self.options.mail.clone(),
-            history: History::Shared(Arc::clone(&self.options.history)),
+            history: History::Shared(self.options.history.current()),
             spawner: Arc::clone(&self.options.spawner),
             cancel: self.cancel.clone(),
             ..RunOptions::default()

@@ -140,7 +140,7 @@ impl Launcher {
         let listener = Box::new(Listener::new(&project.name, &*self.tell));
         let options = RunOptions {
             mail: self.options.mail.clone(),
-            history: History::Shared(Arc::clone(&self.options.history)),
+            history: History::Shared(self.options.history.current()),
             spawner: Arc::clone(&self.options.spawner),
             cancel,
             max_runs: self.options.max_runs_here,

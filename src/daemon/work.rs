@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::clock::{Happened, Seen};
 use super::control::{Control, Message, Orders};
+use super::histories::Histories;
 use super::loader::Loader;
 use super::news::News;
 use super::os::{Alarm, Rang, manager};
@@ -25,7 +26,6 @@ use crate::exec::{self, Cancel, Spawn};
 use crate::ledger::{Engine, Ledger, ScheduledProject};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
-use crate::sink::HistoryWriter;
 use crate::store::{Keeper, RunEnded, RunNews, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
@@ -52,7 +52,7 @@ pub struct DaemonOptions {
     /// How long runs may go on once it is asked to end; `None`: until they end.
     pub drain_timeout: Option<Duration>,
     /// Records the runs; its state folder has the ledger.
-    pub history: Arc<HistoryWriter>,
+    pub history: Histories,
     /// Owns the scripts.
     pub spawner: Arc<dyn Spawn>,
 }

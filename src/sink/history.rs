@@ -8,6 +8,8 @@
 //! discarded, the end of each run says so, and a later import reads the run folders.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,6 +47,7 @@ pub struct HistoryWriter {
     thread: Option<JoinHandle<()>>,
     not_started: Option<String>,
     state_dir: PathBuf,
+    given_up: Arc<AtomicBool>,
 }
 
 /// Hands the events of one run to the [`HistoryWriter`].
@@ -80,17 +83,23 @@ impl HistoryWriter {
     pub fn start(state_dir: PathBuf, options: OpenOptions, at_end: AtEnd) -> Self {
         let (sender, receiver) = channel();
         let dir = state_dir.clone();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&given_up);
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
-            let worker = Worker { state_dir, options, store: None, pending: Batch::default(), broken: None };
+            let worker = Worker { state_dir, options, store: None, pending: Batch::default(), broken: None, told };
             match runtime {
                 Ok(runtime) => worker.work(&runtime, &receiver, at_end),
                 Err(error) => refuse(&receiver, &error.to_string()),
             }
         };
         match std::thread::Builder::new().name("history".to_owned()).spawn(work) {
-            Ok(thread) => Self { sender: Some(sender), thread: Some(thread), not_started: None, state_dir: dir },
-            Err(error) => Self { sender: None, thread: None, not_started: Some(error.to_string()), state_dir: dir },
+            Ok(thread) => {
+                Self { sender: Some(sender), thread: Some(thread), not_started: None, state_dir: dir, given_up }
+            }
+            Err(error) => {
+                Self { sender: None, thread: None, not_started: Some(error.to_string()), state_dir: dir, given_up }
+            }
         }
     }
 
@@ -98,6 +107,12 @@ impl HistoryWriter {
     #[must_use]
     pub fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// Whether the database could not be used, and nothing is recorded any more. Another writer may fare better.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Ends the thread's gathering; see [`next`].
@@ -235,6 +250,8 @@ struct Worker {
     /// Why the database can't be used. From then on everything is discarded: rows without those before them would
     /// tell a wrong story.
     broken: Option<String>,
+    /// Tells the writer of that.
+    told: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -359,6 +376,7 @@ impl Worker {
     fn note(&mut self, error: &StoreError) {
         if !matches!(error, StoreError::Locked { .. }) {
             self.broken = Some(error.sentence());
+            self.told.store(true, Ordering::Relaxed);
             self.pending = Batch::default();
         }
     }

@@ -12,9 +12,7 @@ use crate::cli::args::{DaemonArgs, DaemonCommand, DaemonWork};
 use crate::cli::output::{self, Output, styled};
 use crate::cli::signals;
 use crate::config::{self, Environment};
-use crate::daemon::{self, DaemonOptions, Source, Weight, Word};
-use crate::sink::{AtEnd, HistoryWriter};
-use crate::store::OpenOptions;
+use crate::daemon::{self, DaemonOptions, Histories, Source, Weight, Word};
 
 /// So many runs at once, unless somebody says otherwise.
 const MAX_RUNS: usize = 32;
@@ -75,7 +73,6 @@ pub(super) fn options(
         folders => Source::Folders(folders.iter().map(absolute).collect::<Result<_, _>>()?),
     };
     let max_runs_here = config::most_runs(&Environment::from_process())?;
-    let writer = HistoryWriter::start(state_dir.to_owned(), OpenOptions::default(), AtEnd::Close);
     Ok(DaemonOptions {
         source,
         profile: work.profile.clone(),
@@ -84,7 +81,7 @@ pub(super) fn options(
         max_runs_here,
         mail: mail_delivery(work.mail_dir.clone(), work.no_mail)?,
         drain_timeout: work.drain_timeout,
-        history: Arc::new(writer),
+        history: Histories::new(state_dir.to_owned()),
         spawner,
     })
 }
