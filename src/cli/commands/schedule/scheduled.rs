@@ -120,7 +120,7 @@ fn by_ledger(
         let looked = match claimed {
             Some(Ok(looked)) => looked,
             // What was run before is no reason to run once more.
-            trouble if worst.is_none() => return Err(trouble.map_or_else(gone, |looked| sentence(looked))),
+            trouble if worst.is_none() => return Err(trouble.map_or_else(gone, sentence)),
             _ => return Ok(worst.unwrap_or(ExitCode::CannotWork)),
         };
         let Some(claim) = looked.claim else {
