@@ -166,7 +166,9 @@ fn the_command_of_a_crontab_is_what_sh_makes_of_it() {
     let command = line.strip_prefix("0 6 * * * ").unwrap().replace("\\%", "%");
     let output = Command::new("/bin/sh").arg("-c").arg(command).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said, "--state-dir /a 'b' $HOME `id` run /srv/50%/x --scheduled 1 --keeper cron --quiet\n");
+    let entry = of.fingerprint();
+    let expected = "--state-dir /a 'b' $HOME `id` run /srv/50%/x --scheduled 1 --keeper cron --entry";
+    assert_eq!(said, format!("{expected} {entry} --quiet\n"));
 }
 
 fn tasks() -> Vec<(&'static str, String)> {

@@ -245,14 +245,14 @@ fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
             ));
         }
     }
-    if let (Host::Cron, Some(machines)) = (host, place::zone_of_machine()) {
-        if !same_clock(&machines, &setting.zone, setting.now) {
-            let (name, here) = (machines.iana_name().unwrap_or("UTC"), setting.zone.iana_name().unwrap_or("another"));
-            warn(format!(
-                "cron goes by the machine's time zone, {name}, and TZ has it be {here} here: the entry starts at other \
+    if let (Host::Cron, Some(machines)) = (host, place::zone_of_machine())
+        && !same_clock(&machines, &setting.zone, setting.now)
+    {
+        let (name, here) = (machines.iana_name().unwrap_or("UTC"), setting.zone.iana_name().unwrap_or("another"));
+        warn(format!(
+            "cron goes by the machine's time zone, {name}, and TZ has it be {here} here: the entry starts at other \
                  times than planned; install it without TZ"
-            ));
-        }
+        ));
     }
     let home = std::env::home_dir().filter(|home| setting.state_dir.starts_with(home));
     if let (Some(account), Some(_)) = (&setting.account, home) {
