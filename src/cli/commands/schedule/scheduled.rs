@@ -209,7 +209,8 @@ impl Job {
             looks.push((row.clone(), in_force));
         }
         // One at a time: whoever claims has to run it.
-        for (row, schedule) in looks {
+        let mut looks = looks.into_iter();
+        while let Some((row, schedule)) = looks.next() {
             loop {
                 let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
                 let Some((settled, claim)) = settled.into_iter().next() else { break };
@@ -218,6 +219,11 @@ impl Job {
                     break;
                 }
                 if claim.is_some() {
+                    for (earlier, schedule) in looks.filter(|_| coalesce) {
+                        // That run is the only one; what can't be written now is answered by the next call.
+                        let schedule = Schedule { misfire_grace: Some(SignedDuration::ZERO), ..schedule };
+                        let _ = ledger.settle(&[(earlier.id, &schedule)], None, now, &presence).await;
+                    }
                     return Ok(Looked { claim, ..Looked::default() });
                 }
                 if settled.next.is_none_or(|next| next > now) {
