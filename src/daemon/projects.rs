@@ -1,6 +1,6 @@
 //! The projects that a daemon looks after, each as it was when its files were last in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::source::Survey;
 use super::word::{Word, bad, plain, warning};
 use crate::config::{self, Problem};
 use crate::model::Project;
+use crate::store;
 
 /// What a look at projects has come to, for the ledger.
 #[derive(Debug)]
@@ -42,7 +43,10 @@ impl Projects {
 
     /// The project in a folder, as it is in force.
     pub(super) fn in_force(&self, root: &Path) -> Option<&Arc<Project>> {
-        self.known.get(root)?.in_force.as_ref()
+        let known = self.known.get(root);
+        // The ledger may know it by another path.
+        let linked = || Some(self.known.iter().find(|(other, _)| store::is_same_folder(other, root))?.1);
+        known.or_else(linked)?.in_force.as_ref()
     }
 
     /// All that are in force, by their folders.
@@ -74,19 +78,28 @@ impl Projects {
         tell: &dyn Fn(Word),
     ) -> Vec<Change> {
         let mut changes = Vec::new();
-        let gone = |root: &&PathBuf| !survey.projects.contains(*root) && !survey.is_out_of_reach(root);
+        let projects = self.one_path_each(&survey.projects);
+        let gone = |root: &&PathBuf| !projects.contains(*root) && !survey.is_out_of_reach(root);
         for root in self.known.keys().filter(gone).cloned().collect::<Vec<_>>() {
             if let Some(Known { in_force: Some(project), .. }) = self.known.remove(&root) {
                 tell(plain(format!("{}: the project is gone from {}", project.name, root.display())));
                 changes.push(Change::Gone(root));
             }
         }
-        for root in &survey.projects {
+        for root in &projects {
             if !self.known.contains_key(root) || changed(root) {
                 changes.extend(self.read(root, is_first, tell).map(Change::InForce));
             }
         }
         changes
+    }
+
+    /// Of several paths that links lead to one folder only one counts: first the one by which it is known already.
+    fn one_path_each(&self, roots: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let (known, new): (Vec<_>, Vec<_>) = roots.iter().partition(|root| self.known.contains_key(*root));
+        let mut real = HashSet::new();
+        let is_first = |root: &&PathBuf| std::fs::canonicalize(root).map_or(true, |folder| real.insert(folder));
+        known.into_iter().chain(new).filter(is_first).cloned().collect()
     }
 
     /// Reads one; `None` if what is in force stays so.

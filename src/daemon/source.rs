@@ -92,9 +92,15 @@ impl Survey {
         if is_project(&root) {
             self.grounds.insert(root.clone());
             self.projects.insert(root);
-        } else if root.is_dir() {
+            return;
+        }
+        if root.is_dir() {
             self.grounds.insert(root);
-        } else if let Some(parent) = root.parent().filter(|parent| !parent.is_dir()) {
+            return;
+        }
+        // There its return is noticed.
+        self.grounds.extend(root.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned));
+        if let Some(parent) = root.parent().filter(|parent| !parent.is_dir()) {
             self.out_of_reach.push((root.clone(), format!("the folder {} isn't there", parent.display())));
         }
     }

@@ -46,8 +46,8 @@ struct Entry {
     next: Option<Timestamp>,
     /// Whether the end or beginning of a run lets it go on.
     blocked: bool,
-    /// In how long to look again should somebody else have it in hand.
-    recheck: SignedDuration,
+    /// Whether it has ended, and only answers for what was due before.
+    closing: bool,
 }
 
 /// Keeps the schedules of many projects, as the daemon does.
@@ -57,6 +57,10 @@ pub struct Engine {
     /// The same by when they are to be looked at.
     queue: BTreeSet<(Timestamp, i64)>,
     projects: HashMap<Key, Vec<i64>>,
+    /// The same as they are in force, each with the folder by which the ledger knows it.
+    in_force: HashMap<Key, (ScheduledProject, PathBuf)>,
+    /// Those of which somebody else has ended something: they are put anew.
+    again: BTreeSet<Key>,
     /// The schedules of claims that are under way.
     runs: HashMap<RunId, i64>,
     /// Claims that couldn't be handed over yet.
@@ -76,6 +80,8 @@ impl Engine {
             entries: HashMap::new(),
             queue: BTreeSet::new(),
             projects: HashMap::new(),
+            in_force: HashMap::new(),
+            again: BTreeSet::new(),
             runs: HashMap::new(),
             ready: Vec::new(),
             last: None,
@@ -139,8 +145,11 @@ impl Engine {
     /// # Errors
     /// When the database can't be written.
     pub async fn remove(&mut self, dir: &Path, profile: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
-        let closing = self.ledger.forget(dir, profile, Keeper::Daemon, None, now).await?;
         let key = (dir.to_owned(), profile.map(str::to_owned));
+        let known_as = self.in_force.get(&key).map_or(dir, |(_, known_as)| known_as.as_path()).to_owned();
+        let closing = self.ledger.forget(&known_as, profile, Keeper::Daemon, None, now).await?;
+        self.in_force.remove(&key);
+        self.again.remove(&key);
         let before = self.projects.remove(&key).unwrap_or_default();
         let stays = closing.into_iter().filter_map(|row| self.close(&row, now)).collect::<Vec<_>>();
         for id in before.iter().filter(|id| !stays.contains(id)) {
@@ -168,6 +177,9 @@ impl Engine {
                 break;
             }
         }
+        if trouble.is_none() {
+            trouble = self.put_again(now).await.err();
+        }
         self.troubled = trouble.is_some().then(|| later(now, AFTER_TROUBLE));
         match trouble {
             Some(error) if self.ready.is_empty() => Err(error),
@@ -178,7 +190,8 @@ impl Engine {
     /// When to tick next by the clock; `None`: nothing is planned.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let next = self.queue.first().map(|(at, _)| *at)?;
+        let again = self.last.filter(|_| !self.again.is_empty());
+        let next = self.queue.first().map(|(at, _)| *at).into_iter().chain(again).min()?;
         Some(self.troubled.map_or(next, |until| next.max(until)))
     }
 
@@ -254,21 +267,41 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts those anew of which somebody else has ended something: what this engine was told to keep it keeps.
+    async fn put_again(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let projects = self.again.iter().filter_map(|key| Some(self.in_force.get(key)?.0.clone()));
+        let projects: Vec<ScheduledProject> = projects.collect();
+        if !projects.is_empty() {
+            self.put_all(&projects, now).await?;
+        }
+        self.again.clear();
+        Ok(())
+    }
+
     fn after(&mut self, id: i64, settled: &Settled, now: Timestamp) {
         match &settled.row {
             Some(row) if row.ended.is_none() || row.is_closing() => {
                 let Some(entry) = self.entries.get_mut(&id) else { return };
                 (entry.covered, entry.blocked) = (row.covered, settled.blocked);
-                let recheck = settled.waits_for_others.then(|| later(now, entry.recheck));
-                entry.recheck = match recheck {
-                    Some(_) => (entry.recheck * 2).min(RECHECK_AT_LEAST_EACH),
-                    None => RECHECK,
-                };
+                if row.ended.is_some() && !std::mem::replace(&mut entry.closing, true) {
+                    self.ended_by_others(id);
+                }
+                let recheck = settled.waits_for_others.then(|| later(now, RECHECK));
                 let next = settled.next.into_iter().chain(recheck).min();
                 self.queue_at(id, next);
             }
-            _ => self.drop_entry(id),
+            _ => {
+                if self.entries.get(&id).is_some_and(|entry| !entry.closing) {
+                    self.ended_by_others(id);
+                }
+                self.drop_entry(id);
+            }
         }
+    }
+
+    fn ended_by_others(&mut self, id: i64) {
+        let key = self.projects.iter().find_map(|(key, ids)| ids.contains(&id).then(|| key.clone()));
+        self.again.extend(key);
     }
 
     fn take(
@@ -279,6 +312,9 @@ impl Engine {
         is_held: &dyn Fn(i64) -> bool,
     ) {
         let key = (project.dir.clone(), project.profile.clone());
+        let mut rows = registered.rows.iter().flatten().chain(&registered.closing);
+        let known_as = rows.next().map_or_else(|| project.dir.clone(), |row| row.project_dir.clone());
+        self.in_force.insert(key.clone(), (project.clone(), known_as));
         let mut ids: Vec<i64> = registered.closing.iter().filter_map(|row| self.close(row, now)).collect();
         for (schedule, row) in project.schedules.iter().zip(&registered.rows) {
             let Some(row) = row else { continue };
@@ -292,8 +328,7 @@ impl Engine {
             let blocked = self.entries.get(&row.id).is_some_and(|entry| entry.blocked);
             self.drop_entry(row.id);
             let schedule = Arc::new(schedule.clone());
-            self.entries
-                .insert(row.id, Entry { schedule, covered: row.covered, next: None, blocked, recheck: RECHECK });
+            self.entries.insert(row.id, Entry { schedule, covered: row.covered, next: None, blocked, closing: false });
             self.queue_at(row.id, next);
         }
         let before = self.projects.insert(key, ids.clone()).unwrap_or_default();
@@ -307,7 +342,7 @@ impl Engine {
     fn close(&mut self, row: &ScheduleRow, now: Timestamp) -> Option<i64> {
         let known = self.entries.get(&row.id).map(|entry| Arc::clone(&entry.schedule));
         let schedule = known.or_else(|| self.ledger.revive(row).map(Arc::new))?;
-        let entry = Entry { schedule, covered: row.covered, next: None, blocked: false, recheck: RECHECK };
+        let entry = Entry { schedule, covered: row.covered, next: None, blocked: false, closing: true };
         self.drop_entry(row.id);
         self.entries.insert(row.id, entry);
         self.queue_at(row.id, Some(now));

@@ -25,6 +25,12 @@ pub fn remembered_projects(state_dir: &Path) -> Vec<PathBuf> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
+/// Whether two paths lead to one folder, as far as can be told.
+pub(crate) fn is_same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path| std::fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
+}
+
 /// Adds a project to the list, and makes the folder if need be: for a run that begins, and may die before the database
 /// knows of it.
 pub(crate) fn remember_project(state_dir: &Path, root: &Path) {

@@ -45,7 +45,7 @@ pub use error::StoreError;
 pub use import::{ImportReport, ImportWarning, import_project};
 pub(crate) use kept::KEPT_MARKS;
 pub use known::remembered_projects;
-pub(crate) use known::{KNOWN_FILE as KNOWN_PROJECTS, known_projects_file, remember_project};
+pub(crate) use known::{KNOWN_FILE as KNOWN_PROJECTS, is_same_folder, known_projects_file, remember_project};
 pub use location::{STATE_DIR_VARIABLE, Surroundings, UnknownStateDir, state_dir};
 pub use occurrences::{Claimant, OccurrenceRow, OccurrenceState, RunEnded, RunNews};
 pub use open::{DATABASE_FILE, OpenOptions, Store};

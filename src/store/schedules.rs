@@ -128,10 +128,15 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn schedules(&mut self, filter: &ScheduleFilter) -> Result<Vec<ScheduleRow>, StoreError> {
-        let folders = filter.projects.as_ref().map(|folders| {
-            let folders: Vec<_> = folders.iter().map(|folder| folder.to_string_lossy()).collect();
-            serde_json::to_string(&folders).unwrap_or_default()
-        });
+        let folders = match &filter.projects {
+            None => None,
+            Some(folders) => {
+                let folders: Vec<String> = folders.iter().map(|folder| folder.to_string_lossy().into_owned()).collect();
+                let known = known_as(&mut self.connection, &folders).await.map_err(|error| self.error(error))?;
+                let folders: Vec<&String> = folders.iter().map(|folder| known.get(folder).unwrap_or(folder)).collect();
+                Some(serde_json::to_string(&folders).unwrap_or_default())
+            }
+        };
         let sql = format!(
             "SELECT {COLUMNS} FROM schedules
             WHERE (?1 IS NULL OR project_dir IN (SELECT value FROM json_each(?1))) AND (?2 OR ended IS NULL)
@@ -231,11 +236,26 @@ async fn register(
     now: Timestamp,
 ) -> Result<Vec<Registered>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut known = known(&mut transaction, registrations).await?;
+    let folders: Vec<String> = registrations.iter().map(|one| one.project_dir.to_string_lossy().into_owned()).collect();
+    let spellings = known_as(&mut transaction, &folders).await?;
+    let spelled = |one: &Registration<'_>| spellings.get(&*one.project_dir.to_string_lossy()).map(PathBuf::from);
+    let spelled: Vec<Option<PathBuf>> = registrations.iter().map(spelled).collect();
+    let registrations = registrations
+        .iter()
+        .zip(&spelled)
+        .map(|(one, spelled)| Registration { project_dir: spelled.as_deref().unwrap_or(one.project_dir), ..*one });
+    let registrations: Vec<Registration<'_>> = registrations.collect();
+    let mut known = known(&mut transaction, &registrations).await?;
+    let is_new = |one: &Registration<'_>| {
+        let rows = known.get(&key(one.project_dir, one.profile)).map_or(&[][..], Vec::as_slice);
+        let is_known = |name: &str| rows.iter().any(|row| row.ended.is_none() && row.name == name);
+        one.schedules.iter().any(|schedule| !is_known(&schedule.name))
+    };
+    let paused = if registrations.iter().any(is_new) { paused_at_end(&mut transaction).await? } else { HashMap::new() };
     let mut all = Vec::with_capacity(registrations.len());
-    for registration in registrations {
+    for registration in &registrations {
         let rows = known.remove(&key(registration.project_dir, registration.profile)).unwrap_or_default();
-        all.push(change(&mut transaction, registration, rows, now).await?);
+        all.push(change(&mut transaction, registration, rows, &paused, now).await?);
     }
     transaction.commit().await?;
     Ok(all)
@@ -245,6 +265,37 @@ type Key = (String, String);
 
 fn key(project_dir: &Path, profile: Option<&str>) -> Key {
     (project_dir.to_string_lossy().into_owned(), profile.unwrap_or_default().to_owned())
+}
+
+/// Where links lead several paths to one folder, it is known by the one under which something of it is in force: so nothing
+/// of it is kept twice. Says so of those of the folders that are known by another path; links may change, and paths stay.
+async fn known_as(
+    connection: &mut SqliteConnection,
+    folders: &[String],
+) -> Result<HashMap<String, String>, sqlx::Error> {
+    let in_force = sqlx::query_scalar("SELECT DISTINCT project_dir FROM schedules WHERE ended IS NULL");
+    let in_force: HashSet<String> = in_force.fetch_all(connection).await?.into_iter().collect();
+    let new = folders.iter().filter(|folder| !in_force.contains(*folder));
+    let new: Vec<(PathBuf, &String)> =
+        new.filter_map(|folder| Some((std::fs::canonicalize(folder).ok()?, folder))).collect();
+    let mut known: HashMap<PathBuf, String> = HashMap::new();
+    if !new.is_empty() {
+        let real = |folder: String| Some((std::fs::canonicalize(&folder).ok()?, folder));
+        known.extend(in_force.into_iter().filter_map(real));
+    }
+    Ok(new.into_iter().filter_map(|(real, folder)| Some((folder.clone(), known.get(&real)?.clone()))).collect())
+}
+
+/// The schedules, by project and name, that were paused when they ended, and since when: what begins again stays paused.
+async fn paused_at_end(connection: &mut SqliteConnection) -> Result<HashMap<(Key, String), Timestamp>, sqlx::Error> {
+    let query = sqlx::query_as(
+        "SELECT project_dir, coalesce(profile, ''), name, paused, max(ended) FROM schedules WHERE ended IS NOT NULL
+        GROUP BY 1, 2, 3",
+    );
+    let rows: Vec<(String, String, String, Option<i64>, i64)> = query.fetch_all(connection).await?;
+    let paused =
+        rows.into_iter().filter_map(|(dir, profile, name, paused, _)| Some((((dir, profile), name), instant(paused?))));
+    Ok(paused.collect())
 }
 
 /// What there is of these projects, in force or closing.
@@ -275,6 +326,7 @@ async fn change(
     connection: &mut SqliteConnection,
     registration: &Registration<'_>,
     rows: Vec<ScheduleRow>,
+    paused_before: &HashMap<(Key, String), Timestamp>,
     now: Timestamp,
 ) -> Result<Registered, sqlx::Error> {
     let (mut in_force, closing): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.ended.is_none());
@@ -308,7 +360,11 @@ async fn change(
                 registered.closing.push(end(connection, row, now).await?);
                 None
             }
-            None => None,
+            None => {
+                let key = key(registration.project_dir, registration.profile);
+                paused = paused_before.get(&(key, schedule.name.clone())).copied();
+                None
+            }
         };
         let row = match row {
             Some(row) => row,

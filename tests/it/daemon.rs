@@ -383,3 +383,31 @@ fn a_service_is_shown_before_it_is_made_and_nobody_else_starts_its_entry() {
     let entry = test.runner(["daemon", "--service", "my jobs"]).expect(4).stderr;
     assert!(entry.contains("only the service control manager starts it like this"), "{entry}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_known_project_that_was_away_for_a_moment_is_looked_after_again() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "print a").set("schedule", json!({"at": "2100-01-01T00:00"}));
+    test.runner(["run", "p"]).expect(0);
+    let daemon = Daemon::start(&test, &[]);
+    daemon.wait_for("looking after 1 project", 1);
+    std::fs::rename(&project.root, test.path("away")).unwrap();
+    daemon.wait_for("p: the project is gone from", 1);
+    std::fs::rename(test.path("away"), &project.root).unwrap();
+    daemon.wait_for("p: it is looked after from now on", 1);
+    daemon.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_somebody_else_ends_is_kept_on() {
+    let test = Test::new();
+    let _project = each_second(&test, "p", "print hello");
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("p: begins", 1);
+    test.database("UPDATE schedules SET ended = covered + 1 WHERE ended IS NULL");
+    let before = daemon.count("p: begins");
+    daemon.wait_for("p: begins", before + 3);
+    daemon.stop();
+}

@@ -205,3 +205,51 @@ fn an_unusable_database_keeps_no_run_from_taking_place() {
     assert!(begun(&run)[0]["planned"].as_str().unwrap().ends_with(":00:00Z"));
     assert!(run.stderr.contains("it isn't known whether this planned instant was run before"), "{}", run.stderr);
 }
+
+#[test]
+fn a_call_that_is_early_waits_for_its_instant() {
+    let test = Test::new();
+    test.project("p").script("a.txt", "print a").set("schedule", json!({"name": "hourly", "interval": "2s"}));
+    let run = scheduled(&test).expect(0);
+    let begun = begun(&run);
+    let at = |event: &Value, key: &str| event[key].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(at(&begun[0], "time") >= at(&begun[0], "planned"), "{}", begun[0]);
+}
+
+#[test]
+fn a_changed_schedule_has_the_instant_for_which_the_host_calls() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 5 * 3600000000, since = covered - 5 * 3600000000");
+    // The change of the file is as old as the ledger's last answer, or older.
+    let file = hourly(&test, json!({"cron": "0,1 * * * *"})).root.join("exec_config.json");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400);
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(old).unwrap();
+    let run = scheduled(&test).expect(0);
+    assert!(begun(&run)[0]["occasion"]["merged"].as_u64() >= Some(8), "{}", run.stdout);
+}
+
+#[test]
+fn a_schedule_that_begins_again_is_still_paused() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("UPDATE schedules SET paused = covered, ended = covered + 1");
+    let run = scheduled(&test).expect(0);
+    assert_eq!(begun(&run).len(), 0, "{}", run.stdout);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_under_two_paths_is_kept_once() {
+    let test = Test::new();
+    let project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    std::os::unix::fs::symlink(&project.root, test.path("link")).unwrap();
+    // Whatever begins anew under the other path would run its latest instant again.
+    test.database("UPDATE schedules SET covered = covered + 3600000000");
+    let again = test.runner(["run", "link", "--scheduled", "hourly", "--keeper", "cron", "--json"]).expect(0);
+    assert_eq!(begun(&again).len(), 0, "{}", again.stdout);
+}

@@ -112,7 +112,9 @@ fn by_ledger(
         Wanted::Latest { keeper, .. } => (EARLY, *keeper, schedule.coalesce),
         Wanted::Now { .. } => (SignedDuration::ZERO, None, true),
     };
-    let job = Job { project: project.clone(), schedule: Schedule { coalesce: in_one, ..schedule.clone() }, keeper };
+    let until = now().checked_add(early).unwrap_or_else(|_| now());
+    let job =
+        Job { project: project.clone(), schedule: Schedule { coalesce: in_one, ..schedule.clone() }, keeper, until };
     let mut worst = None;
     loop {
         let (asked, at) = (job.clone(), now().checked_add(early).unwrap_or_else(|_| now()));
@@ -141,12 +143,19 @@ fn by_ledger(
                 }
             });
         };
+        wait_for(claim.planned);
         let code = command.run_for(project.clone(), Some((&claim, &|told| clerk.note(&claim, told))));
         worst = Some(worst.map_or(code, |worst: ExitCode| worst.max(code)));
         if in_one || code == ExitCode::Interrupted {
             return Ok(code);
         }
     }
+}
+
+/// Nothing begins before it is planned: whoever calls so early waits.
+fn wait_for(planned: Timestamp) {
+    let early = planned.duration_since(now()).clamp(SignedDuration::ZERO, EARLY);
+    std::thread::sleep(early.unsigned_abs());
 }
 
 fn gone() -> String {
@@ -163,6 +172,8 @@ struct Job {
     project: Project,
     schedule: Schedule,
     keeper: Option<Keeper>,
+    /// What is planned after that is for another call.
+    until: Timestamp,
 }
 
 /// What a look came to.
@@ -188,13 +199,31 @@ impl Job {
                 looks.push((earlier, schedule));
             }
         }
-        looks.push((row.clone(), self.schedule));
+        let in_force = if row.definition == self.schedule.definition { None } else { ledger.revive(&row) };
+        let coalesce = self.schedule.coalesce;
+        let in_force = in_force.map_or(self.schedule, |schedule| Schedule { coalesce, ..schedule });
+        // One run stands for all that is open: that of what is in force, if it has one.
+        if coalesce {
+            looks.insert(0, (row.clone(), in_force));
+        } else {
+            looks.push((row.clone(), in_force));
+        }
         // One at a time: whoever claims has to run it.
-        for (row, schedule) in looks {
+        let mut looks = looks.into_iter();
+        while let Some((row, schedule)) = looks.next() {
             loop {
                 let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
                 let Some((settled, claim)) = settled.into_iter().next() else { break };
+                if let Some(later) = claim.as_ref().filter(|claim| claim.planned > self.until) {
+                    ledger.ended(&later.run_id, RunEnded::GaveBack, now).await?;
+                    break;
+                }
                 if claim.is_some() {
+                    for (earlier, schedule) in looks.filter(|_| coalesce) {
+                        // That run is the only one; what can't be written now is answered by the next call.
+                        let schedule = Schedule { misfire_grace: Some(SignedDuration::ZERO), ..schedule };
+                        let _ = ledger.settle(&[(earlier.id, &schedule)], None, now, &presence).await;
+                    }
                     return Ok(Looked { claim, ..Looked::default() });
                 }
                 if settled.next.is_none_or(|next| next > now) {
@@ -211,13 +240,23 @@ impl Job {
     async fn register(&self, ledger: &mut Ledger, now: Timestamp) -> Result<Option<ScheduleRow>, StoreError> {
         let (project, schedule) = (&self.project, &self.schedule);
         let known = of_schedule(ledger, project, &schedule.name).await?.into_iter().find(|row| row.ended.is_none());
-        let Some(keeper) = self.keeper.or(known.as_ref().map(|row| row.keeper)) else { return Ok(None) };
+        // What somebody else keeps stays as he keeps it: he may read the project with another environment.
+        if let Some(row) = known.as_ref().filter(|row| self.keeper != Some(row.keeper)) {
+            return Ok(Some(row.clone()));
+        }
+        let Some(keeper) = self.keeper else { return Ok(None) };
         // Of one that nobody knew of yet, the instant is open for which this is called.
-        let since = match known {
+        let since = match &known {
+            // What was planned since the file was changed is planned by what it says now.
+            Some(row) if row.definition != schedule.definition => {
+                let changed = changed(project).map_or(row.covered, |changed| changed.max(row.covered));
+                Some(changed.min(now))
+            }
             Some(_) => None,
-            None => latest(schedule, before(now, LOOKED_BACK), now),
+            None => latest(schedule, before(now, LOOKED_BACK), now)
+                .map(|planned| before(planned, SignedDuration::from_micros(1))),
         };
-        let since = since.map_or(now, |planned| before(planned, SignedDuration::from_micros(1)));
+        let since = since.unwrap_or(now);
         let schedules = if keeper == Keeper::Daemon { &project.schedules[..] } else { std::slice::from_ref(schedule) };
         let registration = Registration {
             project_dir: &project.root,
@@ -237,6 +276,12 @@ impl Job {
             }),
         }
     }
+}
+
+/// When the project file was written.
+fn changed(project: &Project) -> Option<Timestamp> {
+    let written = std::fs::metadata(project.root.join(config::PROJECT_FILE)).and_then(|file| file.modified());
+    Timestamp::try_from(written.ok()?).ok()
 }
 
 fn before(instant: Timestamp, by: SignedDuration) -> Timestamp {
@@ -325,6 +370,7 @@ fn without_ledger(command: &RunCommand<'_>, project: &Project, schedule: &Schedu
     let now = now().checked_add(EARLY).unwrap_or_else(|_| now());
     match latest(schedule, before(now, LOOKED_BACK), now) {
         Some(planned) => {
+            wait_for(planned);
             let claim = Claim::unwritten(project, schedule, planned);
             command.run_for(project.clone(), Some((&claim, &|_| {})))
         }
