@@ -16,8 +16,8 @@ pub(super) use daemon::{DaemonArgs, DaemonWork};
 #[cfg(unix)]
 pub(super) use daemon::{DaemonCommand, DaemonInstallArgs, DaemonPlace};
 pub(super) use schedule::{
-    ScheduleCommand, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs,
-    ScheduleStatusArgs, ScheduleUninstallArgs, With,
+    ScheduleCommand, ScheduleHistoryArgs, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs,
+    ScheduleRunNowArgs, ScheduleStatusArgs, ScheduleUninstallArgs, With,
 };
 
 const EXAMPLES: &str = "\

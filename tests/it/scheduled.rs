@@ -205,3 +205,23 @@ fn an_unusable_database_keeps_no_run_from_taking_place() {
     assert!(begun(&run)[0]["planned"].as_str().unwrap().ends_with(":00:00Z"));
     assert!(run.stderr.contains("it isn't known whether this planned instant was run before"), "{}", run.stderr);
 }
+
+#[test]
+fn the_history_of_a_schedule_has_each_answer_also_if_the_project_file_is_broken() {
+    let test = Test::new();
+    let project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 5 * 3600000000, since = covered - 5 * 3600000000");
+    scheduled(&test).expect(0);
+    std::fs::write(project.root.join("exec_config.json"), "{").unwrap();
+    let rows = test.runner(["schedule", "history", "p", "--json"]).expect(0).json();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!((&rows[0]["answer"], &rows[0]["count"]), (&json!("late"), &json!(1)), "the newest first: {rows:?}");
+    assert!(rows[0]["run_id"].is_string() && rows[0]["reason"].is_string(), "{}", rows[0]);
+    assert_eq!((&rows[1]["answer"], &rows[1]["into_utc"]), (&json!("merged"), &rows[0]["first_utc"]));
+    assert!(rows[1]["count"].as_u64().unwrap() >= 4, "{}", rows[1]);
+    let shown = test.runner(["schedule", "history", "p", "-n", "1"]).expect(0).stdout;
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(shown.contains("late") && shown.contains(rows[0]["run_id"].as_str().unwrap()), "{shown}");
+}

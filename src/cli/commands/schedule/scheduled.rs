@@ -308,6 +308,7 @@ pub(super) fn fate(row: &OccurrenceRow) -> String {
         Hindrance::ClockSet => "the clock was set forward",
     };
     match row.state {
+        OccurrenceState::Claimed if row.run_id.is_none() => "waits to be run".to_owned(),
         OccurrenceState::Claimed => format!("is about to run{run}"),
         OccurrenceState::Answered(Answer::Ran) => format!("ran{run}"),
         OccurrenceState::Answered(Answer::Late(why)) => format!("ran late: {}{run}", because(why)),

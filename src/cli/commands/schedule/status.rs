@@ -20,7 +20,7 @@ use crate::host::{Subject, entry_name};
 use crate::ledger::Ledger;
 use crate::model::{Project, to_timestamp};
 use crate::runner::{Known, overdue};
-use crate::schedule::{Answer, Hindrance, SkipCause};
+use crate::schedule::{Answer, SkipCause};
 use crate::store::{Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError};
 
 /// A schedule as it is shown.
@@ -211,7 +211,7 @@ fn show(standings: &[Standing], output: &Output) {
 }
 
 /// Seconds only where there are some; with the zone's abbreviation, as each schedule has a zone of its own.
-fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
+pub(super) fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
     let at = at.to_zoned(zone.clone());
     at.strftime(if at.second() == 0 { "%Y-%m-%d %H:%M %Z" } else { "%Y-%m-%d %H:%M:%S %Z" }).to_string()
 }
@@ -220,6 +220,7 @@ fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
 fn told(row: &OccurrenceRow) -> String {
     let answer = words(row).0;
     match row.state {
+        OccurrenceState::Claimed if row.run_id.is_none() => "waits to be run".to_owned(),
         OccurrenceState::Claimed => "is about to run".to_owned(),
         OccurrenceState::Answered(Answer::Late(why) | Answer::Missed(why)) => format!("{answer}: {}", why.reason()),
         OccurrenceState::Answered(Answer::Skipped(SkipCause::Overlap)) => format!("{answer}: it was running"),
@@ -248,18 +249,12 @@ fn as_json(standing: &Standing) -> serde_json::Value {
     })
 }
 
-/// The answer, and why.
-fn words(row: &OccurrenceRow) -> (&'static str, Option<String>) {
-    let hindrance = |why: Hindrance| serde_json::to_value(why).ok()?.as_str().map(str::to_owned);
-    match &row.state {
+/// The answer, and why, as programs are told it.
+pub(super) fn words(row: &OccurrenceRow) -> (&'static str, Option<&'static str>) {
+    match row.state {
+        // Whoever had it gave it back.
+        OccurrenceState::Claimed if row.run_id.is_none() => ("waiting", None),
         OccurrenceState::Claimed => ("claimed", None),
-        OccurrenceState::Answered(answer) => match answer {
-            Answer::Ran => ("ran", None),
-            Answer::Late(why) => ("late", hindrance(*why)),
-            Answer::Skipped(SkipCause::Overlap) => ("skipped", Some("overlap".to_owned())),
-            Answer::Skipped(SkipCause::Paused) => ("skipped", Some("paused".to_owned())),
-            Answer::Missed(why) => ("missed", hindrance(*why)),
-            Answer::Merged => ("merged", None),
-        },
+        OccurrenceState::Answered(answer) => answer.words(),
     }
 }
