@@ -333,11 +333,15 @@ fn without_ledger(command: &RunCommand<'_>, project: &Project, schedule: &Schedu
     }
 }
 
-/// What is due of a project whose file is broken is missed, and somebody is told.
-pub(in crate::cli::commands) fn cannot_be_loaded(
+/// What a project can't be run for.
+pub(in crate::cli::commands) const BROKEN: &str = "its exec_config.json has problems; `runner check` shows them";
+
+/// What is due of a project that can't be run is missed, and somebody is told.
+pub(in crate::cli::commands) fn cannot_be_run(
     folder: &Path,
     profile: Option<&str>,
     wanted: &Wanted,
+    detail: String,
     state_dir: &Path,
 ) {
     let Wanted::Latest { schedule, .. } = wanted else { return };
@@ -352,8 +356,7 @@ pub(in crate::cli::commands) fn cannot_be_loaded(
                 let Some(schedule) = ledger.revive(&row).filter(|_| of_it) else { continue };
                 let schedule = Schedule { coalesce: true, ..schedule };
                 for (_, claim) in ledger.settle(&[(row.id, &schedule)], None, now, &presence(now)).await? {
-                    let detail = "its exec_config.json has problems; `runner check` shows them".to_owned();
-                    let ended = RunEnded::CouldNotRun { detail };
+                    let ended = RunEnded::CouldNotRun { detail: detail.clone() };
                     let Some(claim) = claim else { continue };
                     ledger.ended(&claim.run_id, ended, now).await?;
                 }
