@@ -14,8 +14,8 @@ mod schedule;
 
 pub(super) use daemon::{DaemonArgs, DaemonCommand, DaemonInstallArgs, DaemonPlace, DaemonWork};
 pub(super) use schedule::{
-    ScheduleCommand, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs, ScheduleRunNowArgs,
-    ScheduleStatusArgs, ScheduleUninstallArgs, With,
+    ScheduleCommand, ScheduleHistoryArgs, ScheduleInstallArgs, SchedulePauseArgs, SchedulePreviewArgs,
+    ScheduleRunNowArgs, ScheduleStatusArgs, ScheduleUninstallArgs, With,
 };
 
 const EXAMPLES: &str = "\

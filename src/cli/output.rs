@@ -49,14 +49,15 @@ impl Output {
     /// enough, and the run goes on.
     pub(super) fn line(&self, text: impl Display) {
         self.between_bars(|| {
-            let _ = writeln!(anstream::stdout().lock(), "{text}");
+            // At one go, so that another process on the same terminal writes nothing into the line.
+            let _ = anstream::stdout().lock().write_all(format!("{text}\n").as_bytes());
         });
     }
 
     /// Writes a line to standard error.
     pub(super) fn error(&self, text: impl Display) {
         self.between_bars(|| {
-            let _ = writeln!(anstream::stderr().lock(), "{text}");
+            let _ = write_at_once(&format!("{text}\n"));
         });
     }
 
@@ -80,6 +81,14 @@ impl Output {
         let _alone = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if self.terminal { self.bars.suspend(write) } else { write() }
     }
+}
+
+/// Standard error isn't buffered, and a style stripped from the text would have it written in pieces.
+fn write_at_once(text: &str) -> io::Result<()> {
+    let choice = anstream::AutoStream::choice(&io::stderr());
+    let mut line = anstream::AutoStream::new(Vec::new(), choice);
+    line.write_all(text.as_bytes())?;
+    io::stderr().lock().write_all(&line.into_inner())
 }
 
 /// `text` in a style; the streams leave the style out where it isn't wanted.

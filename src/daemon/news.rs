@@ -1,10 +1,10 @@
 //! What people are told although no run ends: alarms about runs that were missed, and digests at their time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jiff::Timestamp;
 
 use super::word::{Tell, warning};
@@ -24,13 +24,15 @@ pub(super) struct News(Mutex<Looked>);
 struct Looked {
     alarms: Option<DateTime<Utc>>,
     untold: Option<f64>,
+    /// What was said where no mail tells it.
+    said: HashSet<String>,
 }
 
 impl News {
     /// Puts into the outbox what people have to be told by now; says when to look again, if nothing happens until then.
     pub(super) fn look(&self, options: &DaemonOptions, in_force: &InForce, tell: &Tell) -> Option<Timestamp> {
         if options.mail == MailDelivery::Off {
-            return None;
+            return self.without_mail(options, tell);
         }
         let now = Utc::now();
         // A file that is broken now keeps nobody from being told.
@@ -49,6 +51,22 @@ impl News {
         });
         let alarms = self.alarms(options, &find, tell, now);
         alarms.into_iter().chain(digests).min().map(to_timestamp)
+    }
+
+    /// Nobody is mailed: who reads the daemon's lines is told there, once, of what was missed. Others may still mail it.
+    fn without_mail(&self, options: &DaemonOptions, tell: &Tell) -> Option<Timestamp> {
+        let known = options.history.ask(When::Now, async move |store| runner::Known::read(store).await);
+        let known = known.recv().ok().and_then(Result::ok)?;
+        let now = Utc::now();
+        let (news, next) = runner::news_in_words(&known, now);
+        let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for text in &news {
+            if !looked.said.contains(text) {
+                tell(warning(text.as_str()));
+            }
+        }
+        looked.said = news.into_iter().collect();
+        next.map(|at| to_timestamp(at.max(now + TimeDelta::minutes(1))))
     }
 
     /// Looks through the schedules only if something may have come up.
@@ -70,7 +88,7 @@ impl News {
             Ok(alarms) => {
                 alarms.told.into_iter().chain(alarms.troubles).for_each(|text| tell(warning(text)));
                 let untold = options.history.current().ask(When::Now, async move |store| store.untold_mark().await);
-                *looked = Looked { alarms: alarms.next, untold: untold.recv().ok().and_then(Result::ok) };
+                (looked.alarms, looked.untold) = (alarms.next, untold.recv().ok().and_then(Result::ok));
                 alarms.next
             }
             Err(why) => {

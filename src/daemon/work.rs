@@ -21,7 +21,7 @@ use super::projects::{Change, Projects};
 use super::runs::{Launcher, Runs, Told};
 use super::source::Source;
 use super::watch::{Noticed, Watch};
-use super::word::{Tell, Word, bad, plain};
+use super::word::{Tell, Word, bad, plain, warning};
 use crate::exec::{self, Cancel, Spawn};
 use crate::ledger::{Engine, Ledger, ScheduledProject};
 use crate::model::{MailDelivery, RunId};
@@ -443,6 +443,14 @@ impl Daemon {
             s(projects),
             s(schedules)
         )));
+        for project in self.projects.all_in_force().values() {
+            for over in project.schedules.iter().filter(|schedule| schedule.next_after(self.seen.at()).is_none()) {
+                self.say(warning(format!(
+                    "{}: its schedule `{}` is over: it is never due again",
+                    project.name, over.name
+                )));
+            }
+        }
     }
 
     fn tell_status(&mut self) {

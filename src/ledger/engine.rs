@@ -16,8 +16,6 @@ use crate::store::{Keeper, Registered, Registration, RunEnded, RunNews, Schedule
 const AT_A_TIME: usize = 200;
 /// When to look again at what somebody else has claimed, who may die. Each look doubles it.
 const RECHECK: SignedDuration = SignedDuration::from_secs(30);
-/// So long at most.
-const RECHECK_AT_LEAST_EACH: SignedDuration = SignedDuration::from_mins(10);
 /// When to try again after the database couldn't be used.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_secs(5);
 /// A clock that goes back by more than that was set.

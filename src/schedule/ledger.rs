@@ -214,8 +214,10 @@ impl Look<'_> {
         self.schedule.misfire_grace.is_some_and(|grace| self.now.duration_since(limit) > grace)
     }
 
-    fn why(&self, planned: Timestamp) -> Hindrance {
-        self.presence.why(self.timing.limit(self.schedule, planned), self.timing == Timing::Host)
+    fn why(&self, planned: Timestamp, standing: &Standing) -> Hindrance {
+        // In a row of instants in order each waits for the run of the one before.
+        let waited = standing.waiting.is_some() || standing.running_since.is_some() || !self.schedule.coalesce;
+        self.presence.why(self.timing.limit(self.schedule, planned), self.timing == Timing::Host, waited)
     }
 }
 
@@ -309,7 +311,7 @@ impl Settling<'_> {
     /// The claim of an instant; what an earlier claim of it stood for, it stands for too.
     fn claim(&mut self, planned: Timestamp) {
         let due = self.look.timing.limit(self.look.schedule, planned);
-        let late = (self.look.now.duration_since(due) > PUNCTUAL).then(|| self.look.why(planned));
+        let late = (self.look.now.duration_since(due) > PUNCTUAL).then(|| self.look.why(planned, self.standing));
         let earlier = self.standing.reopened.iter().find(|claim| claim.planned == planned);
         let (merged, missed) = earlier.map(|claim| (claim.merged, claim.missed)).unwrap_or_default();
         self.out.claim = Some(Claimed { planned, due, late, merged, missed });
@@ -353,7 +355,7 @@ impl Settling<'_> {
 
     /// What becomes of an instant that doesn't run itself.
     fn fate(&self, planned: Timestamp) -> (Answer, Option<Timestamp>) {
-        let missed = (Answer::Missed(self.look.why(planned)), None);
+        let missed = (Answer::Missed(self.look.why(planned, self.standing)), None);
         if let Some(waiting) = self.standing.waiting {
             return (Answer::Merged, Some(waiting));
         }
@@ -389,7 +391,7 @@ impl Settling<'_> {
                 self.pass(planned);
             } else if self.look.is_past_grace(planned) {
                 before.push(planned);
-                self.answer(planned, Answer::Missed(self.look.why(planned)), None);
+                self.answer(planned, Answer::Missed(self.look.why(planned, self.standing)), None);
             } else if self.take_turn(planned) {
                 self.pass(planned);
             }

@@ -31,9 +31,10 @@ pub struct Stay {
 }
 
 impl Presence {
-    /// Why a run that was due then hadn't begun: of a schedule that the daemon keeps, or the system's own scheduler.
+    /// Why a run that was due then hadn't begun: of a schedule that the daemon keeps, or the system's own scheduler. `waited`:
+    /// whether a run had to end first.
     #[must_use]
-    pub fn why(&self, due: Timestamp, by_host: bool) -> Hindrance {
+    pub fn why(&self, due: Timestamp, by_host: bool, waited: bool) -> Hindrance {
         let within = |stretch: &(Timestamp, Timestamp)| stretch.0 <= due && due <= stretch.1;
         let was_off = self.booted.is_some_and(|booted| due < booted);
         if self.asleep.iter().any(within) {
@@ -47,7 +48,8 @@ impl Presence {
         }
         let was_there = |stay: &Stay| stay.from <= due && due <= stay.until;
         if self.since.is_some_and(|since| since <= due) || self.earlier.iter().any(was_there) {
-            return Hindrance::Busy;
+            // Nobody was away: what was to run couldn't, as the project of a broken file.
+            return if waited { Hindrance::Busy } else { Hindrance::CouldNotRun };
         }
         let before = self.earlier.iter().rev().find(|stay| stay.until <= due);
         match before {
@@ -73,7 +75,7 @@ mod tests {
             asleep: vec![(at(600), at(700))],
             skipped: vec![(at(800), at(900))],
         };
-        let why = |second| presence.why(at(second), false);
+        let why = |second| presence.why(at(second), false, true);
         assert_eq!(why(50), Hindrance::Busy);
         assert_eq!(why(150), Hindrance::DaemonOff);
         assert_eq!(why(400), Hindrance::MachineOff);
@@ -81,7 +83,8 @@ mod tests {
         assert_eq!(why(530), Hindrance::Busy);
         assert_eq!(why(650), Hindrance::MachineAsleep);
         assert_eq!(why(850), Hindrance::ClockSet);
-        assert_eq!(presence.why(at(400), true), Hindrance::MachineOff);
-        assert_eq!(presence.why(at(510), true), Hindrance::HostIdle);
+        assert_eq!(presence.why(at(530), false, false), Hindrance::CouldNotRun, "it was there, and no run in the way");
+        assert_eq!(presence.why(at(400), true, false), Hindrance::MachineOff);
+        assert_eq!(presence.why(at(510), true, false), Hindrance::HostIdle);
     }
 }

@@ -253,3 +253,23 @@ fn a_folder_under_two_paths_is_kept_once() {
     let again = test.runner(["run", "link", "--scheduled", "hourly", "--keeper", "cron", "--json"]).expect(0);
     assert_eq!(begun(&again).len(), 0, "{}", again.stdout);
 }
+
+#[test]
+fn the_history_of_a_schedule_has_each_answer_also_if_the_project_file_is_broken() {
+    let test = Test::new();
+    let project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 5 * 3600000000, since = covered - 5 * 3600000000");
+    scheduled(&test).expect(0);
+    std::fs::write(project.root.join("exec_config.json"), "{").unwrap();
+    let rows = test.runner(["schedule", "history", "p", "--json"]).expect(0).json();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!((&rows[0]["answer"], &rows[0]["count"]), (&json!("late"), &json!(1)), "the newest first: {rows:?}");
+    assert!(rows[0]["run_id"].is_string() && rows[0]["reason"].is_string(), "{}", rows[0]);
+    assert_eq!((&rows[1]["answer"], &rows[1]["into_utc"]), (&json!("merged"), &rows[0]["first_utc"]));
+    assert!(rows[1]["count"].as_u64().unwrap() >= 4, "{}", rows[1]);
+    let shown = test.runner(["schedule", "history", "p", "-n", "1"]).expect(0).stdout;
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(shown.contains("late") && shown.contains(rows[0]["run_id"].as_str().unwrap()), "{shown}");
+}

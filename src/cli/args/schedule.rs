@@ -23,6 +23,10 @@ pub(in crate::cli) enum ScheduleCommand {
     Uninstall(ScheduleUninstallArgs),
     /// Show who starts each schedule's runs, whether its entry fits, what became of the last instant, and when the next is
     Status(ScheduleStatusArgs),
+    /// Show what became of each planned instant, newest first
+    ///
+    /// Neighbouring instants with the same answer stand in one line.
+    History(ScheduleHistoryArgs),
     /// Have a project's schedules start nothing until `resume`
     ///
     /// What is planned meanwhile is skipped, also if it is resumed before the day is over.
@@ -193,6 +197,21 @@ pub(in crate::cli) struct ScheduleStatusArgs {
     /// Read exec_config.NAME.json over exec_config.json
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) profile: Option<String>,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ScheduleHistoryArgs {
+    /// A project's folder, or its name [default: this folder if it is a project, else all projects]
+    #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
+    pub(in crate::cli) project: Option<PathBuf>,
+
+    /// Show so many lines
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(in crate::cli) limit: u32,
 
     /// Print one JSON object a line
     #[arg(long)]

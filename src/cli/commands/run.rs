@@ -100,8 +100,9 @@ pub(super) fn run_projects(
             Some(loaded) => projects.push_back(loaded.project),
             None => {
                 worst = worst.max(ExitCode::Usage);
-                if let (Some(wanted), Some(state_dir)) = (&request.wanted, state_dir.path()) {
-                    scheduled::cannot_be_loaded(path, flags.profile.as_deref(), wanted, state_dir);
+                if let (Some(wanted), Some(state_dir), false) = (&request.wanted, state_dir.path(), flags.dry_run) {
+                    let detail = scheduled::BROKEN.to_owned();
+                    scheduled::cannot_be_run(path, flags.profile.as_deref(), wanted, detail, state_dir);
                 }
             }
         }
@@ -114,6 +115,10 @@ pub(super) fn run_projects(
         Err(error) => {
             tell_error(&error, output);
             worst = worst.max(ExitCode::Usage);
+            if let (Some(wanted), Some(state_dir), false) = (&request.wanted, state_dir.path(), flags.dry_run) {
+                let detail = error.to_string();
+                scheduled::cannot_be_run(&project.root, project.profile.as_deref(), wanted, detail, state_dir);
+            }
             false
         }
     });
@@ -130,10 +135,15 @@ pub(super) fn run_projects(
         };
         return projects.iter().map(dry_run).fold(worst, ExitCode::max);
     }
-    if projects.is_empty() {
+    if projects.is_empty() && request.wanted.is_none() {
         return worst;
     }
     let command = RunCommand { max_runs, ..RunCommand::new(flags, mail, request, spawner, state_dir, output) };
+    if projects.is_empty() {
+        // Nobody looks at what the system's scheduler starts, so that somebody has to be told.
+        command.tell_alarms(None, &Deadline::after(MailOptions::default().deadline));
+        return worst;
+    }
     signals::interrupt_on_signals(command.cancel.clone());
     worst.max(command.run_all(jobs, projects))
 }
@@ -219,9 +229,13 @@ impl<'a> RunCommand<'a> {
         let deadline = deadline.unwrap_or_else(|| Deadline::after(MailOptions::default().deadline));
         runner::recover_others(&own, &self.options(), &deadline, &|notice| self.tell(&notice));
         if self.cancel.cancelled_by().is_none() {
-            runner::send_alarms(first.as_ref(), &self.options(), &deadline, &|notice| self.tell(&notice));
+            self.tell_alarms(first.as_ref(), &deadline);
         }
         worst
+    }
+
+    fn tell_alarms(&self, own: Option<&Project>, deadline: &Deadline) {
+        runner::send_alarms(own, &self.options(), deadline, &|notice| self.tell(&notice));
     }
 
     fn options(&self) -> RunOptions {

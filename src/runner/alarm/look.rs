@@ -33,6 +33,11 @@ impl Known {
         Ok(Self { watched, missed, stays: if is_empty { Vec::new() } else { store.daemon_stays().await? } })
     }
 
+    /// Whether a daemon is there now, on this machine.
+    pub(crate) fn has_daemon(&self) -> bool {
+        self.stays.iter().any(is_here)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.watched.is_empty() && self.missed.is_empty()
     }
@@ -73,16 +78,15 @@ impl Found {
 /// Holds what is known against the present. `is_daemon`: whether whoever looks keeps schedules itself.
 pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found {
     let booted = exec::up_for().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
-    let (alive, gone): (Vec<_>, Vec<_>) = known.stays.iter().partition(|stay| is_here(stay));
-    let present = Present { now, booted, is_kept_by_another: !is_daemon && !alive.is_empty() };
-    let stay = |stay: &&DaemonStay| Stay {
+    let present = Present { now, booted, is_kept_by_another: !is_daemon && known.has_daemon() };
+    let stay = |stay: &DaemonStay| Stay {
         from: to_timestamp(stay.began),
-        until: to_timestamp(stay.ended.unwrap_or(stay.seen)),
+        until: to_timestamp(if is_here(stay) { now } else { stay.ended.unwrap_or(stay.seen) }),
         orderly: stay.ended.is_some(),
     };
     let presence = Presence {
         booted: booted.map(to_timestamp),
-        earlier: gone.iter().filter(|stay| stay.host == host()).map(stay).collect(),
+        earlier: known.stays.iter().filter(|stay| stay.host == host()).map(stay).collect(),
         ..Presence::default()
     };
     let mut found = Found::default();
@@ -115,7 +119,7 @@ pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found 
         if let Telling::Later(at) = telling {
             found.next(at);
         }
-        let why = presence.why(to_timestamp(planned), watched.keeper != Keeper::Daemon);
+        let why = presence.why(to_timestamp(planned), watched.keeper != Keeper::Daemon, false);
         let what = Missing::Overdue { planned };
         let group = group_of(&mut groups, watched);
         group.add(watched, Trouble { schedule: watched.name.clone(), what, why, detail: None }, telling);
@@ -171,7 +175,7 @@ fn group_of<'g>(
 }
 
 /// Whether a daemon is there now, on this machine.
-fn is_here(stay: &DaemonStay) -> bool {
+pub(crate) fn is_here(stay: &DaemonStay) -> bool {
     stay.ended.is_none() && stay.host == host() && stay.process.as_ref().is_some_and(exec::is_alive)
 }
 
@@ -213,6 +217,17 @@ pub(crate) fn standing_alarm(known: &Known, now: DateTime<Utc>) -> Option<String
         more => format!(", and there are {more} more alarms"),
     };
     Some(format!("{}: {}{more}", group.name, in_words(trouble)))
+}
+
+/// What somebody would have to be told now, in sentences that begin with the project's name, and when to look again.
+pub(crate) fn news_in_words(known: &Known, now: DateTime<Utc>) -> (Vec<String>, Option<DateTime<Utc>>) {
+    let found = look(known, true, now);
+    let is_news = |finding: &&Finding| finding.telling == Telling::Now;
+    let of_group = |group: &Group| -> Vec<String> {
+        let news = group.findings.iter().filter(is_news);
+        news.map(|finding| format!("{}: {}", group.name, in_words(&finding.trouble))).collect()
+    };
+    (found.groups.iter().flat_map(of_group).collect(), found.next)
 }
 
 /// The schedules of a project that should have run and haven't: their names, since when, and why, as far as can be told.

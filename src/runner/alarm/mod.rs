@@ -5,5 +5,5 @@ mod decide;
 mod look;
 mod raise;
 
-pub(crate) use look::{FindProject, Known, load as load_as_it_is, overdue, standing_alarm};
+pub(crate) use look::{FindProject, Known, is_here, load as load_as_it_is, news_in_words, overdue, standing_alarm};
 pub(crate) use raise::{AlarmRequest, raise_alarms, send_alarms};

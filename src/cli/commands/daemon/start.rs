@@ -72,6 +72,11 @@ pub(super) fn options(
         [] => Source::Known(absolute(&state_dir.to_owned())?),
         folders => Source::Folders(folders.iter().map(absolute).collect::<Result<_, _>>()?),
     };
+    if let Source::Folders(folders) = &source
+        && let Some(folder) = folders.iter().find(|folder| !folder.is_dir())
+    {
+        return Err(format!("{}: there is no such folder; name a project or a folder of projects", folder.display()));
+    }
     let max_runs_here = config::most_runs(&Environment::from_process())?;
     Ok(DaemonOptions {
         source,

@@ -3,6 +3,7 @@
 mod chart;
 mod clerk;
 mod entries;
+mod history;
 mod install;
 mod pausing;
 mod preview;

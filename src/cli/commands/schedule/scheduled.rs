@@ -353,6 +353,7 @@ pub(super) fn fate(row: &OccurrenceRow) -> String {
         Hindrance::ClockSet => "the clock was set forward",
     };
     match row.state {
+        OccurrenceState::Claimed if row.run_id.is_none() => "waits to be run".to_owned(),
         OccurrenceState::Claimed => format!("is about to run{run}"),
         OccurrenceState::Answered(Answer::Ran) => format!("ran{run}"),
         OccurrenceState::Answered(Answer::Late(why)) => format!("ran late: {}{run}", because(why)),
@@ -378,11 +379,15 @@ fn without_ledger(command: &RunCommand<'_>, project: &Project, schedule: &Schedu
     }
 }
 
-/// What is due of a project whose file is broken is missed, and somebody is told.
-pub(in crate::cli::commands) fn cannot_be_loaded(
+/// What a project can't be run for.
+pub(in crate::cli::commands) const BROKEN: &str = "its exec_config.json has problems; `runner check` shows them";
+
+/// What is due of a project that can't be run is missed, and somebody is told.
+pub(in crate::cli::commands) fn cannot_be_run(
     folder: &Path,
     profile: Option<&str>,
     wanted: &Wanted,
+    detail: String,
     state_dir: &Path,
 ) {
     let Wanted::Latest { schedule, .. } = wanted else { return };
@@ -397,8 +402,7 @@ pub(in crate::cli::commands) fn cannot_be_loaded(
                 let Some(schedule) = ledger.revive(&row).filter(|_| of_it) else { continue };
                 let schedule = Schedule { coalesce: true, ..schedule };
                 for (_, claim) in ledger.settle(&[(row.id, &schedule)], None, now, &presence(now)).await? {
-                    let detail = "its exec_config.json has problems; `runner check` shows them".to_owned();
-                    let ended = RunEnded::CouldNotRun { detail };
+                    let ended = RunEnded::CouldNotRun { detail: detail.clone() };
                     let Some(claim) = claim else { continue };
                     ledger.hear([(claim.run_id.clone(), RunNews::Ended(ended, now))]).await?;
                 }

@@ -1,7 +1,7 @@
 //! `runner schedule status`: who starts each schedule's runs, and whether that fits the project file.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,14 +13,14 @@ use crate::cli::ExitCode;
 use crate::cli::args::ScheduleStatusArgs;
 use crate::cli::commands::table::{Align, Cell, Table};
 use crate::cli::commands::{StateDir, check, reading::tell_alarm};
-use crate::cli::output::{self, Output};
-use crate::config::Environment;
+use crate::cli::output::{self, Output, styled};
+use crate::config::{self, Environment};
 use crate::host::found::{Found, Standing as EntryStanding};
 use crate::host::{Subject, entry_name};
 use crate::ledger::Ledger;
-use crate::model::{Project, to_timestamp};
-use crate::runner::{Known, overdue};
-use crate::schedule::{Answer, Hindrance, SkipCause};
+use crate::model::{Project, format_duration, to_timestamp};
+use crate::runner::{Known, is_here, overdue};
+use crate::schedule::{Answer, SkipCause};
 use crate::store::{Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError};
 
 /// A schedule as it is shown.
@@ -37,19 +37,25 @@ struct Standing {
     last: Option<OccurrenceRow>,
     next: Option<Timestamp>,
     zone: TimeZone,
+    /// Whether the project file has problems, so that all this is from the ledger.
+    is_broken: bool,
 }
 
 pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Output) -> ExitCode {
     let env = Environment::from_process();
     let mut code = ExitCode::Success;
-    let mut projects = Vec::new();
+    let (mut projects, mut broken) = (Vec::new(), Vec::new());
     for folder in projects_or_known(&args.projects, state) {
         match check::load(&folder, args.profile.as_deref(), &env, output) {
             Some(loaded) => projects.push(loaded.project),
-            None => code = ExitCode::Usage,
+            None => {
+                code = ExitCode::Usage;
+                broken.push(folder);
+            }
         }
     }
     let found = entries::all(None, output);
+    let broken: Vec<_> = broken.iter().filter_map(|folder| config::project_root(folder).ok()).collect();
     code.max(with_ledger(state, output, async |ledger| {
         let known = Known::read(ledger.store()).await?;
         tell_alarm(&known, "", output);
@@ -62,13 +68,52 @@ pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Outpu
             }
             standings.extend(of_it);
         }
+        if !broken.is_empty() {
+            standings.extend(kept_of_broken(ledger, broken, args.profile.as_deref()).await?);
+        }
+        let by_daemon = |standing: &Standing| standing.keeper == Some(Keeper::Daemon);
+        let has_daemon = ledger.store().daemon_stays().await?.iter().any(is_here);
+        if !has_daemon && standings.iter().any(by_daemon) {
+            let warning = styled(output::WARNING, "warning:");
+            output.error(format!(
+                "{warning} no daemon is running, which would start what it keeps; `runner daemon` does"
+            ));
+        }
         if args.json {
             standings.iter().for_each(|standing| output.line(as_json(standing)));
-        } else {
+        } else if !standings.is_empty() || code == ExitCode::Success {
             show(&standings, output);
         }
         Ok(ExitCode::Success)
     }))
+}
+
+/// What the ledger keeps of projects whose files are broken.
+async fn kept_of_broken(
+    ledger: &mut Ledger,
+    folders: Vec<PathBuf>,
+    profile: Option<&str>,
+) -> Result<Vec<Standing>, StoreError> {
+    let filter = ScheduleFilter { projects: Some(folders), with_ended: false };
+    let mut standings = Vec::new();
+    for row in ledger.store().schedules(&filter).await?.into_iter().filter(|row| row.profile.as_deref() == profile) {
+        let schedule = ledger.revive(&row);
+        standings.push(Standing {
+            last: ledger.store().occurrences(row.id, 1).await?.into_iter().next(),
+            next: schedule.as_ref().and_then(|schedule| schedule.next_after(Timestamp::now())),
+            zone: schedule.map_or_else(TimeZone::system, |schedule| schedule.zone),
+            project: row.project,
+            path: row.project_dir.display().to_string(),
+            schedule: row.name,
+            profile: row.profile,
+            keeper: Some(row.keeper),
+            entry: None,
+            paused: row.paused,
+            overdue: None,
+            is_broken: true,
+        });
+    }
+    Ok(standings)
 }
 
 async fn of_project(
@@ -134,6 +179,7 @@ fn nothing(project: &Project) -> Standing {
         last: None,
         next: None,
         zone: TimeZone::system(),
+        is_broken: false,
     }
 }
 
@@ -184,13 +230,16 @@ fn show(standings: &[Standing], output: &Output) {
         let state = match (standing.paused, standing.overdue) {
             (Some(since), _) => Cell::styled(format!("paused since {}", local(since)), output::WARNING),
             (None, Some((planned, why))) => {
-                Cell::styled(format!("overdue since {}: {why}", local(planned)), output::BAD)
+                let length = format_duration(Timestamp::now().duration_since(planned).try_into().unwrap_or_default());
+                Cell::styled(format!("has not begun, {length} overdue: {why}"), output::BAD)
             }
+            (None, None) if standing.is_broken => Cell::styled("the project file is broken", output::BAD),
             (None, None) => "".into(),
         };
         let last = standing.last.as_ref().map(|row| format!("{} {}", local(row.last), told(row)));
         let next = match standing.next {
-            Some(next) if standing.keeper.is_some() && standing.paused.is_none() => local(next).into(),
+            _ if standing.paused.is_some() => Cell::styled("paused", output::WARNING),
+            Some(next) if standing.keeper.is_some() => local(next).into(),
             // Planned, and nobody will start it.
             Some(next) => Cell::styled(format!("({})", local(next)), output::DIM),
             None if matches!(standing.entry, Some(("left over", _))) => "".into(),
@@ -212,7 +261,7 @@ fn show(standings: &[Standing], output: &Output) {
 }
 
 /// Seconds only where there are some; with the zone's abbreviation, as each schedule has a zone of its own.
-fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
+pub(super) fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
     let at = at.to_zoned(zone.clone());
     at.strftime(if at.second() == 0 { "%Y-%m-%d %H:%M %Z" } else { "%Y-%m-%d %H:%M:%S %Z" }).to_string()
 }
@@ -221,6 +270,7 @@ fn in_zone(at: Timestamp, zone: &TimeZone) -> String {
 fn told(row: &OccurrenceRow) -> String {
     let answer = words(row).0;
     match row.state {
+        OccurrenceState::Claimed if row.run_id.is_none() => "waits to be run".to_owned(),
         OccurrenceState::Claimed => "is about to run".to_owned(),
         OccurrenceState::Answered(Answer::Late(why) | Answer::Missed(why)) => format!("{answer}: {}", why.reason()),
         OccurrenceState::Answered(Answer::Skipped(SkipCause::Overlap)) => format!("{answer}: it was running"),
@@ -249,18 +299,12 @@ fn as_json(standing: &Standing) -> serde_json::Value {
     })
 }
 
-/// The answer, and why.
-fn words(row: &OccurrenceRow) -> (&'static str, Option<String>) {
-    let hindrance = |why: Hindrance| serde_json::to_value(why).ok()?.as_str().map(str::to_owned);
-    match &row.state {
+/// The answer, and why, as programs are told it.
+pub(super) fn words(row: &OccurrenceRow) -> (&'static str, Option<&'static str>) {
+    match row.state {
+        // Whoever had it gave it back.
+        OccurrenceState::Claimed if row.run_id.is_none() => ("waiting", None),
         OccurrenceState::Claimed => ("claimed", None),
-        OccurrenceState::Answered(answer) => match answer {
-            Answer::Ran => ("ran", None),
-            Answer::Late(why) => ("late", hindrance(*why)),
-            Answer::Skipped(SkipCause::Overlap) => ("skipped", Some("overlap".to_owned())),
-            Answer::Skipped(SkipCause::Paused) => ("skipped", Some("paused".to_owned())),
-            Answer::Missed(why) => ("missed", hindrance(*why)),
-            Answer::Merged => ("merged", None),
-        },
+        OccurrenceState::Answered(answer) => answer.words(),
     }
 }
