@@ -5,7 +5,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::{EmailStrategy, Language, LogRotation, OutputPolicy, Project, parse_duration, parse_size};
+use crate::model::{EmailStrategy, Language, LogRotation, OutputPolicy, Param, Project, parse_duration, parse_size};
 
 use super::checker::Checker;
 use super::environment::Environment;
@@ -36,7 +36,10 @@ pub(super) struct Frame<'a> {
 pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsReader<'_>) -> Option<Project> {
     unknown_keys(&mut reader.checker, table, "", keys::project_names);
     missing_keys(&mut reader.checker, table, frame.object);
-    let params = optional(table, "params").map(|entry| params::read(&mut reader.checker, &entry.node, frame.root));
+    let is_set =
+        |name: &str| variable(reader.lookup.environment, &frame.dotenv, name).is_some_and(|text| !text.is_empty());
+    let place = params::Place { root: frame.root, is_set: &is_set };
+    let params = optional(table, "params").map(|entry| params::read(&mut reader.checker, &entry.node, place));
     let (params, declared) = params.unwrap_or_default();
     reader.declared = declared;
     let settings = reader.read(table, "", &Settings::built_in(frame.root));
@@ -70,6 +73,15 @@ pub(super) fn project(table: &Table, frame: Frame<'_>, reader: &mut SettingsRead
     let handed = optional(table, "settings").and_then(|entry| params::settings(checker, &entry.node));
     let language =
         optional(table, "language").and_then(|entry| checker.word(&entry.node, "language", &Language::NAMES));
+    if let (Some(entry), Some(_)) = (optional(table, "params"), optional(table, "schedule")) {
+        let missing =
+            |param: &&Param| param.required && !matches!(param.from_file, Some(Ok(_))) && !is_set(&param.variable());
+        for param in params.iter().filter(missing) {
+            let message = format!("a schedule can't give the input `{}`, which is required", param.name);
+            let problem = Problem::at(ProblemKind::InvalidValue, &entry.key_origin, "params", message);
+            checker.warnings.push(problem.hint(format!("set {} in .env, or give it a default", param.variable())));
+        }
+    }
     let schedules = optional(table, "schedule").map(|entry| schedule::schedules(checker, &entry.node));
     let variable = |name: &str| variable(reader.lookup.environment, &frame.dotenv, name);
     let mail = optional(table, "mail").map(|entry| mail::options(checker, &entry.node, &variable));

@@ -71,8 +71,7 @@ fn leaves(table: &Table, path: &str, may_be_secret: bool, rows: &mut Vec<Explain
             }
             Value::Table(inner) if inner.iter().next().is_some() => leaves(inner, &path, may_be_secret, rows),
             _ => {
-                let value = if may_be_secret { entry.node.to_shown_json() } else { entry.node.to_json() };
-                rows.push(Explained { path, value, origin: entry.node.origin.describe() });
+                rows.push(Explained { path, value: entry.node.to_shown_json(), origin: entry.node.origin.describe() });
             }
         }
     }

@@ -96,6 +96,14 @@ impl Layers {
                     Node { value: Value::Text(text.to_owned()), origin: origin.clone() }
                 }
                 Ok(json) => Node::from_json(json, &origin),
+                // What is in it isn't shown: it may be a secret.
+                Err(error)
+                    if text.trim_start().starts_with(['{', '[']) && !keys::TEXT_KEYS.contains(&canonical(&key)) =>
+                {
+                    let message = format!("the value is not valid JSON, at column {}", error.column());
+                    self.problems.push(Problem::at(ProblemKind::Syntax, &origin, &key, message));
+                    continue;
+                }
                 Err(_) => Node { value: Value::Text(text.to_owned()), origin: origin.clone() },
             };
             let entry =
@@ -146,6 +154,11 @@ fn no_project_file(root: &Path) -> Problem {
 
 fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    if let "runs" | "common" = profile.to_lowercase().as_str() {
+        let message = format!("no profile can be named `{profile}`");
+        let hint = "the name has a meaning of its own, in exec_config.common.json and logs/runs; take another";
+        return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message).hint(hint).into());
+    }
     if !is_word || names::illegal_in_windows(profile).is_some() {
         let message = format!("the profile `{profile}` is not a bare word");
         return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message)

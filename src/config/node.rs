@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::env_vars::looks_secret;
 use super::source::{Origin, Source, Span};
+use crate::model::without_passwords;
 
 /// A value and its place.
 #[derive(Clone)]
@@ -116,6 +117,7 @@ impl Node {
     pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
+            Value::Text(text) => Json::String(text.clone()),
             Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Value::Table(table) => {
                 Json::Object(table.iter().map(|entry| (entry.written.clone(), entry.node.to_json())).collect())
@@ -124,14 +126,14 @@ impl Node {
         }
     }
 
-    /// The plain JSON of it, for showing: values of variables whose names suggest a secret are `***`.
+    /// The plain JSON of it, for showing: values of variables whose names suggest a secret, and passwords in texts, are `***`.
     pub(crate) fn to_shown_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
             Value::Number(number) => Json::Number(number.clone()),
-            Value::Text(text) => Json::String(text.clone()),
+            Value::Text(text) => Json::String(without_passwords(text)),
             Value::List(items) => Json::Array(items.iter().map(Self::to_shown_json).collect()),
             Value::Table(table) => Json::Object(shown_object(table)),
         }

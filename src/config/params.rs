@@ -5,7 +5,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use crate::model::{Param, ParamType, ParamValue, Piece, is_param_name, pieces};
+use crate::model::{Param, ParamType, ParamValue, Piece, is_param_name, is_secret_name, pieces};
 
 use super::check::{optional, unknown_keys};
 use super::checker::Checker;
@@ -13,7 +13,6 @@ use super::dotenv::everyone_may_read;
 use super::keys::PARAM_KEYS;
 use super::names;
 use super::node::{Entry, Node, Table, Value, key_path, quoted};
-use super::parse;
 use super::paths;
 use super::problem::{Problem, ProblemKind};
 
@@ -22,10 +21,21 @@ use super::problem::{Problem, ProblemKind};
 pub(super) struct Declared {
     /// Also those of which something is wrong, and whether each is a secret.
     names: Vec<(String, bool)>,
+    /// Those that a layer takes away.
+    gone: Vec<String>,
+}
+
+/// Where secrets come from.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The project's folder, in which their files are.
+    pub(super) root: &'a Path,
+    /// Whether the environment or `.env` has a variable.
+    pub(super) is_set: &'a dyn Fn(&str) -> bool,
 }
 
 /// Reads the declarations; those that are wrong are left out, and noted.
-pub(super) fn read(checker: &mut Checker, node: &Node, root: &Path) -> (Vec<Param>, Declared) {
+pub(super) fn read(checker: &mut Checker, node: &Node, place: Place<'_>) -> (Vec<Param>, Declared) {
     let mut declared = Declared::default();
     let Value::Table(table) = &node.value else {
         let hint = "as in {\"since\": {\"type\": \"date\", \"default\": \"yesterday\"}}";
@@ -41,11 +51,21 @@ pub(super) fn read(checker: &mut Checker, node: &Node, root: &Path) -> (Vec<Para
         }
         // A layer takes an input away by making it null.
         if matches!(entry.node.value, Value::Null) {
+            declared.gone.push(entry.written.clone());
             continue;
         }
         let secret = is_secret(&entry.node);
         declared.names.push((entry.written.clone(), secret));
-        params.extend(param(checker, entry, &path, root));
+        let param = param(checker, entry, &path, place);
+        if let Some(Param { secret: false, kind, .. }) = &param
+            && !matches!(kind.item(), ParamType::Bool)
+            && is_secret_name(&entry.written)
+        {
+            let message = format!("{} sounds like a secret, and isn't declared as one", quoted(&entry.written));
+            let problem = Problem::at(ProblemKind::Exposed, &entry.key_origin, &path, message);
+            checker.warnings.push(problem.hint("add \"secret\": true, so that it can't stand in arguments"));
+        }
+        params.extend(param);
     }
     (params, declared)
 }
@@ -63,7 +83,7 @@ fn is_secret(node: &Node) -> bool {
     table.get("secret").is_some_and(|entry| matches!(entry.node.value, Value::Bool(true)))
 }
 
-fn param(checker: &mut Checker, entry: &Entry, path: &str, root: &Path) -> Option<Param> {
+fn param(checker: &mut Checker, entry: &Entry, path: &str, place: Place<'_>) -> Option<Param> {
     let name = entry.written.clone();
     let node = &entry.node;
     let plain = |kind| Param { name, kind, default: None, required: false, help: None, secret: false, from_file: None };
@@ -91,6 +111,10 @@ fn param(checker: &mut Checker, entry: &Entry, path: &str, root: &Path) -> Optio
         optional(table, key).and_then(|entry| checker.boolean(&entry.node, &key_path(path, key))).unwrap_or(false)
     };
     (param.required, param.secret) = (flag("required"), flag("secret"));
+    if param.secret && matches!(param.kind.item(), ParamType::Bool) {
+        let hint = "leave `secret` out, or make it a str".to_owned();
+        checker.invalid(node, path, "true and false can't be masked: a bool is no secret", Some(hint));
+    }
     param.help = optional(table, "help")
         .and_then(|entry| checker.text(&entry.node, &key_path(path, "help")))
         .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -98,7 +122,7 @@ fn param(checker: &mut Checker, entry: &Entry, path: &str, root: &Path) -> Optio
         param.default = default(checker, &param, &entry.node, &key_path(path, "default"));
     }
     if let Some(entry) = optional(table, "file") {
-        param.from_file = file(checker, &param, &entry.node, &key_path(path, "file"), root);
+        param.from_file = file(checker, &param, &entry.node, &key_path(path, "file"), place);
     }
     (checker.problems.len() == problems).then_some(param)
 }
@@ -148,6 +172,15 @@ fn kind_of(checker: &mut Checker, word: &str, table: &Table, node: &Node, path: 
                 checker.invalid(&words.node, &path, "the list is empty", Some("name what may be chosen".to_owned()));
                 return None;
             }
+            let wrong = choices.iter().enumerate().find_map(|(at, word)| match word {
+                word if word.trim().is_empty() => Some("an empty text can't be chosen".to_owned()),
+                word if choices[..at].contains(word) => Some(format!("{} stands twice", quoted(word))),
+                _ => None,
+            });
+            if let Some(message) = wrong {
+                checker.invalid(&words.node, &path, message, Some("take it out".to_owned()));
+                return None;
+            }
             ParamType::Choice(choices)
         }
         _ => {
@@ -185,30 +218,60 @@ fn default(checker: &mut Checker, param: &Param, node: &Node, path: &str) -> Opt
     }
 }
 
-/// The whole of a file but for the end of its last line.
-fn file(checker: &mut Checker, param: &Param, node: &Node, path: &str, root: &Path) -> Option<SecretString> {
+/// The whole of a file but for the end of its last line. What is wrong with it is a warning, and none if a variable has the
+/// secret: whoever checks the project needn't be whoever runs it.
+fn file(
+    checker: &mut Checker,
+    param: &Param,
+    node: &Node,
+    path: &str,
+    place: Place<'_>,
+) -> Option<Result<SecretString, String>> {
     let written = checker.text(node, path)?;
     if !param.secret {
         let hint = "add \"secret\": true, or leave `file` out".to_owned();
         checker.invalid(node, path, "only a secret is read from a file", Some(hint));
         return None;
     }
-    let file = paths::join(root, written);
-    if !file.exists() {
-        let problem =
-            Problem::at(ProblemKind::FileNotFound, &node.origin, path, format!("{} isn't there", quoted(written)));
-        checker.problem(problem.hint(format!("the file would be {}", file.display())));
-        return None;
+    let file = paths::join(place.root, written);
+    let read = secret_in(&file);
+    if let (Err(why), false) = (&read, (place.is_set)(&param.variable())) {
+        let problem = Problem::at(ProblemKind::FileNotFound, &node.origin, path, why);
+        checker.warnings.push(problem.hint(format!("mend that, or set {}, before it is run", param.variable())));
     }
-    let bytes = parse::read_bytes(&file).map_err(|problem| checker.problem(*problem)).ok()?;
-    let text = parse::decode(&file, &bytes).map_err(|problem| checker.problem(*problem)).ok()?;
-    if everyone_may_read(&file) {
+    if read.is_ok() && everyone_may_read(&file) {
         let message = format!("every account of this machine may read the file, and {} is in it", param.name);
         let problem = Problem::of_file(ProblemKind::Exposed, &file, message);
         checker.warnings.push(problem.hint(format!("chmod 600 {}", file.display())));
     }
+    Some(read)
+}
+
+/// The secret that is in a file, or a clause that says why there is none.
+fn secret_in(file: &Path) -> Result<SecretString, String> {
+    const LARGEST: u64 = 1024 * 1024;
+    let told = |what: &str| format!("{} {what}", file.display());
+    let metadata = std::fs::metadata(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => told("isn't there"),
+        _ => told(&format!("can't be looked at ({error})")),
+    })?;
+    if metadata.is_dir() {
+        return Err(told("is a folder, not a file"));
+    }
+    if !metadata.is_file() {
+        return Err(told("is not a regular file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(told("is larger than 1 MiB, which no secret is"));
+    }
+    let bytes = std::fs::read(file).map_err(|error| told(&format!("can't be read by this account ({error})")))?;
+    if bytes.contains(&0) {
+        return Err(told("holds a NUL character, as UTF-16 has them; save it as UTF-8"));
+    }
+    let bytes = bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(&bytes);
+    let text = std::str::from_utf8(bytes).map_err(|_| told("is not UTF-8"))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    Some(SecretString::from(text))
+    Ok(SecretString::from(text))
 }
 
 fn where_secrets_come_from(param: &Param) -> String {
@@ -220,6 +283,10 @@ impl Declared {
     pub(super) fn check(&self, checker: &mut Checker, text: &str, node: &Node, path: &str, is_argument: bool) {
         // Braces mean nothing where there is nothing to name: JSON may be an argument.
         if self.names.is_empty() {
+            if let Some(name) = self.gone.iter().find(|name| text.contains(&format!("{{{name}}}"))) {
+                let hint = "keep the input, or set the text without it in the same layer".to_owned();
+                checker.invalid(node, path, format!("a layer takes the input `{name}` away"), Some(hint));
+            }
             return;
         }
         let pieces = match pieces(text) {
@@ -260,7 +327,8 @@ pub(super) fn settings(checker: &mut Checker, node: &Node) -> Option<serde_json:
         serde_json::Value::Object(settings) => Some(settings),
         _ => {
             let hint = "as in {\"database\": {\"host\": \"localhost\"}}".to_owned();
-            checker.mistyped(node, "settings", "an object", Some(hint));
+            let message = format!("expected an object, found {}", node.describe(true));
+            checker.invalid(node, "settings", message, Some(hint));
             None
         }
     }

@@ -10,6 +10,7 @@ use crate::model::{CommonSettings, Expectation, Interpreter, OnFailure, OnLeak, 
 
 use super::checker::Checker;
 use super::dotenv;
+use super::env_vars;
 use super::interpreter::{Lookup, NoInterpreter};
 use super::node::{Node, Table, Value, index_path, key_path, quoted};
 use super::params::Declared;
@@ -250,7 +251,8 @@ fn arguments(checker: &mut Checker, declared: &Declared, node: &Node, path: &str
 fn environment(checker: &mut Checker, declared: &Declared, node: &Node, path: &str) -> BTreeMap<String, String> {
     let Value::Table(table) = &node.value else {
         let hint = "as in {\"LANG\": \"C.UTF-8\"}".to_owned();
-        checker.mistyped(node, path, "an object of names and values", Some(hint));
+        let message = format!("expected an object of names and values, found {}", node.describe(true));
+        checker.invalid(node, path, message, Some(hint));
         return BTreeMap::new();
     };
     let mut variables = BTreeMap::new();
@@ -259,6 +261,14 @@ fn environment(checker: &mut Checker, declared: &Declared, node: &Node, path: &s
         if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
             let message = "a variable's name can't be empty or hold `=`";
             checker.problem(Problem::at(ProblemKind::InvalidValue, &entry.key_origin, &own_path, message));
+            continue;
+        }
+        let upper = entry.key.to_ascii_uppercase();
+        if upper == env_vars::SETTINGS || upper.starts_with(env_vars::PARAM_PREFIX) {
+            let message = "the runner sets this variable for scripts, so that what is written here would be lost";
+            let hint = "give an input a `default` in `params`, or take another name".to_owned();
+            let problem = Problem::at(ProblemKind::InvalidValue, &entry.key_origin, &own_path, message);
+            checker.problem(problem.hint(hint));
             continue;
         }
         match &entry.node.value {

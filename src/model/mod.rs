@@ -16,6 +16,7 @@ mod past;
 mod policy;
 mod project;
 mod report;
+mod secret_text;
 mod size;
 mod template;
 mod web_address;
@@ -29,7 +30,7 @@ pub use mail::{
 };
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
 pub use param_time::{Day, Time};
-pub use params::{BadValue, Param, ParamSource, ParamType, ParamValue, RunParam, value_text};
+pub use params::{BadValue, Param, ParamSource, ParamType, ParamValue, RunParam, quoted_text, value_text};
 pub(crate) use past::end_of;
 pub use past::{PAST_RUNS, PAST_RUNS_ENOUGH, PAST_WORDS, PastByScript, PastRun, PastScript, Streak};
 pub use policy::{
@@ -41,6 +42,7 @@ pub use report::{
     AttachedFile, EarlierAttempt, Following, Leaked, MailState, Occasion, OutputSummary, Pace, Parent, ProcessIdentity,
     RunReport, ScriptReport, Usage, Usual,
 };
+pub use secret_text::{is_secret_name, passwords_within, without_passwords};
 pub use size::{InvalidSize, format_size, parse_size};
 pub use template::{LoneBrace, Piece, fill, is_param_name, pieces};
 pub use web_address::{InvalidAddress, is_readable_on_the_way, resolve_address, shown_address};

@@ -51,22 +51,31 @@ impl Time {
     pub fn resolve(self, now: &Zoned) -> String {
         let begin_of = |date: Date| (date.at(0, 0, 0, 0), now.time_zone());
         let (local, zone) = match self {
-            Self::At(instant, offset) => return instant.display_with_offset(offset).to_string(),
+            Self::At(instant, offset) => return written(instant, offset),
             Self::Now => {
                 let seconds = Timestamp::from_second(now.timestamp().as_second()).unwrap_or(now.timestamp());
-                return seconds.display_with_offset(now.offset()).to_string();
+                return written(seconds, now.offset());
             }
             Self::Local(local) => (local, now.time_zone()),
             Self::Today => begin_of(now.date()),
             Self::Yesterday => begin_of(Day::Yesterday.resolve(now)),
         };
         match zone.to_ambiguous_zoned(local).compatible() {
-            Ok(time) => time.timestamp().display_with_offset(time.offset()).to_string(),
-            // Within a day of the year 9999's end.
-            Err(_) => format!("{local}Z"),
+            Ok(time) => written(time.timestamp(), time.offset()),
+            // Beyond the end of the calendar, which none that is read comes to.
+            Err(_) => format!("{local}{}", now.offset()),
         }
     }
 }
+
+/// RFC 3339 knows no seconds of an offset, which zones had once: such an instant is written in UTC.
+fn written(instant: Timestamp, offset: Offset) -> String {
+    let offset = if offset.seconds() % 60 == 0 { offset } else { Offset::UTC };
+    instant.display_with_offset(offset).to_string()
+}
+
+/// The last day of which every time is an instant in every zone.
+const LAST_LOCAL: Date = civil::date(9999, 12, 28);
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,8 +128,10 @@ pub(super) fn time(text: &str) -> Result<Time, usize> {
         _ => {}
     }
     let mut reader = Reader::new(text);
+    let begin = reader.at;
     let date = reader.date()?;
-    if reader.rest.is_empty() {
+    let is_too_late = date > LAST_LOCAL;
+    if reader.rest.is_empty() && !is_too_late {
         return Ok(Time::Local(date.at(0, 0, 0, 0)));
     }
     if !(reader.take('T') || reader.take('t') || reader.take(' ')) {
@@ -128,10 +139,9 @@ pub(super) fn time(text: &str) -> Result<Time, usize> {
     }
     let clock = reader.clock()?;
     let local = date.to_datetime(clock);
-    let begin = reader.at;
     let Some(offset) = reader.offset()? else {
         reader.end()?;
-        return Ok(Time::Local(local));
+        return if is_too_late { Err(begin) } else { Ok(Time::Local(local)) };
     };
     reader.end()?;
     // Beyond the ends of the calendar there is nothing to convert.

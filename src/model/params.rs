@@ -54,8 +54,8 @@ pub struct Param {
     pub help: Option<String>,
     /// Whether its value is kept from arguments, reports and output.
     pub secret: bool,
-    /// A secret's value, from the file that the declaration names.
-    pub from_file: Option<SecretString>,
+    /// A secret's value from the file that the declaration names, or why that can't be read, which matters once it is needed.
+    pub from_file: Option<Result<SecretString, String>>,
 }
 
 impl Param {
@@ -122,6 +122,12 @@ impl ParamType {
         Self::WORDS[index]
     }
 
+    /// What the items of a list are, else itself.
+    #[must_use]
+    pub fn item(&self) -> &Self {
+        if let Self::List(kind) = self { kind } else { self }
+    }
+
     /// With its article: `a date`, `one of a, b`.
     fn noun(&self) -> String {
         match self {
@@ -176,7 +182,10 @@ impl ParamType {
         }
         match self {
             Self::Str => Ok(ParamValue::Text(text.to_owned())),
-            Self::Int => int(text).map(ParamValue::Int).map_err(|position| bad(Some(position))),
+            Self::Int => int(text).map(ParamValue::Int).map_err(|position| match position {
+                Some(_) => bad(position),
+                None => BadValue { what: format!("is too large: {}", shown(text)), hint: self.hint() },
+            }),
             Self::Float => {
                 let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
                 number.map(ParamValue::Float).ok_or_else(|| bad(None))
@@ -195,7 +204,7 @@ impl ParamType {
             Self::Choice(_) => Err(bad(None)),
             Self::List(_) if text.trim_start().starts_with('[') => match serde_json::from_str(text) {
                 Ok(json) => self.read_json(&json),
-                Err(error) => Err(bad(Some(error.column().max(1)))),
+                Err(error) => Err(bad(Some(position_of(&error, text)))),
             },
             Self::List(_) if text.trim().is_empty() => Ok(ParamValue::List(Vec::new())),
             Self::List(kind) => items(text.split(','), |item| kind.read(item.trim())),
@@ -259,10 +268,40 @@ impl ParamValue {
     }
 }
 
-/// A resolved value as scripts get it: a text as it is, anything else as JSON.
+/// A resolved value as scripts get it: a text as it is, a number as a plain decimal, anything else as JSON.
 #[must_use]
 pub fn value_text(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Number(number) if number.is_f64() => {
+            // Shells and many programs don't know exponents.
+            let plain = number.as_f64().map(|number| format!("{number}")).unwrap_or_default();
+            if plain.contains('.') { plain } else { format!("{plain}.0") }
+        }
+        _ => value.to_string(),
+    }
+}
+
+/// A text on one line, as a person would type it; only to be read, never to be run by a shell.
+#[must_use]
+pub fn quoted_text(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./\\:=,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    // Paths keep their backslashes as they are, unless that could be taken for something else.
+    let is_escaped = text.contains(|c: char| c == '"' || c.is_control());
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' if is_escaped => quoted.push_str("\\\\"),
+            c if c.is_control() => quoted.extend(c.escape_default()),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Each item, or what is wrong with the first that is wrong.
@@ -276,15 +315,22 @@ fn items<T>(
     read.collect::<Result<_, _>>().map(ParamValue::List)
 }
 
-/// A whole number; the error is where it stops being one, from 1.
-fn int(text: &str) -> Result<i64, usize> {
+/// Where JSON stops being that, in characters from 1; its parser counts bytes of a line.
+fn position_of(error: &serde_json::Error, text: &str) -> usize {
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let at = before + error.column().saturating_sub(1);
+    text.char_indices().take_while(|(index, _)| *index < at).count() + 1
+}
+
+/// A whole number; the error is where it stops being one, from 1, or `None` if it is one of more than 64 bits.
+fn int(text: &str) -> Result<i64, Option<usize>> {
     let trimmed = text.trim();
     let begin = text.chars().count() - text.trim_start().chars().count();
     trimmed.parse().map_err(|_| {
         let sign = usize::from(trimmed.starts_with(['+', '-']));
         let digits = trimmed.chars().skip(sign).take_while(char::is_ascii_digit).count();
         let is_too_large = digits > 0 && sign + digits == trimmed.chars().count();
-        if is_too_large { begin + 1 } else { begin + sign + digits + 1 }
+        (!is_too_large).then_some(begin + sign + digits + 1)
     })
 }
 
@@ -329,12 +375,23 @@ pub struct RunParam {
     /// Whether it is a secret.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
+    /// Whether secrets were taken out of the value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub masked: bool,
     /// Whether the value is another than the default.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub differs: bool,
 }
 
 impl RunParam {
+    /// `region=us`, on one line; nothing after the sign if it has no value.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let shown = self.shown();
+        let is_unset = shown.is_empty() && self.value.is_none();
+        format!("{}={}", self.name, if is_unset { shown } else { quoted_text(&shown) })
+    }
+
     /// The value as one reads it; `***` of a secret that is set, empty if there is none.
     #[must_use]
     pub fn shown(&self) -> String {

@@ -116,7 +116,9 @@ pub(super) fn secrets(project: &Project, inputs: &Inputs, process: &[(OsString, 
     let files = project.scripts.iter().map(|script| &script.settings.env_file).chain([&project.dotenv]);
     let files = files.flatten().map(|(name, value)| (OsStr::new(name), OsStr::new(value.expose_secret())));
     let own = project.scripts.iter().flat_map(|script| &script.settings.env);
-    let own = own.map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+    // As scripts get them: what an input brings is as secret as what is written there.
+    let own: Vec<(&str, String)> = own.map(|(name, value)| (name.as_str(), inputs.fill(value))).collect();
+    let own = own.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
     let process = process.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
     // Each once: what stands on the project stands on each of its scripts.
     let variables: HashSet<(&OsStr, &OsStr)> = process.chain(files).chain(own).collect();

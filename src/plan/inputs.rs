@@ -31,6 +31,8 @@ struct Input {
     variable: String,
     /// With the form in which scripts get it.
     value: Option<(Json, String)>,
+    /// A secret as it was given, which may be otherwise.
+    written: Option<String>,
     source: ParamSource,
     secret: bool,
     differs: bool,
@@ -76,15 +78,20 @@ impl Inputs {
         if problems.is_empty() { Ok(Self(inputs)) } else { Err(problems) }
     }
 
-    /// As events and reports have them.
+    /// As events and reports have them: without the run's secrets.
     #[must_use]
-    pub fn report(&self) -> Vec<RunParam> {
-        let of = |input: &Input| RunParam {
-            name: input.name.clone(),
-            value: input.value.as_ref().filter(|_| !input.secret).map(|(value, _)| value.clone()),
-            source: input.source,
-            secret: input.secret,
-            differs: input.differs,
+    pub fn report(&self, secrets: &Secrets) -> Vec<RunParam> {
+        let of = |input: &Input| {
+            let known = input.value.as_ref().filter(|_| !input.secret).map(|(value, _)| value);
+            let value = known.map(|value| secrets.masked_json(value));
+            RunParam {
+                name: input.name.clone(),
+                masked: value.as_ref() != known,
+                value,
+                source: input.source,
+                secret: input.secret,
+                differs: input.differs,
+            }
         };
         self.0.iter().map(of).collect()
     }
@@ -104,15 +111,32 @@ impl Inputs {
         self.0.iter().filter_map(|input| Some((input.variable.as_str(), input.value.as_ref()?.1.as_str())))
     }
 
-    /// Takes the secrets among them.
+    /// Takes the secrets among them: those that are declared so, and those that a variable would tell by its name or its form.
     pub(super) fn secrets(&self, secrets: &mut Secrets) {
-        for (value, text) in self.0.iter().filter(|input| input.secret).filter_map(|input| input.value.as_ref()) {
+        for input in &self.0 {
+            let Some((value, text)) = &input.value else { continue };
+            secrets.take(input.variable.as_ref(), text.as_ref());
+            if value.is_array() {
+                secrets.take_json(&input.variable, value);
+            }
+            if !input.secret {
+                continue;
+            }
             secrets.declared(text);
-            for item in value.as_array().into_iter().flatten() {
-                secrets.declared(&value_text(item));
+            items(value).for_each(|item| secrets.declared(&item));
+            if let Some(written) = &input.written {
+                secrets.declared(written);
+                if value.is_array() {
+                    written.split(',').for_each(|item| secrets.declared(item));
+                }
             }
         }
     }
+}
+
+/// The items of a list as texts.
+fn items(value: &Json) -> impl Iterator<Item = String> {
+    value.as_array().into_iter().flatten().map(value_text)
 }
 
 fn unknown(name: &str, params: &[Param]) -> Option<BadInput> {
@@ -137,7 +161,7 @@ fn resolve(
     process: &[(OsString, OsString)],
     now: &Zoned,
 ) -> Result<Input, BadInput> {
-    let (value, source) = found(param, project, given, process)?;
+    let (value, source, written) = found(param, project, given, process)?;
     let json = |value: &ParamValue| value.resolve(&project.root, now);
     let value = value.as_ref().map(json);
     let differs = !param.secret && value != param.default.as_ref().map(json);
@@ -145,55 +169,90 @@ fn resolve(
         let text = value_text(&value);
         (value, text)
     });
-    if let (true, Some((_, text))) = (param.secret, &value)
-        && !Secrets::can_be_declared(text)
-    {
-        let message = format!("the secret `{}` is too short to be masked in what scripts print", param.name);
-        return Err(BadInput { message, hint: "it needs 4 characters at least".to_owned() });
+    if let (true, Some((value, text))) = (param.secret, &value) {
+        let short = items(value).position(|item| !Secrets::can_be_declared(&item));
+        let what = match short {
+            Some(at) => format!("item {} of the secret `{}`", at + 1, param.name),
+            None => format!("the secret `{}`", param.name),
+        };
+        // An empty list has nothing to hide.
+        let is_empty = value.as_array().is_some_and(Vec::is_empty);
+        if short.is_some() || !is_empty && !Secrets::can_be_declared(text) {
+            let message = format!("{what} is too short to be masked in what scripts print");
+            return Err(BadInput { message, hint: "it needs 4 characters at least".to_owned() });
+        }
     }
     if let (None, true) = (&value, param.required) {
-        let hint = if param.secret { how_secrets_are_given(param) } else { format!("add -p {}=VALUE", param.name) };
+        let hint = if param.secret {
+            how_secrets_are_given(param)
+        } else {
+            format!("add -p {}=VALUE, or set {} in the environment or in .env", param.name, param.variable())
+        };
         let article = if param.secret { "the secret" } else { "the input" };
         return Err(BadInput { message: format!("{article} `{}` is required", param.name), hint });
     }
     let Param { name, secret, .. } = param;
-    Ok(Input { name: name.clone(), variable: param.variable(), value, source, secret: *secret, differs })
+    let written = written.filter(|_| param.secret);
+    Ok(Input { name: name.clone(), variable: param.variable(), value, written, source, secret: *secret, differs })
 }
 
-/// The value, not yet resolved, and where it is from.
+/// A value, not yet resolved, where it is from, and of a text that.
+type FoundValue = (Option<ParamValue>, ParamSource, Option<String>);
+
 fn found(
     param: &Param,
     project: &Project,
     given: &Given,
     process: &[(OsString, OsString)],
-) -> Result<(Option<ParamValue>, ParamSource), BadInput> {
+) -> Result<FoundValue, BadInput> {
     let texts: Vec<&str> =
         given.values.iter().filter(|(name, _)| *name == param.name).map(|(_, text)| text.as_str()).collect();
     if !texts.is_empty() {
-        return Ok((Some(of_texts(param, &texts)?), ParamSource::Given));
+        return Ok((Some(of_texts(param, &texts)?), ParamSource::Given, None));
     }
-    let of_run = given.taken_over.iter().find(|other| other.name == param.name && !other.secret);
-    if let Some(other) = of_run.filter(|_| !param.secret) {
-        let Some(value) = &other.value else { return Ok((None, ParamSource::Unset)) };
-        let value = param.kind.read_json(value).map_err(|bad| {
-            let hint = format!("the project declares it otherwise since that run; add -p {}=VALUE", param.name);
-            BadInput { hint, ..refused(param, bad) }
-        })?;
-        return Ok((Some(value), ParamSource::Run));
+    if let Some(value) = of_run(param, given)? {
+        return Ok((Some(value), ParamSource::Run, None));
     }
     if let Some(text) = of_environment(param, project, process)? {
         let value = param.kind.read(&text).map_err(|bad| {
             let bad = refused(param, bad);
             BadInput { message: format!("{}: {}", param.variable(), bad.message), ..bad }
         })?;
-        return Ok((Some(value), ParamSource::Environment));
+        return Ok((Some(value), ParamSource::Environment, Some(text)));
     }
-    if let Some(text) = &param.from_file {
-        let value = param.kind.read(text.expose_secret()).map_err(|bad| refused(param, bad))?;
-        return Ok((Some(value), ParamSource::File));
+    match &param.from_file {
+        Some(Ok(text)) => {
+            let text = text.expose_secret();
+            let value = param.kind.read(text).map_err(|bad| refused(param, bad))?;
+            return Ok((Some(value), ParamSource::File, Some(text.to_owned())));
+        }
+        Some(Err(why)) => {
+            let message = format!("the secret `{}` can't be read: {why}", param.name);
+            return Err(BadInput { message, hint: format!("mend that, or set {}", param.variable()) });
+        }
+        None => {}
     }
     let source = if param.default.is_some() { ParamSource::Default } else { ParamSource::Unset };
-    Ok((param.default.clone(), source))
+    Ok((param.default.clone(), source, None))
+}
+
+/// The value of the run that is followed, if it had one and tells it.
+fn of_run(param: &Param, given: &Given) -> Result<Option<ParamValue>, BadInput> {
+    let other = given.taken_over.iter().find(|other| other.name == param.name && !other.secret && !param.secret);
+    let Some((other, value)) = other.and_then(|other| Some((other, other.value.as_ref()?))) else { return Ok(None) };
+    if other.masked {
+        // Where the others come from they can be taken from again.
+        if !matches!(other.source, ParamSource::Given | ParamSource::Run) {
+            return Ok(None);
+        }
+        let message = format!("`{}` of that run held a secret, which isn't kept", param.name);
+        let hint = format!("add -p {}=VALUE, or set {}", param.name, param.variable());
+        return Err(BadInput { message, hint });
+    }
+    param.kind.read_json(value).map(Some).map_err(|bad| {
+        let hint = format!("the project declares it otherwise since that run; add -p {}=VALUE", param.name);
+        BadInput { hint, ..refused(param, bad) }
+    })
 }
 
 fn of_texts(param: &Param, texts: &[&str]) -> Result<ParamValue, BadInput> {
@@ -227,13 +286,16 @@ fn of_environment(
 ) -> Result<Option<String>, BadInput> {
     let variable = param.variable();
     let value = |name: &str| process.iter().find(|(known, _)| is_same_variable(known, name.as_ref()));
-    if let Some((_, value)) = value(&variable).filter(|_| value("RUNNER_RUN_ID").is_none()) {
+    // A secret can't be empty: a variable that is says that it isn't set.
+    let counts = |value: &std::ffi::OsStr| !(param.secret && value.is_empty());
+    if let Some((_, value)) = value(&variable).filter(|(_, text)| counts(text) && value("RUNNER_RUN_ID").is_none()) {
         return value.to_str().map(|text| Some(text.to_owned())).ok_or_else(|| BadInput {
             message: format!("{variable}: the value is not Unicode"),
             hint: "set it anew".to_owned(),
         });
     }
-    Ok(project.dotenv.get(&variable).map(|value| value.expose_secret().to_owned()))
+    let of_file = project.dotenv.get(&variable).map(|value| value.expose_secret());
+    Ok(of_file.filter(|value| counts(value.as_ref())).map(str::to_owned))
 }
 
 fn how_secrets_are_given(param: &Param) -> String {

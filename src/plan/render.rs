@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::RunPlan;
 use crate::model::{
     Backoff, EmailStrategy, Expectation, Freshness, Jitter, OnFailure, OnLeak, ParamSource, Project, RetryPolicy,
-    format_duration,
+    RunParam, format_duration, quoted_text,
 };
 
 /// What would be run, where, and with which limits. Values of variables are left out: they may be secrets.
@@ -24,10 +24,10 @@ pub fn render(project: &Project, plan: &RunPlan<'_>) -> String {
             "{:>3}. {}\n     {}",
             at + 1,
             step.script.name,
-            quoted(&settings.interpreter.path.to_string_lossy())
+            quoted_text(&settings.interpreter.path.to_string_lossy())
         );
         for argument in step.arguments(&plan.inputs) {
-            let _ = write!(text, " {}", quoted(&argument.to_string_lossy()));
+            let _ = write!(text, " {}", quoted_text(&plan.secrets.masked(&argument.to_string_lossy())));
         }
         text.push('\n');
         let mut notes = Vec::new();
@@ -59,12 +59,9 @@ pub fn render(project: &Project, plan: &RunPlan<'_>) -> String {
             let _ = writeln!(text, "     {}", notes.join("; "));
         }
     }
-    let inputs = plan.inputs.report();
-    let inputs: Vec<String> = inputs
-        .iter()
-        .filter(|one| one.source != ParamSource::Unset)
-        .map(|one| format!("{}={}", one.name, quoted(&one.shown())))
-        .collect();
+    let inputs = plan.inputs.report(&plan.secrets);
+    let inputs: Vec<String> =
+        inputs.iter().filter(|one| one.source != ParamSource::Unset).map(RunParam::told).collect();
     if !inputs.is_empty() {
         let _ = writeln!(text, "  inputs {}", inputs.join(" "));
     }
@@ -158,10 +155,4 @@ fn turns(project: &Project) -> Vec<String> {
         notes.push(format!("holds the {locks} {}", project.locks.join(", ")));
     }
     notes
-}
-
-/// As a person would type it; only to be read, never to be run by a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./\\:=,+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("\"{text}\"") }
 }

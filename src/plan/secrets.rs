@@ -7,17 +7,8 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-/// Words that make a variable's name that of a secret. A word of a name counts if it ends so, plural and number aside:
-/// `PGPASSWORD`, `DB_PASSWORD2`, `githubTokens`.
-const ENDINGS: [&str; 7] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "APIKEY", "CREDENTIAL"];
-/// The same, of words that stand alone: other words end like them.
-const WORDS: [&str; 6] = ["PWD", "PASS", "AUTH", "AUTHORIZATION", "DSN", "WEBHOOK"];
-/// What makes the word `KEY` that comes next one of a secret; a `SORT_KEY` is none.
-const KINDS_OF_KEY: [&str; 9] =
-    ["API", "ACCESS", "PRIVATE", "SECRET", "ENCRYPTION", "SIGNING", "MASTER", "ACCOUNT", "AUTH"];
-/// Last words of names that say where a secret is, or what is to be done with it, and not what it is.
-const POINTERS: [&str; 13] =
-    ["FILE", "PATH", "DIR", "FOLDER", "SOCK", "SOCKET", "NAME", "USER", "USERNAME", "HOST", "PORT", "TYPE", "METHOD"];
+use crate::model::{is_secret_name, passwords_within};
+
 /// Values that say nothing secret, whatever their variable is called.
 const ORDINARY: [&str; 40] = [
     "true",
@@ -91,7 +82,7 @@ impl Secrets {
         if is_secret {
             self.secret(text);
         }
-        for password in within(text) {
+        for password in passwords_within(text) {
             self.secret(password);
             // As the program that was given the address sees it.
             if let Some(decoded) = percent_decoded(password) {
@@ -123,6 +114,46 @@ impl Secrets {
             Value::String(text) => self.take(OsStr::new(name), OsStr::new(text)),
             Value::Number(number) => self.take(OsStr::new(name), OsStr::new(&number.to_string())),
             Value::Bool(_) | Value::Null => {}
+        }
+    }
+
+    /// A text without the secrets in it; the longest of those that begin at a place goes.
+    pub(super) fn masked(&self, text: &str) -> String {
+        let bytes = text.as_bytes();
+        let is_within = |form: &&[u8]| bytes.windows(form.len()).any(|part| part == *form);
+        let forms: Vec<&[u8]> = self.forms().filter(|form| !form.is_empty()).filter(is_within).collect();
+        if forms.is_empty() {
+            return text.to_owned();
+        }
+        let mut masked = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some(first) = rest.first() {
+            match forms.iter().filter(|form| rest.starts_with(form)).map(|form| form.len()).max() {
+                Some(length) => {
+                    masked.extend_from_slice(b"***");
+                    rest = &rest[length..];
+                }
+                None => {
+                    masked.push(*first);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        String::from_utf8_lossy(&masked).into_owned()
+    }
+
+    /// JSON without the secrets in its texts and numbers, each by itself.
+    pub(super) fn masked_json(&self, json: &serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match json {
+            Value::Array(items) => items.iter().map(|item| self.masked_json(item)).collect(),
+            Value::String(text) => Value::from(self.masked(text)),
+            Value::Number(number) => {
+                let text = number.to_string();
+                let masked = self.masked(&text);
+                if masked == text { json.clone() } else { Value::from(masked) }
+            }
+            _ => json.clone(),
         }
     }
 
@@ -167,63 +198,6 @@ fn counts(value: &str) -> bool {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     characters >= if is_number { SHORTEST_NUMBER } else { SHORTEST }
         && !ORDINARY.iter().any(|word| value.eq_ignore_ascii_case(word))
-}
-
-/// Whether a variable of this name holds a secret.
-fn is_secret_name(name: &str) -> bool {
-    // The shell's working folder.
-    if name == "PWD" {
-        return false;
-    }
-    let words = words(name);
-    if words.last().is_some_and(|last| POINTERS.contains(&last.as_str())) {
-        return false;
-    }
-    words.iter().enumerate().any(|(at, word)| {
-        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
-        let one = word.strip_suffix('S').unwrap_or(word);
-        ENDINGS.iter().any(|ending| word.ends_with(ending) || one.ends_with(ending))
-            || WORDS.contains(&word)
-            || WORDS.contains(&one)
-            || one == "KEY" && at > 0 && KINDS_OF_KEY.contains(&words[at - 1].as_str())
-    })
-}
-
-/// The words of a name, in capitals: parted by what is no letter or digit, and where small letters turn into capitals.
-fn words(name: &str) -> Vec<String> {
-    let characters: Vec<char> = name.chars().collect();
-    let mut words = vec![String::new()];
-    for (at, &c) in characters.iter().enumerate() {
-        let before = at.checked_sub(1).map(|at| characters[at]);
-        let after = characters.get(at + 1);
-        let begins = c.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase() || before.is_uppercase() && after.is_some_and(|after| after.is_lowercase())
-            });
-        if begins || !c.is_alphanumeric() {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
-            word.extend(c.to_uppercase());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// The passwords inside a value: `scheme://user:PASSWORD@host`, and `Password=…;` of connection strings.
-fn within(value: &str) -> impl Iterator<Item = &str> {
-    let addresses = value.match_indices("://").filter_map(|(at, mark)| {
-        let rest = &value[at + mark.len()..];
-        let authority = rest.split(|c: char| "/?#\"'".contains(c) || c.is_whitespace()).next()?;
-        let (user, _host) = authority.rsplit_once('@')?;
-        Some(user.split_once(':')?.1)
-    });
-    let pairs = value.split(|c: char| ";&?,\"'".contains(c) || c.is_whitespace()).filter_map(|pair| {
-        let (name, password) = pair.split_once('=')?;
-        (name.eq_ignore_ascii_case("PWD") || is_secret_name(name)).then_some(password)
-    });
-    addresses.chain(pairs)
 }
 
 fn percent_encoded(value: &str, kept: &str) -> String {
@@ -281,56 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn names_of_secrets_are_told_from_others() {
-        for name in [
-            "PASSWORD_MAIL",
-            "MAIL_CLIENT_SECRET",
-            "GITHUB_TOKEN",
-            "DbPwd",
-            "db-pass",
-            "api_key",
-            "apiKey",
-            "APIKey",
-            "APIKEY",
-            "AWS_SECRET_ACCESS_KEY",
-            "PGPASSWORD",
-            "DB_PASSWORD2",
-            "MYSQL_PWD",
-            "SENTRY_DSN",
-            "SLACK_WEBHOOK_URL",
-            "PROXY_AUTHORIZATION",
-            "STRIPE_SECRETS",
-            "CREDENTIALS",
-            "ENCRYPTION_KEYS",
-            "Passphrase",
-            "OAuthToken",
-        ] {
-            assert!(is_secret_name(name), "{name}");
-        }
-        for name in [
-            "PATH",
-            "PWD",
-            "OLDPWD",
-            "LOGIN_MAIL",
-            "SORT_KEY",
-            "KEYBOARD",
-            "MONKEY",
-            "COMPASS",
-            "BYPASS",
-            "AUTHOR",
-            "TOKENIZERS_PARALLELISM",
-            "SECRETARY",
-            "SSH_AUTH_SOCK",
-            "DB_PASSWORD_FILE",
-            "AUTH_USER",
-            "XAUTHORITY",
-            "",
-        ] {
-            assert!(!is_secret_name(name), "{name}");
-        }
-    }
-
-    #[test]
     fn short_values_and_ordinary_words_are_none() {
         for value in ["", "abc", "  abc  ", "true", "None", "12345", "PASSWORD", "postgres"] {
             assert!(secrets("TOKEN", value).is_empty(), "{value}");
@@ -339,6 +263,17 @@ mod tests {
             assert!(secrets("TOKEN", value).contains(&value.to_owned()), "{value}");
         }
         assert!(secrets("LANG", "hunter2").is_empty());
+    }
+
+    #[test]
+    fn a_text_is_masked_by_the_longest_secret_at_each_place() {
+        let mut secrets = Secrets::default();
+        for value in ["abcd", "abcdef", "123456"] {
+            secrets.declared(value);
+        }
+        assert_eq!(secrets.masked("é abcdefg abcd abc"), "é ***g *** abc");
+        let json = serde_json::json!(["x:abcd", 123_456, 12, true]);
+        assert_eq!(secrets.masked_json(&json), serde_json::json!(["x:***", "***", 12, true]));
     }
 
     #[test]

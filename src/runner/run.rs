@@ -240,7 +240,7 @@ impl Run<'_> {
             parent: options.parent.clone(),
             planned: options.planned,
             occasion: options.occasion.clone().map(|occasion| occasion.begun(self.begin)),
-            params: self.plan.inputs.report(),
+            params: self.plan.inputs.report(&self.plan.secrets),
             log_file: self.project.log_file(),
             run_dir: self.run_dir.clone(),
             scripts: self.plan.planned(),

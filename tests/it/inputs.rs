@@ -77,7 +77,7 @@ fn all_that_is_wrong_is_told_before_anything_runs() {
         "error: p: there is no input `sinse`; did you mean `since`? there are: note, region, rows, since, tags, wait",
         "error: p: `since` is not a date: `2026-13-01` at position 6; write YYYY-MM-DD, today or yesterday",
         "error: p: `rows` is not a whole number: `many` at position 1; write a whole number of at most 64 bits, as in 42",
-        "error: p: the input `region` is required; add -p region=VALUE",
+        "error: p: the input `region` is required; add -p region=VALUE, or set RUNNER_PARAM_REGION in the environment or in .env",
         "error: q: there is no input `since`; the project declares none; its file's key `params` does that",
     ] {
         assert!(told.lines().any(|said| said == line), "{line}\n{told}");
@@ -193,6 +193,29 @@ fn a_secret_comes_from_the_environment_or_a_file_and_is_masked() {
     test.runner(["run", "p"]).expect(0);
     assert_eq!(project.output_text(0), "RUNNER_PARAM_TOKEN=***\nAPI=Bearer ***\n");
     assert_eq!(started(&project)["params"][0]["source"], "file");
+}
+
+#[test]
+fn an_input_that_holds_a_password_is_masked_wherever_it_is_told() {
+    let test = Test::new();
+    let params = json!({"url": {"type": "str", "required": true}, "n": {"type": "int", "default": 1}, "gone": "str"});
+    let project = test
+        .project("p")
+        .script_with("a.txt", "args\nexit 1", json!({"args": ["{url}"], "env": {"TOKEN": "xyz-{gone}"}}))
+        .set("params", params.clone());
+    let url = "url=postgres://u:s3cr3tpw@h/db";
+    let plan = test.runner(["run", "p", "--dry-run", "-p", url, "-p", "gone=a b\n"]).expect(0).stdout;
+    assert!(plan.contains("postgres://u:***@h") && plan.contains("gone=\"a b\\n\""), "{plan}");
+    assert!(!plan.contains("s3cr3tpw"), "{plan}");
+    test.runner(["run", "p", "-p", url, "-p", "gone=xyz"]).expect(1);
+    let events = project.events();
+    assert!(!json!(events).to_string().contains("s3cr3tpw"), "{events:?}");
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    let shown = test.runner(["show", &first]).expect(0).stdout;
+    assert!(shown.contains("***@h") && !shown.contains("s3cr3tpw"), "{shown}");
+    let told = test.runner(["retry", &first]).expect(2).stderr;
+    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE"), "{told}");
+    project.set("params", json!({"url": params["url"], "n": params["n"]})).set("args", json!([]));
 }
 
 #[test]

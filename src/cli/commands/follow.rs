@@ -6,10 +6,11 @@ use super::reading::{self, is_alive};
 use super::run::{Request, run_projects};
 use super::{CommandError, StateDir};
 use crate::cli::ExitCode;
-use crate::cli::args::FollowArgs;
+use crate::cli::args::{FollowArgs, RunFlags};
 use crate::cli::output::{self, Output, styled};
+use crate::config::{self, Environment, LoadRequest};
 use crate::event::{EventKind, PlannedScript, read_events, replay};
-use crate::model::{Following, Outcome, Parent, RunReport, value_text};
+use crate::model::{Following, Outcome, Parent, RunParam, RunReport};
 use crate::plan::{Place, Selection};
 use crate::store::Store;
 
@@ -44,7 +45,7 @@ pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir,
     let mut flags = args.flags;
     if !flags.quiet && !flags.json && !flags.dry_run {
         let (count, total) = (chosen.len(), report.scripts.len());
-        let inputs = inputs(&report, &flags.params);
+        let inputs = inputs(&report, &flags);
         output.line(format!("{project}: {verb} run {run_id}, {count} of its {total} scripts{inputs}"));
     }
     let place = |index: &usize| scripts.get(*index).cloned();
@@ -89,11 +90,21 @@ async fn find(store: &mut Store, prefix: &str) -> Result<(RunReport, Vec<Place>)
     ))
 }
 
-/// Which inputs of that run are taken over: those with a value that isn't given anew.
-fn inputs(report: &RunReport, given: &[(String, String)]) -> String {
-    let taken = report.params.iter().filter(|param| given.iter().all(|(name, _)| *name != param.name));
-    let taken = taken.filter_map(|param| Some(format!("{}={}", param.name, value_text(param.value.as_ref()?))));
-    let taken: Vec<String> = taken.collect();
+/// Which inputs of that run are taken over: those with a value that are still declared, and aren't given anew.
+fn inputs(report: &RunReport, flags: &RunFlags) -> String {
+    if report.params.is_empty() {
+        return String::new();
+    }
+    let env = Environment::from_process();
+    let profile = flags.profile.as_deref().or(report.profile.as_deref());
+    // What is wrong with the project is told when it is run.
+    let Ok(loaded) = config::load(&LoadRequest { project: &report.project_dir, profile, env: &env }) else {
+        return String::new();
+    };
+    let is_declared = |name: &str| loaded.project.params.iter().any(|param| param.name == name && !param.secret);
+    let taken = report.params.iter().filter(|param| flags.params.iter().all(|(name, _)| *name != param.name));
+    let taken = taken.filter(|param| param.value.is_some() && !param.masked && is_declared(&param.name));
+    let taken: Vec<String> = taken.map(RunParam::told).collect();
     if taken.is_empty() { String::new() } else { format!(", with its inputs {}", taken.join(" ")) }
 }
 

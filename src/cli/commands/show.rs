@@ -96,7 +96,7 @@ fn header(report: &RunReport, attempts: Option<&str>, view: &View, out: &mut dyn
     if let Some(profile) = &report.profile {
         line("profile", profile)?;
     }
-    let inputs: Vec<String> = report.params.iter().filter(|one| one.differs).map(told_input).collect();
+    let inputs: Vec<String> = report.params.iter().filter(|one| one.differs).map(RunParam::told).collect();
     if !inputs.is_empty() {
         line("inputs", &inputs.join(" "))?;
     }
@@ -109,11 +109,6 @@ fn header(report: &RunReport, attempts: Option<&str>, view: &View, out: &mut dyn
     line("project", &report.project_dir.display().to_string())?;
     line("log", &report.log_file.display().to_string())?;
     line("folder", &report.run_dir.display().to_string())
-}
-
-/// `region=us`; what has no value is told too, since the default isn't it.
-fn told_input(param: &RunParam) -> String {
-    format!("{}={}", param.name, param.shown())
 }
 
 fn mail(mail: Option<&MailState>) -> Option<String> {

@@ -34,7 +34,10 @@ fn declarations_are_read() {
     assert_eq!(params[3].default, Some(ParamValue::Int(5)));
     assert_eq!(params[4].default, Some(ParamValue::Duration(Duration::from_secs(90))));
     assert!(params[5].secret);
-    assert_eq!(params[5].from_file.as_ref().map(|text| text.expose_secret().to_owned()).as_deref(), Some("s3cr3t "));
+    assert_eq!(
+        params[5].from_file.as_ref().and_then(|read| read.as_ref().ok()).map(|text| text.expose_secret()),
+        Some("s3cr3t ")
+    );
     assert_eq!((params[6].kind.clone(), params[6].required), (ParamType::Str, false));
 }
 
@@ -78,10 +81,12 @@ fn what_is_wrong_with_a_declaration_is_told_with_its_place() {
             "params.a.default: a secret has no place in a project file; take it out; set RUNNER_PARAM_A",
         ),
         (r#""params": {"a": {"type": "str", "file": "main.py"}}"#, "params.a.file: only a secret is read from a file"),
-        (
-            r#""params": {"a": {"type": "str", "secret": true, "file": "gone"}}"#,
-            "params.a.file: FileNotFoundError: `gone` isn't there",
-        ),
+        (r#""params": {"a": {"type": "bool", "secret": true}}"#, "a bool is no secret"),
+        (r#""params": {"a": {"type": "choice", "choices": ["x", "x"]}}"#, "params.a.choices: `x` stands twice"),
+        (r#""params": {"a": {"type": "choice", "choices": [""]}}"#, "an empty text can't be chosen"),
+        (r#""params": {"a": null}, "args": ["{a}"]"#, "args[0]: a layer takes the input `a` away"),
+        (r#""env": {"runner_param_a": "hunter2"}"#, "the runner sets this variable for scripts"),
+        (r#""env": "hunter2""#, "env: expected an object of names and values, found a text"),
         (
             r#""params": {"since": "date"}, "args": ["{sinse}"]"#,
             "args[0]: there is no input `sinse`; did you mean `{since}`?",
@@ -103,6 +108,43 @@ fn what_is_wrong_with_a_declaration_is_told_with_its_place() {
     }
     let unknown = house.with(r#""params": {"a": {"type": "str", "defalt": "x"}}"#).loaded().warnings;
     assert!(house.lines(&unknown)[0].ends_with("unknown key `defalt`; it does nothing; did you mean `default`?"));
+}
+
+#[test]
+fn a_secret_that_is_not_there_yet_is_a_warning() {
+    let house = House::new();
+    house.with(r#""params": {"a": {"type": "str", "secret": true, "file": "gone"}, "db_password": "str"}"#);
+    let Loaded { project, warnings, .. } = house.loaded();
+    let told = house.lines(&warnings).join("\n");
+    assert!(told.contains("gone isn't there; mend that, or set RUNNER_PARAM_A"), "{told}");
+    assert!(told.contains("`db_password` sounds like a secret"), "{told}");
+    assert!(matches!(project.params[0].from_file, Some(Err(_))));
+    let house = house.env("RUNNER_PARAM_A", "hunter2");
+    assert_eq!(house.loaded().warnings.len(), 1, "the variable has it");
+}
+
+#[test]
+fn passwords_are_not_explained_and_bad_json_is_not_echoed() {
+    let house = House::new().env("RUNNER_SET_SETTINGS", r#"{"x": "hunter2""#);
+    house.with(
+        r#""env": {"URL": "http://u:hunter2@h"}, "settings": {"u": "pg://u:hunter2@h"}, "args": ["pwd=hunter2"]"#,
+    );
+    let told = house.problems().join("\n");
+    assert!(told.contains("the value is not valid JSON, at column 15") && !told.contains("hunter2"), "{told}");
+    let house = House { env: house.env.iter().filter(|(name, _)| name == "PATH").cloned().collect(), ..house };
+    let explained = render_explain(&house.loaded().explain);
+    assert!(explained.contains("http://u:***@h") && !explained.contains("hunter2"), "{explained}");
+    for profile in ["runs", "Common"] {
+        assert!(house.load_profile(Some(profile)).unwrap_err().to_string().contains("no profile can be named"));
+    }
+}
+
+#[test]
+fn a_schedule_without_a_required_input_is_warned_of() {
+    let house = House::new();
+    house.with(r#""params": {"a": {"type": "str", "required": true}}, "schedule": {"cron": "@daily"}"#);
+    let told = house.lines(&house.loaded().warnings).join("\n");
+    assert!(told.contains("a schedule can't give the input `a`") && told.contains("RUNNER_PARAM_A"), "{told}");
 }
 
 #[test]
