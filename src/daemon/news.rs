@@ -55,7 +55,7 @@ impl News {
 
     /// Nobody is mailed: who reads the daemon's lines is told there, once, of what was missed. Others may still mail it.
     fn without_mail(&self, options: &DaemonOptions, tell: &Tell) -> Option<Timestamp> {
-        let known = options.history.ask(When::Now, async move |store| runner::Known::read(store).await);
+        let known = options.history.current().ask(When::Now, async move |store| runner::Known::read(store).await);
         let known = known.recv().ok().and_then(Result::ok)?;
         let now = Utc::now();
         let (news, next) = runner::news_in_words(&known, now);

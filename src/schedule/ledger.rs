@@ -398,7 +398,7 @@ impl Settling<'_> {
         }
         // Once it is known which run comes after them, and tells of them.
         for claim in missed {
-            let why = self.look.why(claim.planned);
+            let why = self.look.why(claim.planned, self.standing);
             self.answer_again(claim, Answer::Missed(why), None);
         }
         if let (Some(claim), Some(first)) = (&mut self.out.claim, before.first()) {

@@ -215,7 +215,7 @@ impl Job {
                 let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
                 let Some((settled, claim)) = settled.into_iter().next() else { break };
                 if let Some(later) = claim.as_ref().filter(|claim| claim.planned > self.until) {
-                    ledger.ended(&later.run_id, RunEnded::GaveBack, now).await?;
+                    ledger.hear([(later.run_id.clone(), RunNews::Ended(RunEnded::GaveBack, now))]).await?;
                     break;
                 }
                 if claim.is_some() {
