@@ -120,7 +120,14 @@ mod tests {
             folders.iter().filter(|folder| folder.starts_with(dir.path())).for_each(|folder| age(folder, 60));
         };
         std::fs::write(root.join("a.py"), "").unwrap();
-        std::fs::write(&file, r#"{ "scripts": ["a.py"], "project_name": "one", "python_command": "cargo" }"#).unwrap();
+        let call_it = |name: &str| {
+            let own = serde_json::json!({
+                "scripts": ["a.py"], "python_command": "cargo", "log_filename": name, "recipients": [],
+                "email_strategy": "none", "include_traceback": true, "logs_backup_count": 4,
+            });
+            std::fs::write(&file, own.to_string()).unwrap();
+        };
+        call_it("one");
         let loader = Loader::new(None);
         let (project, _) = loader.load(&root).unwrap();
         let before = Arc::new(project);
@@ -130,9 +137,9 @@ mod tests {
         let first = loader.fresh(&before);
         let is_settled = Stamp::of(&config::config_folders(&root)).is_settled();
         assert_eq!(Arc::ptr_eq(&first, &loader.fresh(&before)), is_settled);
-        std::fs::write(&file, r#"{ "scripts": ["a.py"], "project_name": "two", "python_command": "cargo" }"#).unwrap();
-        assert_eq!(loader.fresh(&before).name, "two");
+        call_it("other");
+        assert_eq!(loader.fresh(&before).log_filename, "other");
         std::fs::write(&file, "{").unwrap();
-        assert_eq!(loader.fresh(&before).name, "one", "what is in force");
+        assert_eq!(loader.fresh(&before).log_filename, "one", "what is in force");
     }
 }

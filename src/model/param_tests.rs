@@ -76,7 +76,11 @@ fn each_type_says_what_is_wrong_and_where() {
         ),
         (ParamType::Int, "12x4", "is not a whole number: `12x4` at position 3"),
         (ParamType::Int, "1.5", "is not a whole number: `1.5` at position 2"),
-        (ParamType::Int, "9223372036854775808", "is not a whole number: `9223372036854775808` at position 1"),
+        (
+            ParamType::Int,
+            "9223372036854775808",
+            "is too large: `9223372036854775808`; write a whole number of at most 64 bits",
+        ),
         (ParamType::Float, "NaN", "is not a number: `NaN`; write a number, as in 0.5"),
         (ParamType::Float, "1,5", "is not a number: `1,5`"),
         (ParamType::Bool, "maybe", "is not true or false: `maybe`; write true or false"),

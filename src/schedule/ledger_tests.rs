@@ -9,8 +9,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// Why what is late is late: the daemon was there all the time, of what the host does nothing is known.
-fn why(timing: Timing) -> Hindrance {
-    if timing == Timing::Host { Hindrance::HostIdle } else { Hindrance::Busy }
+fn why(look: &Look<'_>, standing: &Standing) -> Hindrance {
+    let waited = standing.waiting.is_some() || standing.running_since.is_some() || !look.schedule.coalesce;
+    match look.timing {
+        Timing::Host => Hindrance::HostIdle,
+        Timing::Shares(_) if waited => Hindrance::Busy,
+        Timing::Shares(_) => Hindrance::CouldNotRun,
+    }
 }
 
 /// What a look has to come to: the answer of each instant, and which of them is to run.
@@ -50,7 +55,7 @@ fn expected(look: &Look<'_>, standing: &Standing) -> Expected {
             let answer = match (standing.waiting, stands_for_it) {
                 (Some(waiting), _) => (Answer::Merged, Some(waiting)),
                 (None, Some(run)) if !too_late(at) => (Answer::Merged, Some(run)),
-                (None, _) => (Answer::Missed(why(timing)), None),
+                (None, _) => (Answer::Missed(why(look, standing)), None),
             };
             expected.answers.insert(at, answer);
         }
@@ -59,7 +64,7 @@ fn expected(look: &Look<'_>, standing: &Standing) -> Expected {
     } else {
         for at in open {
             if too_late(at) {
-                expected.answers.insert(at, (Answer::Missed(why(timing)), None));
+                expected.answers.insert(at, (Answer::Missed(why(look, standing)), None));
                 continue;
             }
             // It waits for a run that began after it was due; with one that began before it has to get along.
@@ -153,6 +158,7 @@ impl Book {
         standing.waiting = self.claim.map(|claim| claim.planned);
         let after = (std::ops::Bound::Excluded(standing.covered), std::ops::Bound::Included(look.now));
         standing.ahead = self.rows.range(after).map(|(at, _)| *at).collect();
+        let before = standing.clone();
         let settlement = look.settle(standing);
         let answers = answers(look.schedule, &settlement);
         let is_partial = settlement.next == Some(look.now);
@@ -170,11 +176,15 @@ impl Book {
         if let Some(claim) = settlement.claim {
             let of = |what: fn(&Claimed) -> u64| standing.reopened.iter().map(what).sum::<u64>();
             let now = |answer| answers.values().filter(|(given, _)| *given == answer).count() as u64;
-            assert_eq!(claim.missed.0, now(Answer::Missed(why(look.timing))) + of(|claim| claim.missed.0), "{claim:?}");
+            assert_eq!(
+                claim.missed.0,
+                now(Answer::Missed(why(look, &before))) + of(|claim| claim.missed.0),
+                "{claim:?}"
+            );
             let into = answers.values().filter(|(_, into)| *into == Some(claim.planned)).count() as u64;
             assert!(claim.merged.0 >= into && claim.merged.0 <= into + of(|claim| claim.merged.0), "{claim:?}");
             let delay = look.now.duration_since(look.timing.limit(look.schedule, claim.planned));
-            assert_eq!(claim.late, (delay > PUNCTUAL).then_some(why(look.timing)), "{claim:?}");
+            assert_eq!(claim.late, (delay > PUNCTUAL).then_some(why(look, &before)), "{claim:?}");
         }
         for (at, (answer, _)) in answers {
             let before = self.rows.insert(at, Some(answer));

@@ -112,15 +112,16 @@ fn check_ledger(test: &Test, project: &Project) {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let root = project.root.to_str().unwrap();
-    let (schedules, answers): (Vec<(i64, i64, i64)>, Vec<(i64, i64, i64, i64, String)>) = runtime.block_on(async {
+    let (schedules, answers) = runtime.block_on(async {
         use sqlx::{ConnectOptions, Connection};
         let mut connection = options.connect().await.unwrap();
-        let schedules = sqlx::query_as("SELECT id, since, covered FROM schedules WHERE project_dir = ?1")
-            .bind(root)
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        let answers = sqlx::query_as(
+        let schedules: Vec<(i64, i64, i64)> =
+            sqlx::query_as("SELECT id, since, covered FROM schedules WHERE project_dir = ?1")
+                .bind(root)
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        let answers: Vec<(i64, i64, i64, i64, String)> = sqlx::query_as(
             "SELECT schedule_id, first, last, count, state FROM occurrences JOIN schedules ON id = schedule_id
             WHERE project_dir = ?1 ORDER BY schedule_id, first",
         )
