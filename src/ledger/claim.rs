@@ -9,7 +9,7 @@ use crate::model::{Occasion, Project, RunId};
 use crate::schedule::{Claimed, Schedule};
 use crate::store::ScheduleRow;
 
-/// A planned instant that is to run now, claimed for whoever asked. He has to [carry it out](super::carry_out), or to give it
+/// A planned instant that is to run now, claimed for whoever asked. He has to carry it out, or to give it
 /// back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
