@@ -122,7 +122,7 @@ mod tests {
         std::fs::write(root.join("a.py"), "").unwrap();
         let call_it = |name: &str| {
             let own = serde_json::json!({
-                "scripts": ["a.py"], "python_command": "cargo", "log_filename": name, "recipients": [],
+                "scripts": ["a.py"], "python_command": std::env::current_exe().unwrap(), "log_filename": name, "recipients": [],
                 "email_strategy": "none", "include_traceback": true, "logs_backup_count": 4,
             });
             std::fs::write(&file, own.to_string()).unwrap();

@@ -13,7 +13,7 @@ fn project(keys: serde_json::Value, root: &str) -> Project {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("load.sh"), "").unwrap();
     let mut config = serde_json::json!({
-        "scripts": ["load.sh"], "python_command": "sh", "recipients": [], "email_strategy": "none",
+        "scripts": ["load.sh"], "python_command": std::env::current_exe().unwrap(), "recipients": [], "email_strategy": "none",
         "include_traceback": true, "logs_backup_count": 4,
     });
     config.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
