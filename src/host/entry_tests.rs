@@ -148,7 +148,8 @@ fn a_crontab_keeps_what_others_wrote() {
 
 #[test]
 fn the_command_of_a_crontab_is_what_sh_makes_of_it() {
-    if !Path::new("/bin/sh").exists() {
+    // Wine shows the system's own, and can't start it.
+    if cfg!(windows) || !Path::new("/bin/sh").exists() {
         eprintln!("skipped: there is no /bin/sh here");
         return;
     }

@@ -53,8 +53,19 @@ fn describe(command: &mut clap::Command, title: &str, page: &mut String) {
     }
 }
 
+/// `daemon install` takes other arguments on Windows; what is checked in is what Linux shows.
+fn is_of_another_system() -> bool {
+    if cfg!(windows) {
+        println!("skipped: the pages that are checked in are those of Linux");
+    }
+    cfg!(windows)
+}
+
 #[test]
 fn the_reference_of_the_command_line() {
+    if is_of_another_system() {
+        return;
+    }
     let mut command = project_runner::cli::command().term_width(100);
     command.build();
     let mut page = String::from(
@@ -70,6 +81,9 @@ fn the_reference_of_the_command_line() {
 
 #[test]
 fn the_manual_pages() {
+    if is_of_another_system() {
+        return;
+    }
     let test = Test::new();
     test.runner(["man", "pages"]).expect(0);
     let mut pages: Vec<PathBuf> =
