@@ -48,7 +48,9 @@ pub(super) fn on_calendar(rules: &[Rule], now: Timestamp) -> Result<Vec<String>,
 /// The rule in a form that changes of the clocks do the same to as the schedule says. systemd leaves out what doesn't exist;
 /// which of two times it takes depends on when it looks.
 fn settled(wall: &Wall, now: Timestamp) -> Result<Wall, Refusal> {
-    let gap_agrees = wall.disturbed.gap.is_none() || wall.policy.0 == Gap::Skip;
+    // Where a gap doesn't begin with an hour, systemd leaves out the first instant after it too (Pacific/Chatham, `*:45`).
+    let by_hours = wall.zone.following(now).take(2).all(|change| change.offset().seconds() % 3600 == 0);
+    let gap_agrees = wall.disturbed.gap.is_none() || (wall.policy.0 == Gap::Skip && by_hours);
     if gap_agrees && wall.disturbed.fold.is_none() {
         return Ok(wall.clone());
     }
