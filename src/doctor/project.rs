@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Finding, folder, mail, program, schedule};
 use crate::config::{self, ConfigError, Environment, LoadRequest, Problem, ProblemKind};
-use crate::event::{EventKind, RunEvent};
+use crate::event::{EVENTS_FILE, EventKind, RunEvent};
 use crate::exec::{self, Holder, ProjectLock, default_spawner};
 use crate::model::{Project, RunId};
 
@@ -158,7 +158,7 @@ fn unfinished(project: &Project, logs: &Path) -> Finding {
     let entries = std::fs::read_dir(project.runs_dir()).into_iter().flatten().flatten();
     let runs = entries.filter_map(|entry| Some((RunId::parse(entry.file_name().to_str()?)?, entry.path())));
     let mut dead: Vec<String> = runs
-        .filter(|(id, folder)| !has_ended(&folder.join("events.jsonl")) && !exec::lives(logs, id, None))
+        .filter(|(id, folder)| !has_ended(&folder.join(EVENTS_FILE)) && !exec::lives(logs, id, None))
         .map(|(id, _)| id.to_string())
         .collect();
     dead.sort();

@@ -8,5 +8,5 @@ mod run_event;
 mod sink;
 
 pub use fold::{ReportFold, read_events, replay};
-pub use run_event::{EVENTS_VERSION, EventKind, PlannedScript, ReplayError, RunEvent};
+pub use run_event::{EVENTS_FILE, EVENTS_VERSION, EventKind, PlannedScript, ReplayError, RunEvent};
 pub use sink::{EventSink, FanOut, SinkError, Stream};

@@ -11,6 +11,9 @@ use crate::model::{
     RunStatus, SkipReason, Usage, Usual,
 };
 
+/// The file in a run's folder that tells what happened.
+pub const EVENTS_FILE: &str = "events.jsonl";
+
 /// Version of the form of `events.jsonl`; it stands in each `run_started`. A larger one is refused politely.
 pub const EVENTS_VERSION: u32 = 1;
 

@@ -5,14 +5,13 @@ use std::io::ErrorKind;
 use jiff::{SignedDuration, Timestamp};
 
 use super::claim::instant;
-use crate::event::{EventKind, ReplayError, read_events};
+use crate::event::{EVENTS_FILE, EventKind, ReplayError, read_events};
 use crate::exec;
+use crate::model::runs_dir;
 use crate::store::{Fate, Held};
 
 /// How long a claim of another machine, whose processes can't be seen, is left alone.
 const UNSEEN: SignedDuration = SignedDuration::from_hours(24);
-/// The file in a run's folder that tells what happened.
-const EVENTS: &str = "events.jsonl";
 
 /// Tells what has become of a claim, or a run under way, that isn't one's own.
 pub type Judge = Box<dyn Fn(&Held, Timestamp) -> Fate + Send + Sync>;
@@ -32,7 +31,7 @@ pub(super) fn by_process(held: &Held, now: Timestamp) -> Fate {
 /// Of a claim that nobody has any more: whether its run began.
 pub(super) fn by_events(held: &Held) -> Fate {
     let Some(run_id) = &held.run_id else { return Fate::Gone };
-    let file = held.project_dir.join("logs").join("runs").join(run_id.as_str()).join(EVENTS);
+    let file = runs_dir(&held.project_dir).join(run_id.as_str()).join(EVENTS_FILE);
     let mut begun = None;
     let read = read_events(&file, |event| {
         if let EventKind::RunStarted { occasion, .. } = event.kind {

@@ -37,7 +37,7 @@ pub use policy::{
     Backoff, Expectation, Freshness, Jitter, LogRotation, OnFailure, OnLeak, OutputPolicy, Overlap, RetryOn,
     RetryPolicy,
 };
-pub use project::{CommonSettings, Interpreter, Project, Script};
+pub use project::{CommonSettings, Interpreter, Project, Script, logs_dir, runs_dir};
 pub use report::{
     AttachedFile, EarlierAttempt, Following, Leaked, MailState, Occasion, OutputSummary, Pace, Parent, ProcessIdentity,
     RunReport, ScriptReport, Usage, Usual,

@@ -1,7 +1,7 @@
 //! A project as it stands after its configuration was read and checked: nothing here needs checking again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -123,7 +123,7 @@ impl Project {
     /// The folder of the log and of the run folders.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
-        self.root.join("logs")
+        logs_dir(&self.root)
     }
 
     /// The time zone of its days: that of this schedule, else of its first; `None` is the machine's.
@@ -155,6 +155,18 @@ impl Project {
     /// The folder that holds one folder a run.
     #[must_use]
     pub fn runs_dir(&self) -> PathBuf {
-        self.logs_dir().join("runs")
+        runs_dir(&self.root)
     }
+}
+
+/// The folder of the log and of the run folders of the project in a folder, which needn't be loaded.
+#[must_use]
+pub fn logs_dir(root: &Path) -> PathBuf {
+    root.join("logs")
+}
+
+/// The folder of it that holds one folder a run.
+#[must_use]
+pub fn runs_dir(root: &Path) -> PathBuf {
+    logs_dir(root).join("runs")
 }

@@ -12,7 +12,7 @@ use super::{files, output_name, settings_file};
 use crate::config::{self, Environment, LoadRequest};
 use crate::event::{EventSink, ReplayError, RunEvent, SinkError, read_events};
 use crate::exec::{self, RecoveryLock};
-use crate::model::{LogRotation, Outcome, Project, RunId, RunReport, ScriptReport, SystemClock};
+use crate::model::{LogRotation, Outcome, Project, RunId, RunReport, ScriptReport, SystemClock, logs_dir, runs_dir};
 use crate::plan;
 use crate::sink::{EventsFile, LogSink};
 use crate::store::{BrokenOff, Death};
@@ -84,7 +84,7 @@ impl Recording<'_> {
     }
 
     pub(super) fn run_dir(&self, run_id: &RunId) -> PathBuf {
-        self.root.join("logs").join("runs").join(run_id.as_str())
+        runs_dir(self.root).join(run_id.as_str())
     }
 
     /// Ends what the script left running that the run broke off at; says what could not be ended.
@@ -131,7 +131,7 @@ impl Recording<'_> {
     fn log(&self, start: &RunEvent, end: &RunEvent, report: Option<&RunReport>) -> Result<(), SinkError> {
         let Some(report) = report else { return Ok(()) };
         let project = self.project_of(report).ok();
-        let logs = self.root.join("logs");
+        let logs = logs_dir(self.root);
         let folder = report.profile.iter().fold(logs, |folder, profile| folder.join(profile));
         let name = report.log_file.file_name().unwrap_or_default();
         // Without the project's settings nothing is archived, and nothing more said than that it failed.
@@ -212,7 +212,7 @@ fn remove_unbegun(run_dir: &Path) {
 /// Whether the runner of a run without an end lives. If it doesn't, the run's end is written as far as that is possible:
 /// all but its mail, which is for the next run to send.
 pub(crate) fn lives_or_record(report: &RunReport) -> bool {
-    let logs = report.project_dir.join("logs");
+    let logs = logs_dir(&report.project_dir);
     if exec::lives(&logs, &report.run_id, report.process.as_ref()) {
         return true;
     }

@@ -14,7 +14,7 @@ use super::recording::{RecordError, Recorded, Recording};
 use crate::event::{EventKind, EventSink, ReplayError, RunEvent, read_events};
 use crate::exec::{self, DeadRun, Masker, ProjectLock, RecoveryLock};
 use crate::mail::Deadline;
-use crate::model::{MailState, Project, RunId, RunReport};
+use crate::model::{MailState, Project, RunId, RunReport, logs_dir};
 use crate::plan::{self, Given, Selection};
 use crate::sink::{EventsFile, HistoryWriter};
 use crate::store::{self, NewEntry, OutboxKind, PastOf};
@@ -80,7 +80,7 @@ pub(crate) fn recover_others(own: &[PathBuf], options: &RunOptions, deadline: &D
     let History::Shared(history) = &options.history else { return };
     let known = store::remembered_projects(history.state_dir());
     let others = known.into_iter().filter(|root| !own.contains(root));
-    let died: Vec<PathBuf> = others.filter(|root| !exec::dead_runs(&root.join("logs")).is_empty()).collect();
+    let died: Vec<PathBuf> = others.filter(|root| !exec::dead_runs(&logs_dir(root)).is_empty()).collect();
     if died.is_empty() {
         return;
     }
@@ -99,7 +99,7 @@ async fn recover_project(
     deadline: &Deadline,
     tell: Tell<'_>,
 ) {
-    let logs = root.join("logs");
+    let logs = logs_dir(root);
     // Whoever has it does the same.
     let Ok(Some(_alone)) = RecoveryLock::acquire(&logs, Duration::ZERO, &|| true) else { return };
     let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::event::{EventSink, RunEvent, SinkError};
+use crate::event::{EVENTS_FILE, EventSink, RunEvent, SinkError};
 
 /// Bytes read at a time when a torn line's beginning is looked for.
 const STEP: u64 = 8 * 1024;
@@ -21,7 +21,7 @@ pub struct EventsFile {
 
 impl EventsFile {
     /// The file's name in the run's folder.
-    pub const NAME: &'static str = "events.jsonl";
+    pub const NAME: &'static str = EVENTS_FILE;
 
     /// Opens, or makes, the file in the folder of a run. If the last line is torn, because a runner died while it wrote
     /// it, that line is cut off, so that what follows can be read. There may be one writer at a time.

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Batch, BrokenOff, Death, Durability, Store, StoreError};
-use crate::event::{EventKind, RunEvent, read_events};
-use crate::model::{RunId, RunReport, RunStatus};
+use crate::event::{EVENTS_FILE, EventKind, RunEvent, read_events};
+use crate::model::{RunId, RunReport, RunStatus, runs_dir};
 
 /// Rows that one transaction of an import writes, about.
 const ROWS_PER_TRANSACTION: usize = 2000;
@@ -43,7 +43,7 @@ pub async fn import_project(
     is_alive: &dyn Fn(&RunReport) -> bool,
 ) -> Result<ImportReport, StoreError> {
     let mut result = ImportReport::default();
-    let runs_dir = project_dir.join("logs").join("runs");
+    let runs_dir = runs_dir(project_dir);
     let folders = match run_folders(&runs_dir) {
         Ok(folders) => folders,
         Err(error) => {
@@ -132,7 +132,7 @@ fn read_run(
 fn read_events_of(run_id: &RunId, folder: &Path, project_dir: &Path) -> Result<(Batch, BrokenOff), String> {
     let mut batch = Batch::default();
     let mut told = BrokenOff::default();
-    let path = folder.join("events.jsonl");
+    let path = folder.join(EVENTS_FILE);
     read_events(&path, |mut event| {
         rebase(&mut event, folder, project_dir);
         told.apply(&event);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Store, StoreError};
-use crate::model::RunId;
+use crate::model::{RunId, logs_dir, runs_dir};
 
 /// The folder in a project's logs that has an empty file for each run whose mail waits in its folder, named as the run.
 pub(crate) const KEPT_MARKS: &str = ".kept";
@@ -34,8 +34,8 @@ impl Store {
     pub(super) fn kept_in_folders(&self) -> Vec<(RunId, PathBuf)> {
         let projects = self.remembered_projects().into_iter();
         let marks = projects.flat_map(|root| {
-            let marks = std::fs::read_dir(root.join("logs").join(KEPT_MARKS)).into_iter().flatten().flatten();
-            let runs = root.join("logs").join("runs");
+            let marks = std::fs::read_dir(logs_dir(&root).join(KEPT_MARKS)).into_iter().flatten().flatten();
+            let runs = runs_dir(&root);
             marks.filter_map(move |mark| Some((RunId::parse(mark.file_name().to_str()?)?, runs.join(mark.file_name()))))
         });
         marks.collect()

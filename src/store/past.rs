@@ -9,9 +9,10 @@ use serde::Deserialize;
 
 use super::batch::micros;
 use super::{Store, StoreError};
-use crate::event::replay;
+use crate::event::{EVENTS_FILE, replay};
 use crate::model::{
     MailState, Outcome, PAST_RUNS_ENOUGH, PAST_WORDS, PastRun, PastScript, RunId, RunReport, RunStatus, end_of,
+    runs_dir,
 };
 
 /// A run as the query hands it over; times in microseconds.
@@ -162,9 +163,9 @@ impl Store {
 /// The same from a project's run folders, for when the database is of no use. Folders that can't be read are passed over.
 #[must_use]
 pub fn past_runs_in_folders(of: &PastOf, limit: u32) -> Vec<PastRun> {
-    let folders = std::fs::read_dir(of.project_dir.join("logs").join("runs")).into_iter().flatten().flatten();
+    let folders = std::fs::read_dir(runs_dir(&of.project_dir)).into_iter().flatten().flatten();
     let changed = |folder: std::fs::DirEntry| {
-        let events = folder.path().join("events.jsonl");
+        let events = folder.path().join(EVENTS_FILE);
         Some((std::fs::metadata(&events).ok()?.modified().unwrap_or(SystemTime::UNIX_EPOCH), events))
     };
     let mut newest: Vec<(SystemTime, PathBuf)> = folders.filter_map(changed).collect();

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::event::{EVENTS_VERSION, EventKind, PlannedScript, RunEvent};
+use crate::event::{EVENTS_FILE, EVENTS_VERSION, EventKind, PlannedScript, RunEvent};
 use crate::model::{
     AttachedFile, Following, Leaked, MailState, Outcome, OutputSummary, Pace, Parent, ProcessIdentity, RunId,
-    RunStatus, SkipReason, Usage, Usual,
+    RunStatus, SkipReason, Usage, Usual, runs_dir,
 };
 
 /// 2024-11-27 08:51:58.954321 UTC, and so many seconds.
@@ -38,7 +38,7 @@ pub(crate) fn started(run_id: &RunId, project_dir: &Path, time: DateTime<Utc>, s
         occasion: None,
         params: Vec::new(),
         log_file: project_dir.join("logs").join("daily.log"),
-        run_dir: project_dir.join("logs").join("runs").join(run_id.as_str()),
+        run_dir: runs_dir(project_dir).join(run_id.as_str()),
         scripts: scripts.iter().map(planned).collect(),
     };
     RunEvent { time, kind }
@@ -163,14 +163,14 @@ pub(crate) fn id(digit: char) -> RunId {
 
 /// Writes a run's folder: its events, followed by `rest`.
 pub(crate) fn write_folder(project_dir: &Path, run_id: &RunId, events: &[RunEvent], rest: &str) {
-    let folder = project_dir.join("logs").join("runs").join(run_id.as_str());
+    let folder = runs_dir(project_dir).join(run_id.as_str());
     std::fs::create_dir_all(&folder).unwrap();
     let mut text = String::new();
     for event in events {
         text.push_str(&serde_json::to_string(event).unwrap());
         text.push('\n');
     }
-    std::fs::write(folder.join("events.jsonl"), text + rest).unwrap();
+    std::fs::write(folder.join(EVENTS_FILE), text + rest).unwrap();
 }
 
 impl super::Store {

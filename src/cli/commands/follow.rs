@@ -9,7 +9,7 @@ use crate::cli::ExitCode;
 use crate::cli::args::{FollowArgs, RunFlags};
 use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment, LoadRequest};
-use crate::event::{EventKind, PlannedScript, read_events, replay};
+use crate::event::{EVENTS_FILE, EventKind, PlannedScript, read_events, replay};
 use crate::model::{Following, Outcome, Parent, RunParam, RunReport};
 use crate::plan::{Place, Selection};
 use crate::store::Store;
@@ -67,7 +67,7 @@ pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir,
 /// The run, and where in its project each of its scripts stands.
 async fn find(store: &mut Store, prefix: &str) -> Result<(RunReport, Vec<Place>), CommandError> {
     let row = store.run(prefix).await?;
-    let events: PathBuf = row.run_dir.join("events.jsonl");
+    let events: PathBuf = row.run_dir.join(EVENTS_FILE);
     let known = store.report(row).await?;
     let mut places = Vec::new();
     let _ = read_events(&events, |event| {

@@ -9,7 +9,7 @@ use super::CommandError;
 use super::kept_output::KeptOutput;
 use super::show::load_report;
 use super::view::{BOLD, DIM, View, one_line, outcome_style};
-use crate::event::{ReportFold, RunEvent};
+use crate::event::{EVENTS_FILE, ReportFold, RunEvent};
 use crate::model::{Outcome, RunReport, ScriptReport};
 use crate::store::Store;
 
@@ -47,7 +47,7 @@ pub(super) async fn logs(
     let report = load_report(store, &request.run).await?;
     let chosen = chosen(&report, request.script.as_deref())?;
     let mut printer = Printer::new(out, view, request, chosen);
-    let path = report.run_dir.join("events.jsonl");
+    let path = report.run_dir.join(EVENTS_FILE);
     let mut told = match File::open(&path) {
         Ok(file) => Told { path, lines: BufReader::new(file), line: Vec::new(), fold: ReportFold::default() },
         // Only the database knows the run: its folder was cleared away.

@@ -15,7 +15,7 @@ use crate::cli::args::{HistoryArgs, ListArgs, LogsArgs, ShowArgs, StatsArgs};
 use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment, LoadRequest, project_root};
 use crate::exec;
-use crate::model::{RunReport, Script, ScriptReport};
+use crate::model::{RunReport, Script, ScriptReport, logs_dir};
 use crate::runner::{Known, lives_or_record, never_began, output_name, standing_alarm};
 use crate::store::{FindRunError, ProjectRow, Store, StoreError, import_project};
 
@@ -96,7 +96,7 @@ fn output_file(script: &ScriptReport, attempt: u32) -> PathBuf {
 
 /// Whether the runner of a run without an end still lives.
 pub(super) fn is_alive(report: &RunReport) -> bool {
-    exec::lives(&report.project_dir.join("logs"), &report.run_id, report.process.as_ref())
+    exec::lives(&logs_dir(&report.project_dir), &report.run_id, report.process.as_ref())
 }
 
 /// Opens the database, answers, and turns what went wrong into words and an exit code.

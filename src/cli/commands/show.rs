@@ -7,7 +7,7 @@ use super::CommandError;
 use super::delivery;
 use super::table::{Align, Cell, Table};
 use super::view::{BOLD, DIM, View, outcome_style, printable, status_style};
-use crate::event::replay;
+use crate::event::{EVENTS_FILE, replay};
 use crate::model::{MailState, RunParam, RunReport, RunStatus, ScriptReport, format_duration, format_size};
 use crate::store::{FindRunError, Store};
 
@@ -56,7 +56,7 @@ pub(super) async fn load_report(store: &mut Store, prefix: &str) -> Result<RunRe
     let row = store.run(prefix).await?;
     let mut report = store.report(row).await?;
     // The database is enough, so that nothing is lost but length if the folder is gone or can't be read.
-    if let Ok(told) = replay(&report.run_dir.join("events.jsonl")) {
+    if let Ok(told) = replay(&report.run_dir.join(EVENTS_FILE)) {
         for (script, told) in report.scripts.iter_mut().zip(told.scripts) {
             if told.traceback.is_some() {
                 script.traceback = told.traceback;
