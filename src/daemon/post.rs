@@ -13,6 +13,7 @@ use super::word::{Tell, warning};
 use super::work::DaemonOptions;
 use crate::exec::Cancel;
 use crate::mail::Deadline;
+use crate::model::to_timestamp;
 use crate::outbox::{Force, Outbox, SmtpCouriers};
 use crate::runner::{self, History, Notice, RunOptions};
 
@@ -115,7 +116,7 @@ impl Errand {
         let outbox = Outbox::new(state_dir.clone(), Arc::new(SmtpCouriers::new(Some(state_dir))));
         let sent = outbox.drain(None, &[], &deadline, Force::No).and_then(|_| outbox.next_turn());
         let sent = match sent {
-            Ok(next) => next.and_then(|at| Timestamp::from_microsecond(at.timestamp_micros()).ok()),
+            Ok(next) => next.map(to_timestamp),
             Err(why) => {
                 (self.tell)(warning(format!("what waits to be sent can't be seen to: {why}")));
                 Timestamp::now().checked_add(AFTER_TROUBLE).ok()

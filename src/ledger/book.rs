@@ -70,34 +70,6 @@ impl Ledger {
         Ok(registered.into_iter().next().unwrap_or_default())
     }
 
-    /// Likewise for many projects at once.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn register_all(
-        &mut self,
-        of: &[Registration<'_>],
-        now: Timestamp,
-    ) -> Result<Vec<Registered>, StoreError> {
-        self.store.register(of, now).await
-    }
-
-    /// Nobody keeps these schedules of a project any more (all of this keeper's without `names`). Returns those that still have
-    /// to answer for what was due before.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn forget(
-        &mut self,
-        project_dir: &Path,
-        profile: Option<&str>,
-        keeper: Keeper,
-        names: Option<&[String]>,
-        now: Timestamp,
-    ) -> Result<Vec<ScheduleRow>, StoreError> {
-        self.store.forget(project_dir, profile, keeper, names, now).await
-    }
-
     /// The folders and profiles of which a keeper has schedules.
     ///
     /// # Errors

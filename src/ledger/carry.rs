@@ -5,9 +5,9 @@ use std::cell::Cell;
 use jiff::Timestamp;
 
 use super::Claim;
-use super::claim::{instant, utc};
 use crate::event::{EventKind, EventSink, RunEvent, SinkError, Stream};
 use crate::mail::Deadline;
+use crate::model::{to_timestamp, to_utc};
 use crate::runner::{RunError, RunOptions, RunOutput, Runner, Tell};
 use crate::store::RunEnded;
 
@@ -30,7 +30,7 @@ pub(crate) fn carry_out<'a>(
     told: &'a (dyn Fn(Told) + Sync),
 ) -> Result<(RunOutput, Deadline), RunError> {
     let options = RunOptions {
-        planned: Some(utc(claim.planned)),
+        planned: Some(to_utc(claim.planned)),
         occasion: Some(claim.occasion.clone()),
         run_id: Some(claim.run_id.clone()),
         ..options
@@ -77,7 +77,7 @@ struct Beginning<'a> {
 impl EventSink for Beginning<'_> {
     fn on_event(&mut self, event: &RunEvent) -> Result<(), SinkError> {
         if matches!(event.kind, EventKind::RunStarted { .. }) {
-            (self.told)(Told::Began(instant(event.time)));
+            (self.told)(Told::Began(to_timestamp(event.time)));
         }
         self.listener.on_event(event)
     }

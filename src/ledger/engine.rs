@@ -14,7 +14,7 @@ use crate::store::{Keeper, Registered, Registration, RunEnded, RunNews, Schedule
 
 /// Schedules that one transaction looks at.
 const AT_A_TIME: usize = 200;
-/// When to look again at what somebody else has claimed, who may die. Each look doubles it.
+/// When to look again at what somebody else has claimed, who may die.
 const RECHECK: SignedDuration = SignedDuration::from_secs(30);
 /// When to try again after the database couldn't be used.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_secs(5);
@@ -128,7 +128,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Vec<Vec<(String, Keeper)>>, StoreError> {
         let registrations: Vec<Registration<'_>> = projects.iter().map(registration).collect();
-        let registered = self.ledger.register_all(&registrations, now).await?;
+        let registered = self.ledger.store().register(&registrations, now).await?;
         let held = self.ledger.store().held_schedules().await?;
         let mut left = Vec::with_capacity(projects.len());
         for (project, registered) in projects.iter().zip(registered) {
@@ -145,7 +145,7 @@ impl Engine {
     pub async fn remove(&mut self, dir: &Path, profile: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
         let key = (dir.to_owned(), profile.map(str::to_owned));
         let known_as = self.in_force.get(&key).map_or(dir, |(_, known_as)| known_as.as_path()).to_owned();
-        let closing = self.ledger.forget(&known_as, profile, Keeper::Daemon, None, now).await?;
+        let closing = self.ledger.store().forget(&known_as, profile, Keeper::Daemon, None, now).await?;
         self.in_force.remove(&key);
         self.again.remove(&key);
         let before = self.projects.remove(&key).unwrap_or_default();
@@ -159,8 +159,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks at everything that is to be looked at by now, and returns what is to run. Each claim has to be answered by
-    /// [`Engine::began`] and [`Engine::ended`].
+    /// Looks at everything that is to be looked at by now, and returns what is to run. Of each claim it has to
+    /// [hear](Engine::hear) that its run has begun, and what has come of it.
     ///
     /// # Errors
     /// When the database can't be used. What was claimed nevertheless comes with the next answer.

@@ -4,10 +4,9 @@ use std::io::ErrorKind;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::claim::instant;
 use crate::event::{EVENTS_FILE, EventKind, ReplayError, read_events};
 use crate::exec;
-use crate::model::runs_dir;
+use crate::model::{runs_dir, to_timestamp};
 use crate::store::{Fate, Held};
 
 /// How long a claim of another machine, whose processes can't be seen, is left alone.
@@ -36,7 +35,7 @@ pub(super) fn by_events(held: &Held) -> Fate {
     let read = read_events(&file, |event| {
         if let EventKind::RunStarted { occasion, .. } = event.kind {
             let late = occasion.and_then(|occasion| occasion.late);
-            begun.get_or_insert(Fate::Began { at: instant(event.time), late });
+            begun.get_or_insert(Fate::Began { at: to_timestamp(event.time), late });
         }
     });
     match (begun, read) {

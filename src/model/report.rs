@@ -77,6 +77,20 @@ pub struct Occasion {
 }
 
 impl Occasion {
+    /// Of a run that stands for one instant alone, and begins in time.
+    #[must_use]
+    pub fn in_time(schedule: &str, due: DateTime<Utc>) -> Self {
+        Self {
+            schedule: schedule.to_owned(),
+            due,
+            late: None,
+            merged: 0,
+            merged_from: None,
+            missed: 0,
+            missed_from: None,
+        }
+    }
+
     /// What was out of the ordinary about a run that began then, each in words.
     #[must_use]
     pub fn remarks(&self, began: DateTime<Utc>) -> Vec<String> {

@@ -1,11 +1,11 @@
 //! What a run starts from: its inputs, at its time in the project's time zone, and its plan.
 
 use chrono::{DateTime, Utc};
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 
 use super::options::RunError;
-use crate::model::Project;
+use crate::model::{Project, to_timestamp};
 use crate::plan::{self, Given, Inputs, RunPlan, Selection};
 
 /// The time of a run and, if a schedule planned it, which.
@@ -23,7 +23,7 @@ impl When<'_> {
 
     fn local(&self, project: &Project) -> Zoned {
         let zone = project.zone(self.schedule).cloned().unwrap_or_else(TimeZone::system);
-        Timestamp::from_microsecond(self.at.timestamp_micros()).unwrap_or_default().to_zoned(zone)
+        to_timestamp(self.at).to_zoned(zone)
     }
 }
 

@@ -188,7 +188,7 @@ async fn put_all(
         if let Err(error) = put(entry, setting) {
             if before.is_none_or(|row| row.keeper != keeper(host)) {
                 let names = [schedule.name.clone()];
-                ledger.forget(project_dir, profile, keeper(host), Some(&names), Timestamp::now()).await?;
+                ledger.store().forget(project_dir, profile, keeper(host), Some(&names), Timestamp::now()).await?;
             }
             fail(output, &error);
             code = code.max(ExitCode::ScriptFailed);

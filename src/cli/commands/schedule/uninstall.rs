@@ -63,7 +63,10 @@ async fn of_project(
             [Host::TaskScheduler, Host::Systemd, Host::Cron].into_iter().any(|host| keeper(host) == row.keeper);
         if is_host && !failed.contains(&name(row).as_str()) {
             let names = [row.name.clone()];
-            ledger.forget(&row.project_dir, row.profile.as_deref(), row.keeper, Some(&names), Timestamp::now()).await?;
+            ledger
+                .store()
+                .forget(&row.project_dir, row.profile.as_deref(), row.keeper, Some(&names), Timestamp::now())
+                .await?;
         }
     }
     if found.is_empty() {
