@@ -11,6 +11,7 @@ use crate::cli::ExitCode;
 use crate::cli::args::MailTestArgs;
 use crate::cli::output::{self, Output, styled};
 use crate::config::Environment;
+use crate::exec;
 use crate::mail::{
     Accepted, Courier, Deadline, DeliveryError, MailSettings, MailTls, NextStep, Outgoing, SignIn, SmtpCourier, Tokens,
     trial,
@@ -41,7 +42,7 @@ pub(super) fn test(args: &MailTestArgs, state: &StateDir, output: &Output) -> Ex
         }
     };
     let to = args.to.clone().unwrap_or_else(|| settings.login.parse().unwrap_or_else(|_| settings.from.email.clone()));
-    let host = hostname::get().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into_owned());
+    let host = exec::host();
     let letter = match trial(&settings, &to, &one_line(&loaded.project.name), &host, SystemTime::now()) {
         Ok(letter) => letter,
         Err(problem) => {

@@ -16,7 +16,7 @@ use crate::host::Subject;
 use crate::ledger::{Claim, Ledger};
 use crate::model::Project;
 use crate::plan::Selection;
-use crate::schedule::{Answer, Hindrance, Presence, Schedule, SkipCause, latest};
+use crate::schedule::{Answer, Presence, Schedule, SkipCause, latest};
 use crate::store::{
     Keeper, OccurrenceRow, OccurrenceState, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow, StoreError,
 };
@@ -112,12 +112,12 @@ fn by_ledger(
         Wanted::Latest { keeper, .. } => (EARLY, *keeper, schedule.coalesce),
         Wanted::Now { .. } => (SignedDuration::ZERO, None, true),
     };
-    let until = now().checked_add(early).unwrap_or_else(|_| now());
+    let until = present(early);
     let job =
         Job { project: project.clone(), schedule: Schedule { coalesce: in_one, ..schedule.clone() }, keeper, until };
     let mut worst = None;
     loop {
-        let (asked, at) = (job.clone(), now().checked_add(early).unwrap_or_else(|_| now()));
+        let (asked, at) = (job.clone(), present(early));
         let claimed = clerk.ask(move |ledger, runtime| runtime.block_on(asked.claim(ledger, at)));
         let looked = match claimed {
             Some(Ok(looked)) => looked,
@@ -150,6 +150,12 @@ fn by_ledger(
             return Ok(code);
         }
     }
+}
+
+/// The present for whoever may call so much early.
+fn present(early: SignedDuration) -> Timestamp {
+    let now = now();
+    now.checked_add(early).unwrap_or(now)
 }
 
 /// Nothing begins before it is planned: whoever calls so early waits.
@@ -341,34 +347,25 @@ fn nothing_open(project: &Project, schedule: &Schedule, last: Option<&Occurrence
 }
 
 /// What became of instants, after their time: `ran (run 39be3…)`.
-pub(super) fn fate(row: &OccurrenceRow) -> String {
+fn fate(row: &OccurrenceRow) -> String {
     let run = row.run_id.as_ref().map(|run_id| format!(" (run {run_id})")).unwrap_or_default();
-    let because = |hindrance| match hindrance {
-        Hindrance::MachineOff => "the machine was off",
-        Hindrance::MachineAsleep => "the machine was suspended",
-        Hindrance::DaemonOff => "no daemon was running",
-        Hindrance::HostIdle => "the system's scheduler had not started it",
-        Hindrance::Busy => "other runs had to end first",
-        Hindrance::CouldNotRun => "the project could not be run",
-        Hindrance::ClockSet => "the clock was set forward",
-    };
     match row.state {
         OccurrenceState::Claimed if row.run_id.is_none() => "waits to be run".to_owned(),
         OccurrenceState::Claimed => format!("is about to run{run}"),
         OccurrenceState::Answered(Answer::Ran) => format!("ran{run}"),
-        OccurrenceState::Answered(Answer::Late(why)) => format!("ran late: {}{run}", because(why)),
+        OccurrenceState::Answered(Answer::Late(why)) => format!("ran late: {}{run}", why.reason()),
         OccurrenceState::Answered(Answer::Skipped(SkipCause::Overlap)) => {
             "was left out: the project was running".to_owned()
         }
         OccurrenceState::Answered(Answer::Skipped(SkipCause::Paused)) => "was left out: it is paused".to_owned(),
-        OccurrenceState::Answered(Answer::Missed(why)) => format!("was missed: {}", because(why)),
+        OccurrenceState::Answered(Answer::Missed(why)) => format!("was missed: {}", why.reason()),
         OccurrenceState::Answered(Answer::Merged) => "was merged into a later one".to_owned(),
     }
 }
 
 /// The ledger can't be used: runs all the same, for what is probably meant.
 fn without_ledger(command: &RunCommand<'_>, project: &Project, schedule: &Schedule) -> ExitCode {
-    let now = now().checked_add(EARLY).unwrap_or_else(|_| now());
+    let now = present(EARLY);
     match latest(schedule, before(now, LOOKED_BACK), now) {
         Some(planned) => {
             wait_for(planned);
@@ -395,7 +392,7 @@ pub(in crate::cli::commands) fn cannot_be_run(
     let (profile, name) = (profile.map(str::to_owned), schedule.clone());
     let missed = clerk.ask(move |ledger, runtime| {
         runtime.block_on(async {
-            let now = now().checked_add(EARLY).unwrap_or_else(|_| now());
+            let now = present(EARLY);
             let filter = ScheduleFilter { projects: Some(vec![folder]), with_ended: false };
             for row in ledger.store().schedules(&filter).await? {
                 let of_it = row.name == name && row.profile == profile;
