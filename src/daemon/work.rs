@@ -26,7 +26,7 @@ use crate::exec::{self, Cancel, Spawn};
 use crate::ledger::{Engine, Ledger, ScheduledProject};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
-use crate::store::{Keeper, RunEnded, RunNews, Store, StoreError};
+use crate::store::{DaemonStay, Keeper, RunEnded, RunNews, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -150,7 +150,8 @@ impl Daemon {
         let (host, process) = (exec::host(), exec::of_this_process());
         let (store, engine, presence_id, earlier) = runtime.block_on(async {
             let mut store = Store::open(&state_dir).await?;
-            let earlier = store.presences(&host).await?;
+            let stays = store.daemon_stays().await?;
+            let earlier = stays.iter().filter(|stay| stay.host == host).map(DaemonStay::stay).collect();
             let id = store.begin_presence(&host, &process, seen.at()).await?;
             Ok::<_, StoreError>((store, Engine::new(Ledger::open(&state_dir).await?), id, earlier))
         })?;

@@ -11,7 +11,7 @@ use crate::host::found::{self, Found, Standing};
 use crate::host::{Host, Subject, place, traps};
 use crate::model::Project;
 use crate::runner::{self, Known};
-use crate::store::{Keeper, ScheduleFilter, ScheduleRow, Store};
+use crate::store::{DaemonStay, Keeper, ScheduleFilter, ScheduleRow, Store};
 
 const CHECK: &str = "schedule";
 const AGAIN: &str = "`runner schedule install` makes it anew";
@@ -80,12 +80,12 @@ async fn ledger(project: &Project, state_dir: Option<&Path>) -> Ledger {
     let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: false };
     let mut rows = store.schedules(&filter).await.unwrap_or_default();
     rows.retain(|row| row.profile == project.profile);
-    let (here, elsewhere): (Vec<_>, Vec<_>) =
-        store.daemons().await.unwrap_or_default().into_iter().partition(|(host, _)| *host == exec::host());
-    let daemon = match here.iter().any(|(_, process)| exec::is_alive(process)) {
+    let stays = store.daemon_stays().await.unwrap_or_default();
+    let may_run = |stay: &DaemonStay| stay.ended.is_none() && stay.process.is_some() && stay.host != exec::host();
+    let daemon = match stays.iter().any(runner::is_here) {
         true => Daemon::Runs,
-        false if elsewhere.is_empty() => Daemon::Off,
-        false => Daemon::MayRun,
+        false if stays.iter().any(may_run) => Daemon::MayRun,
+        false => Daemon::Off,
     };
     let known = Known::read(&mut store).await.unwrap_or_default();
     let _ = store.close().await;

@@ -13,7 +13,6 @@ use super::batch::micros;
 use super::enqueue::insert;
 use super::query::Columns;
 use super::{Claimant, Keeper, NewEntry, Store, StoreError};
-use crate::model::ProcessIdentity;
 use crate::schedule::Hindrance;
 
 /// A schedule, as far as alarms go.
@@ -77,21 +76,6 @@ struct HeldRow {
     at: i64,
     begun: i64,
     by: serde_json::Value,
-}
-
-/// When a daemon was there.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DaemonStay {
-    /// The machine it was on.
-    pub host: String,
-    /// The process.
-    pub process: Option<ProcessIdentity>,
-    /// From when on.
-    pub began: DateTime<Utc>,
-    /// When it was last known to be there.
-    pub seen: DateTime<Utc>,
-    /// When it ended because it was asked to.
-    pub ended: Option<DateTime<Utc>>,
 }
 
 /// What is told from now on, as it was when one looked.
@@ -181,27 +165,6 @@ impl Store {
     pub async fn untold_mark(&mut self) -> Result<f64, StoreError> {
         let mark = sqlx::query_scalar("SELECT total(last) FROM occurrences WHERE NOT told");
         mark.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))
-    }
-
-    /// When daemons were there, in order; of each machine only those of the last time.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn daemon_stays(&mut self) -> Result<Vec<DaemonStay>, StoreError> {
-        let rows = "SELECT host, process, began, seen, ended FROM
-            (SELECT * FROM presences ORDER BY began DESC LIMIT 1000) ORDER BY began";
-        let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
-        let stay = |row: &SqliteRow| {
-            let get = Columns { store: self, row };
-            Ok(DaemonStay {
-                host: get.value("host")?,
-                process: get.json("process").ok().flatten(),
-                began: get.time("began")?.ok_or_else(|| get.bad("began", "NULL"))?,
-                seen: get.time("seen")?.ok_or_else(|| get.bad("seen", "NULL"))?,
-                ended: get.time("ended")?,
-            })
-        };
-        rows.iter().map(stay).collect()
     }
 
     /// Marks what somebody is told of from now on, and puts the mail that tells it into the outbox, so that both survive a

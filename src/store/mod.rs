@@ -35,7 +35,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use alarms::{DaemonStay, HeldInstant, MissedInstants, ToldMarks, WatchedSchedule};
+pub use alarms::{HeldInstant, MissedInstants, ToldMarks, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
 pub use digests::Untold;
@@ -51,6 +51,7 @@ pub use occurrences::{Claimant, OccurrenceRow, OccurrenceState, RunEnded, RunNew
 pub use open::{DATABASE_FILE, OpenOptions, Store};
 pub use outbox::{OutboxKind, OutboxRow, OutboxState, PutOff, RefusedRecipient, Tried};
 pub use past::{PastOf, past_runs_in_folders};
+pub use presences::DaemonStay;
 pub use query::{Counts, FindRunError, Oddities, ProjectRow, RunFilter, RunRow};
 pub use schedules::{Keeper, Registered, Registration, ScheduleFilter, ScheduleRow};
 pub use schema::SCHEMA_VERSION;

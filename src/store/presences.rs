@@ -2,13 +2,38 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
+use super::schedules::instant;
 use super::{Store, StoreError};
 use crate::model::ProcessIdentity;
 use crate::schedule::Stay;
 
 /// So many are kept.
 const KEPT: u32 = 200;
+
+/// When a daemon was there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DaemonStay {
+    /// The machine it was on.
+    pub host: String,
+    /// The process.
+    pub process: Option<ProcessIdentity>,
+    /// From when on.
+    pub began: Timestamp,
+    /// When it was last known to be there.
+    pub seen: Timestamp,
+    /// When it ended because it was asked to.
+    pub ended: Option<Timestamp>,
+}
+
+impl DaemonStay {
+    /// The stretch of time, as far as it is known.
+    #[must_use]
+    pub fn stay(&self) -> Stay {
+        Stay { from: self.began, until: self.ended.unwrap_or(self.seen), orderly: self.ended.is_some() }
+    }
+}
 
 impl Store {
     /// A daemon is there from now on; returns the number of its row. The oldest rows go.
@@ -54,31 +79,27 @@ impl Store {
         self.execute(ended.bind(id).bind(now.as_microsecond())).await
     }
 
-    /// When daemons were there on a machine, in order of their beginning.
+    /// When daemons were there, in order of their beginning.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn presences(&mut self, host: &str) -> Result<Vec<Stay>, StoreError> {
-        let rows = sqlx::query("SELECT began, seen, ended IS NOT NULL FROM presences WHERE host = ?1 ORDER BY began")
-            .bind(host)
+    pub async fn daemon_stays(&mut self) -> Result<Vec<DaemonStay>, StoreError> {
+        let rows = sqlx::query("SELECT host, process, began, seen, ended FROM presences ORDER BY began, id")
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| self.error(error))?;
-        let at = |micros: i64| Timestamp::from_microsecond(micros).unwrap_or_default();
-        Ok(rows.iter().map(|row| Stay { from: at(row.get(0)), until: at(row.get(1)), orderly: row.get(2) }).collect())
-    }
-
-    /// The processes of daemons that haven't ended, as far as they could say so, by their machines.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub async fn daemons(&mut self) -> Result<Vec<(String, ProcessIdentity)>, StoreError> {
-        let rows = sqlx::query("SELECT host, process FROM presences WHERE ended IS NULL ORDER BY began DESC")
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(|error| self.error(error))?;
-        let read = |row: &sqlx::sqlite::SqliteRow| Some((row.get(0), serde_json::from_str(row.get(1)).ok()?));
-        Ok(rows.iter().filter_map(read).collect())
+        let stay = |row: &SqliteRow| {
+            let ended: Option<i64> = row.try_get("ended")?;
+            Ok(DaemonStay {
+                host: row.try_get("host")?,
+                // One that can't be read tells of no process.
+                process: serde_json::from_str(row.try_get("process")?).ok(),
+                began: instant(row.try_get("began")?),
+                seen: instant(row.try_get("seen")?),
+                ended: ended.map(instant),
+            })
+        };
+        rows.iter().map(stay).collect::<Result<_, _>>().map_err(|error| self.error(error))
     }
 }
 
@@ -98,8 +119,11 @@ mod tests {
         store.begin_presence("there", &process(3), at(20)).await.unwrap();
         store.end_presence(second, at(40)).await.unwrap();
         let stay = |from, until, orderly| Stay { from: at(from), until: at(until), orderly };
-        assert_eq!(store.presences("here").await.unwrap(), [stay(10, 15, false), stay(30, 40, true)]);
-        let left = store.daemons().await.unwrap();
-        assert_eq!(left, [("there".to_owned(), process(3)), ("here".to_owned(), process(1))]);
+        let stays = store.daemon_stays().await.unwrap();
+        let here: Vec<Stay> = stays.iter().filter(|stay| stay.host == "here").map(DaemonStay::stay).collect();
+        assert_eq!(here, [stay(10, 15, false), stay(30, 40, true)]);
+        let left = stays.iter().filter(|stay| stay.ended.is_none());
+        let left: Vec<_> = left.map(|stay| (stay.host.as_str(), stay.process.clone())).collect();
+        assert_eq!(left, [("here", Some(process(1))), ("there", Some(process(3)))]);
     }
 }

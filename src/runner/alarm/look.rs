@@ -79,10 +79,9 @@ impl Found {
 pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found {
     let booted = exec::up_for().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
     let present = Present { now, booted, is_kept_by_another: !is_daemon && known.has_daemon() };
-    let stay = |stay: &DaemonStay| Stay {
-        from: to_timestamp(stay.began),
-        until: to_timestamp(if is_here(stay) { now } else { stay.ended.unwrap_or(stay.seen) }),
-        orderly: stay.ended.is_some(),
+    let stay = |stay: &DaemonStay| match is_here(stay) {
+        true => Stay { until: to_timestamp(now), ..stay.stay() },
+        false => stay.stay(),
     };
     let presence = Presence {
         booted: booted.map(to_timestamp),
