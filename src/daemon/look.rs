@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::source::is_gone;
+use super::times::after;
 use super::watch::Noticed;
 use super::word::{plain, warning};
-use super::work::{Daemon, LOOK, after};
+use super::work::{Daemon, LOOK};
 use crate::config;
 
 impl Daemon {

@@ -15,6 +15,7 @@ mod post;
 mod projects;
 mod runs;
 mod source;
+mod times;
 #[cfg(unix)]
 mod unit;
 mod watch;

@@ -20,6 +20,7 @@ use super::post::{Errand, Post};
 use super::projects::{Change, Projects};
 use super::runs::{Launcher, Runs, Told};
 use super::source::Source;
+use super::times::{Times, after};
 use super::watch::{Noticed, Watch};
 use super::word::{Tell, Word, bad, plain, warning};
 use crate::exec::{self, Cancel, Spawn};
@@ -82,29 +83,6 @@ pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Ar
     daemon.rounds(&orders.0);
     daemon.leave();
     Ok(())
-}
-
-/// When what is to be done, by the wall clock.
-#[derive(Debug, Default)]
-pub(super) struct Times {
-    /// Looking at the projects, because something was noticed.
-    pub(super) look: Option<Timestamp>,
-    /// Looking at the folders that can't be watched.
-    pub(super) peek: Option<Timestamp>,
-    /// Settling what is due.
-    pub(super) settle: Option<Timestamp>,
-    /// Leaving word that one is there.
-    seen: Option<Timestamp>,
-    /// Telling the service manager that one isn't stuck.
-    alive: Option<Timestamp>,
-    /// Interrupting the runs, once one is asked to end.
-    interrupt: Option<Timestamp>,
-}
-
-impl Times {
-    fn all(&mut self) -> [&mut Option<Timestamp>; 6] {
-        [&mut self.look, &mut self.peek, &mut self.settle, &mut self.seen, &mut self.alive, &mut self.interrupt]
-    }
 }
 
 /// A daemon at work.
@@ -491,10 +469,6 @@ fn scheduled(change: &Change) -> Option<ScheduledProject> {
         name: project.name.clone(),
         schedules: project.schedules.clone(),
     })
-}
-
-pub(super) fn after(now: Timestamp, pause: SignedDuration) -> Option<Timestamp> {
-    now.checked_add(pause).ok()
 }
 
 /// `2026-11-23 06:00:00`, in the machine's zone.

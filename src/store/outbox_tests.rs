@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::MailState;
 use crate::store::samples::{at, eventful, id, of};
-use crate::store::{Durability, Hold, HoldKind, NewEntry};
+use crate::store::{Durability, Hold, HoldKind, NewEntry, RefusedRecipient};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
