@@ -150,13 +150,12 @@ fn values(kind: &ParamType, begun: &str) -> Vec<String> {
 
 /// The first of the words that is a project, else the folder one stands in; with the profile that they name.
 fn project(words: &[OsString]) -> Option<Project> {
-    let is_project = |path: &PathBuf| path.join("exec_config.json").is_file();
     let folder = words
         .iter()
         .skip(1)
         .filter(|word| !word.is_empty())
         .map(PathBuf::from)
-        .find(is_project)
+        .find(|path| config::is_project(path))
         .unwrap_or_else(|| ".".into());
     let mut words = words.iter().skip_while(|word| *word != "--profile").skip(1);
     let profile = words.find(|word| *word != "=").and_then(|word| word.to_str());

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::model::{EmailStrategy, Language, LogRotation, OutputPolicy, Param, Project, parse_duration, parse_size};
+use crate::model::{
+    EmailStrategy, Language, LogRotation, OutputPolicy, Param, Project, did_you_mean, parse_duration, parse_size,
+};
 
 use super::checker::Checker;
 use super::environment::Environment;
@@ -134,7 +136,7 @@ pub(super) fn unknown_keys<I: Iterator<Item = &'static str>>(
         let hint = if !path.is_empty() && entry.key == "python_command" {
             Some("a script's key is `interpreter`".to_owned())
         } else {
-            names::did_you_mean(&entry.written, known()).map(|name| format!("did you mean `{name}`?"))
+            did_you_mean(&entry.written, known()).map(|name| format!("did you mean `{name}`?"))
         };
         let message = format!("unknown key {}; it does nothing", quoted(&entry.written));
         let own_path = key_path(path, &entry.written);

@@ -3,9 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::model::{parse_duration, parse_size};
+use crate::model::{did_you_mean, parse_duration, parse_size};
 
-use super::names;
 use super::node::{Node, Value, index_path, quoted};
 use super::problem::{Problem, ProblemKind};
 
@@ -170,7 +169,7 @@ impl Checker {
         let lower = text.to_lowercase();
         let found = words.iter().find(|(name, _)| *name == lower).map(|(_, value)| *value);
         if found.is_none() {
-            let hint = names::did_you_mean(&lower, names()).map(|name| format!("did you mean `{name}`?"));
+            let hint = did_you_mean(&lower, names()).map(|name| format!("did you mean `{name}`?"));
             let message = format!("{} is not one of {}", quoted(text), list());
             self.invalid(node, path, message, hint);
         }

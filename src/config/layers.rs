@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::environment::Environment;
+use crate::model::did_you_mean;
+
 use super::keys::{self, COMMON_FILE, PROJECT_FILE};
 use super::names;
 use super::node::{Entry, Node, Table, Value};
@@ -174,7 +176,7 @@ fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
         .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
         .filter(|name| name != "common" && name != "example")
         .collect();
-    let hint = match names::did_you_mean(profile, there.iter().map(String::as_str)) {
+    let hint = match did_you_mean(profile, there.iter().map(String::as_str)) {
         Some(likely) => format!("did you mean `{likely}`? there are: {}", there.join(", ")),
         None if there.is_empty() => "the project has no profiles".to_owned(),
         None => format!("there are: {}", there.join(", ")),

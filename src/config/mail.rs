@@ -8,14 +8,13 @@ use lettre::Address;
 use lettre::message::Mailbox;
 
 use crate::model::{
-    AttachOutput, EmailStrategy, InvalidAddress, MailOptions, Pings, WEBHOOK_PLACEHOLDERS, Webhook,
+    AttachOutput, EmailStrategy, InvalidAddress, MailOptions, Pings, WEBHOOK_PLACEHOLDERS, Webhook, did_you_mean,
     is_readable_on_the_way, resolve_address, shown_address,
 };
 
 use super::check::{optional, unknown_keys};
 use super::checker::Checker;
 use super::keys;
-use super::names;
 use super::node::{Node, Value, index_path, key_path, quoted};
 use super::problem::{Problem, ProblemKind};
 use super::settings::set;
@@ -228,7 +227,7 @@ fn unknown_placeholders(checker: &mut Checker, node: &Node, path: &str) {
                 if !is_name || WEBHOOK_PLACEHOLDERS.contains(&name) {
                     continue;
                 }
-                let hint = match names::did_you_mean(name, WEBHOOK_PLACEHOLDERS) {
+                let hint = match did_you_mean(name, WEBHOOK_PLACEHOLDERS) {
                     Some(meant) => format!("did you mean `{{{meant}}}`?"),
                     None => {
                         format!("there are {}", WEBHOOK_PLACEHOLDERS.map(|name| format!("`{{{name}}}`")).join(", "))

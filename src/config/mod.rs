@@ -43,7 +43,7 @@ pub use interpreter::Platform;
 pub use keys::PROJECT_FILE;
 pub use load::{LoadRequest, Loaded, config_folders, dotenv_files, is_config_file, load, load_config};
 pub use most_runs::most_runs;
-pub use paths::project_root;
+pub use paths::{is_project, project_root};
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use scan::{Found, FoundScript, scan};
 pub(crate) use schedule::schedule_of_definition;

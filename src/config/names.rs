@@ -1,15 +1,4 @@
-//! Names: which ones a file can have, and which one was probably meant. Pure.
-
-/// The name that was probably meant, out of those there are.
-pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.84)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
-}
+//! Names that a file can have. Pure.
 
 /// Why Windows can't have a file of this name, if it can't. The names hold on all systems, so that projects can move.
 /// <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>
@@ -37,16 +26,6 @@ pub(super) fn illegal_in_windows(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn slips_are_recognised() {
-        let keys = ["scripts", "recipients", "email_strategy", "timeout"];
-        assert_eq!(did_you_mean("script", keys), Some("scripts"));
-        assert_eq!(did_you_mean("Timeout", keys), Some("timeout"));
-        assert_eq!(did_you_mean("receipients", keys), Some("recipients"));
-        assert_eq!(did_you_mean("zzz", keys), None);
-        assert_eq!(did_you_mean("failures_only", ["all", "failure_only", "none"]), Some("failure_only"));
-    }
 
     #[test]
     fn illegal_names_are_known() {

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use crate::model::{Param, ParamType, ParamValue, Piece, is_param_name, is_secret_name, pieces};
+use crate::model::{
+    Param, ParamType, ParamValue, Piece, did_you_mean, is_param_name, is_secret_name, param_variable, pieces,
+};
 
 use super::check::{optional, unknown_keys};
 use super::checker::Checker;
 use super::dotenv::everyone_may_read;
 use super::keys::PARAM_KEYS;
-use super::names;
 use super::node::{Entry, Node, Table, Value, key_path, quoted};
 use super::paths;
 use super::problem::{Problem, ProblemKind};
@@ -303,7 +304,7 @@ impl Declared {
             let known = || self.names.iter().map(|(name, _)| name.as_str());
             match self.names.iter().find(|(known, _)| known == name) {
                 None => {
-                    let hint = match names::did_you_mean(name, known()) {
+                    let hint = match did_you_mean(name, known()) {
                         Some(likely) => format!("did you mean `{{{likely}}}`?"),
                         None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
                     };
@@ -311,8 +312,7 @@ impl Declared {
                 }
                 Some((_, true)) if is_argument => {
                     let message = format!("the secret `{name}` would be in an argument, which every account may see");
-                    let variable = format!("RUNNER_PARAM_{}", name.to_ascii_uppercase());
-                    let hint = format!("the script has it in the variable {variable}");
+                    let hint = format!("the script has it in the variable {}", param_variable(name));
                     checker.invalid(node, path, message, Some(hint));
                 }
                 Some(_) => {}

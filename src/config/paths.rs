@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::keys::PROJECT_FILE;
+
 /// The absolute form of a path: never canonicalised, because links have their meaning (a virtual environment's python
 /// is one), and because Windows' verbatim paths (`\\?\`) break `cmd`. A verbatim path is made plain where that is safe.
 ///
@@ -18,6 +20,12 @@ pub(super) fn absolute(path: &Path) -> std::io::Result<PathBuf> {
         return Ok(PathBuf::from(plain));
     }
     Ok(path)
+}
+
+/// Whether a folder has a project file.
+#[must_use]
+pub fn is_project(folder: &Path) -> bool {
+    folder.join(PROJECT_FILE).exists()
 }
 
 /// The one spelling of a project's folder, by which the history knows it: absolute, without a separator at its end, and

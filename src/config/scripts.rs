@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{CommonSettings, Script};
+use crate::model::{CommonSettings, Script, did_you_mean};
 
 use super::check::unknown_keys;
 use super::keys;
-use super::names;
 use super::node::{Node, Value, index_path, key_path, quoted};
 use super::paths;
 use super::problem::{Problem, ProblemKind};
@@ -141,7 +140,7 @@ fn near(file: &Path, written: &str) -> String {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     there.sort();
-    match names::did_you_mean(&name.to_string_lossy(), there.iter().map(String::as_str)) {
+    match did_you_mean(&name.to_string_lossy(), there.iter().map(String::as_str)) {
         Some(likely) => {
             let start = written.rfind(['/', '\\']).map_or("", |index| written.get(..=index).unwrap_or_default());
             format!("did you mean `{start}{likely}`?")

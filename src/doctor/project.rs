@@ -24,7 +24,7 @@ pub async fn examine_project(
             let project = &loaded.project;
             let count = project.scripts.len();
             let scripts = if count == 1 { "script" } else { "scripts" };
-            let found = format!("{} is read ({count} {scripts})", project.root.join("exec_config.json").display());
+            let found = format!("{} is read ({count} {scripts})", project.root.join(config::PROJECT_FILE).display());
             let mut findings = vec![Finding::ok("configuration", found)];
             // Of `.env` there is a finding of its own.
             let warnings = loaded.warnings.iter().filter(|warning| warning.kind != ProblemKind::Exposed);

@@ -6,6 +6,7 @@ mod duration;
 #[cfg(test)]
 pub(crate) mod fuzz_tests;
 mod ids;
+mod likeness;
 mod mail;
 mod outcome;
 #[cfg(test)]
@@ -25,12 +26,15 @@ pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_time
 pub use clock::{Clock, SystemClock, to_timestamp, to_utc};
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
+pub use likeness::did_you_mean;
 pub use mail::{
     AttachOutput, EmailStrategy, Language, MailDelivery, MailOptions, Pings, WEBHOOK_PLACEHOLDERS, Webhook,
 };
 pub use outcome::{Outcome, RunStatus, SkipReason, signal_name, windows_status_name};
 pub use param_time::{Day, Time};
-pub use params::{BadValue, Param, ParamSource, ParamType, ParamValue, RunParam, quoted_text, value_text};
+pub use params::{
+    BadValue, Param, ParamSource, ParamType, ParamValue, RunParam, param_variable, quoted_text, value_text,
+};
 pub(crate) use past::end_of;
 pub use past::{PAST_RUNS, PAST_RUNS_ENOUGH, PAST_WORDS, PastByScript, PastRun, PastScript, Streak};
 pub use policy::{

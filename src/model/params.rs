@@ -62,8 +62,14 @@ impl Param {
     /// The variable that scripts get it in, and that the runner takes it from.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!("RUNNER_PARAM_{}", self.name.to_ascii_uppercase())
+        param_variable(&self.name)
     }
+}
+
+/// The variable of an input, declared or not.
+#[must_use]
+pub fn param_variable(name: &str) -> String {
+    format!("RUNNER_PARAM_{}", name.to_ascii_uppercase())
 }
 
 /// A value that was read, and not resolved yet.

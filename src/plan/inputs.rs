@@ -10,7 +10,9 @@ use serde_json::Value as Json;
 
 use super::command::is_same_variable;
 use super::secrets::Secrets;
-use crate::model::{BadValue, Param, ParamSource, ParamType, ParamValue, Project, RunParam, fill, value_text};
+use crate::model::{
+    BadValue, Param, ParamSource, ParamType, ParamValue, Project, RunParam, did_you_mean, fill, value_text,
+};
 
 /// What is said of a run's inputs by whoever starts it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -145,8 +147,7 @@ fn unknown(name: &str, params: &[Param]) -> Option<BadInput> {
     }
     let message = format!("there is no input `{name}`");
     let names: Vec<&str> = params.iter().map(|param| param.name.as_str()).collect();
-    let likely = |known: &&&str| strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()) >= 0.84;
-    let hint = match (names.iter().find(likely), names.is_empty()) {
+    let hint = match (did_you_mean(name, names.iter().copied()), names.is_empty()) {
         (Some(likely), _) => format!("did you mean `{likely}`? there are: {}", names.join(", ")),
         (None, false) => format!("there are: {}", names.join(", ")),
         (None, true) => "the project declares none; its file's key `params` does that".to_owned(),

@@ -7,7 +7,7 @@ use super::view::one_line;
 use crate::cli::ExitCode;
 use crate::cli::args::DoctorArgs;
 use crate::cli::output::{self, Output, styled};
-use crate::config::{Environment, project_root};
+use crate::config::{Environment, is_project, project_root};
 use crate::doctor::{self, Cause, Finding, Machine, State};
 
 pub(in crate::cli) fn doctor(args: &DoctorArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -38,7 +38,7 @@ pub(in crate::cli) fn doctor(args: &DoctorArgs, state: &StateDir, output: &Outpu
 fn projects(named: &[PathBuf]) -> Vec<PathBuf> {
     let here = PathBuf::from(".");
     match named {
-        [] if here.join("exec_config.json").exists() => vec![here],
+        [] if is_project(&here) => vec![here],
         named => named.to_vec(),
     }
 }

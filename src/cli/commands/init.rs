@@ -33,7 +33,7 @@ pub(in crate::cli) fn init(args: &InitArgs, output: &Output) -> ExitCode {
         Ok(folder) if folder.is_dir() => folder,
         _ => return fail(format!("{} is not a folder", args.folder.display()), ExitCode::Usage),
     };
-    let file = folder.join("exec_config.json");
+    let file = folder.join(config::PROJECT_FILE);
     if !args.print && file.symlink_metadata().is_ok() {
         let message = format!("{} is there already, and stays as it is; `runner check` looks at it", file.display());
         return fail(message, ExitCode::Usage);

@@ -5,9 +5,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::checker::Checker;
-use crate::config::names;
 use crate::config::node::{Node, quoted};
 use crate::config::problem::{Problem, ProblemKind};
+use crate::model::did_you_mean;
 
 const INSTANT_HINT: &str = "write a local time, as in \"2026-12-01T06:00\", or one with its offset, as in \
                             \"2026-12-01T06:00:00+01:00\"";
@@ -60,7 +60,7 @@ fn nearest(name: &str) -> Option<String> {
     let wanted = name.trim().replace(' ', "_");
     let city = |known: &&String| known.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(&wanted));
     let by_city = known.iter().filter(|known| known.contains('/')).find(city).cloned();
-    by_city.or_else(|| names::did_you_mean(&wanted, known.iter().map(String::as_str)).map(str::to_owned))
+    by_city.or_else(|| did_you_mean(&wanted, known.iter().map(String::as_str)).map(str::to_owned))
 }
 
 /// Which instant is meant by a day without a time.

@@ -25,7 +25,7 @@ struct Line {
 
 pub(super) fn history(args: &ScheduleHistoryArgs, state: &StateDir, output: &Output) -> ExitCode {
     let here = Path::new(".");
-    let named = args.project.as_deref().or_else(|| here.join("exec_config.json").exists().then_some(here));
+    let named = args.project.as_deref().or_else(|| config::is_project(here).then_some(here));
     // The project file isn't read: it may be broken, and the ledger knows the schedules also of a project that is gone.
     let root = named.map(|named| (named, config::project_root(named).ok()));
     with_ledger(state, output, async |ledger| {

@@ -15,7 +15,7 @@ use crate::cli::commands::table::{Align, Cell, Table};
 use crate::cli::commands::view::{BOLD, DIM};
 use crate::cli::commands::{StateDir, check};
 use crate::cli::output::{self, Output, styled};
-use crate::config::Environment;
+use crate::config::{Environment, is_project};
 use crate::model::{Project, format_duration};
 use crate::schedule::{ClockChange, Habit, Play, Schedule, clock_changes, merged, week};
 use crate::store::{DATABASE_FILE, Store, remembered_projects};
@@ -87,14 +87,19 @@ pub(super) fn preview(args: &SchedulePreviewArgs, state: &StateDir, output: &Out
 
 /// The folders named, else the one that one stands in if it is a project, else all that have been run here and are there.
 pub(super) fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<PathBuf> {
-    let is_project = |folder: &PathBuf| folder.join("exec_config.json").exists();
     let here = PathBuf::from(".");
     if !named.is_empty() {
         named.to_vec()
     } else if is_project(&here) {
         vec![here]
     } else {
-        state.path().map(remembered_projects).unwrap_or_default().into_iter().filter(is_project).collect()
+        state
+            .path()
+            .map(remembered_projects)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|folder| is_project(folder))
+            .collect()
     }
 }
 
