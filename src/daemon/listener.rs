@@ -6,17 +6,28 @@ use super::word::{Tell, Weight, Word, plain, warning};
 use crate::event::{EventKind, EventSink, RunEvent, SinkError};
 use crate::model::{Outcome, RunStatus, format_duration};
 
+/// How far a run has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A script is being started.
+    AtScripts,
+    /// All scripts have ended.
+    Done,
+}
+
 /// Listens to one run.
 pub(super) struct Listener<'a> {
     tell: &'a Tell,
+    /// Hears how far it has got.
+    heard: &'a (dyn Fn(Stage) + Sync),
     project: String,
     scripts: Vec<String>,
     failed: Vec<String>,
 }
 
 impl<'a> Listener<'a> {
-    pub(super) fn new(project: &str, tell: &'a Tell) -> Self {
-        Self { tell, project: project.to_owned(), scripts: Vec::new(), failed: Vec::new() }
+    pub(super) fn new(project: &str, tell: &'a Tell, heard: &'a (dyn Fn(Stage) + Sync)) -> Self {
+        Self { tell, heard, project: project.to_owned(), scripts: Vec::new(), failed: Vec::new() }
     }
 
     fn finished(&self, status: RunStatus, duration_us: u64) {
@@ -44,6 +55,7 @@ impl EventSink for Listener<'_> {
                 let merged = if merged > 0 { format!(", for {merged} before it too") } else { String::new() };
                 (self.tell)(plain(format!("{}: begins{planned}{merged}, run {run_id}", self.project)));
             }
+            EventKind::ScriptStarted { .. } => (self.heard)(Stage::AtScripts),
             EventKind::ScriptFinished { index, outcome, retry_after_us: None, .. } if outcome.is_failure() => {
                 let name = self.scripts.get(*index).map_or("?", String::as_str);
                 let end = match outcome {
@@ -53,7 +65,10 @@ impl EventSink for Listener<'_> {
                 self.failed.push(format!("{name}: {end}"));
             }
             EventKind::Warning { message } => (self.tell)(warning(format!("{}: {message}", self.project))),
-            EventKind::RunFinished { status, duration_us, .. } => self.finished(*status, *duration_us),
+            EventKind::RunFinished { status, duration_us, .. } => {
+                (self.heard)(Stage::Done);
+                self.finished(*status, *duration_us);
+            }
             _ => {}
         }
         Ok(())

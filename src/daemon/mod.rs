@@ -5,6 +5,7 @@
 
 mod clock;
 mod control;
+mod gate;
 mod histories;
 mod listener;
 mod loader;

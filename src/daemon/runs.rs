@@ -1,13 +1,14 @@
 //! The runs of a daemon: those that wait for a place, and those under way, each on a thread of its own.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
 use super::control::Message;
-use super::listener::Listener;
+use super::gate::Gate;
+use super::listener::{Listener, Stage};
 use super::loader::Loader;
 use super::word::{Tell, bad, plain, warning};
 use super::work::DaemonOptions;
@@ -23,14 +24,21 @@ pub(super) enum Told {
     Waits(RunId),
     /// It has begun.
     Began(RunId, Timestamp),
+    /// Its scripts have ended. What is left is to write that down, and to send it.
+    Done(RunId),
     /// There is nothing left to do about its claim.
     Ended(RunId, RunEnded),
 }
 
-/// A claim that has a place.
+/// How many times as many may be under way as have a place: those whose scripts have ended, and whose mails may wait for a server.
+const WITH_THOSE_DONE: usize = 4;
+
+/// A claim whose run is under way.
 struct UnderWay {
     cancel: Cancel,
     waits: bool,
+    /// Whether its scripts have ended, so that another may have its place.
+    is_done: bool,
 }
 
 /// All of them.
@@ -47,6 +55,7 @@ pub(super) struct Launcher {
     pub(super) options: Arc<DaemonOptions>,
     pub(super) loader: Loader,
     pub(super) tell: Arc<Tell>,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Runs {
@@ -59,15 +68,20 @@ impl Runs {
         self.waiting.extend(claims);
     }
 
-    /// How many have a place.
+    /// How many are under way.
     pub(super) fn count(&self) -> usize {
         self.under_way.len()
+    }
+
+    fn has_place(&self) -> bool {
+        let with_place = self.under_way.values().filter(|run| !run.is_done).count();
+        with_place < self.most && self.under_way.len() < self.most.saturating_mul(WITH_THOSE_DONE)
     }
 
     /// Starts what there is a place for; returns those claims that come to nothing, and why.
     pub(super) fn start(&mut self, project: impl Fn(&Claim) -> Option<Arc<Project>>) -> Vec<(RunId, RunEnded)> {
         let mut failed = Vec::new();
-        while self.under_way.len() < self.most
+        while self.has_place()
             && let Some(claim) = self.waiting.pop_front()
         {
             let run_id = claim.run_id.clone();
@@ -80,7 +94,7 @@ impl Runs {
             let (launcher, cancel_it) = (Arc::clone(&self.launcher), cancel.clone());
             let run = move || launcher.run(&claim, &project, cancel_it);
             match std::thread::Builder::new().name(format!("run-{run_id}")).spawn(run) {
-                Ok(_) => drop(self.under_way.insert(run_id, UnderWay { cancel, waits: false })),
+                Ok(_) => drop(self.under_way.insert(run_id, UnderWay { cancel, waits: false, is_done: false })),
                 Err(error) => {
                     (self.launcher.tell)(bad(format!("no thread for run {run_id}: {error}")));
                     failed.push((run_id, RunEnded::GaveBack));
@@ -96,6 +110,7 @@ impl Runs {
         match told {
             Told::Waits(run_id) => self.wait(run_id, true),
             Told::Began(run_id, _) => self.wait(run_id, false),
+            Told::Done(run_id) => self.under_way.get_mut(run_id).into_iter().for_each(|run| run.is_done = true),
             Told::Ended(run_id, _) => drop(self.under_way.remove(run_id)),
         }
     }
@@ -128,16 +143,23 @@ impl Launcher {
     fn run(&self, claim: &Claim, in_force: &Arc<Project>, cancel: Cancel) {
         let run_id = &claim.run_id;
         let send = |told| drop(self.sender.send(Message::Run(told)));
+        let turn = Mutex::new(Some(self.gate.pass()));
+        let end_turn = || drop(turn.lock().unwrap_or_else(PoisonError::into_inner).take());
         let project = self.loader.fresh(in_force);
         let notice = |notice: Notice| match notice {
             Notice::Waiting(text) => {
+                end_turn();
                 send(Told::Waits(run_id.clone()));
                 (self.tell)(plain(text));
             }
             Notice::Recorded(text) | Notice::Trouble(text) => (self.tell)(warning(text)),
         };
-        let runner = Runner::new(Project::clone(&project));
-        let listener = Box::new(Listener::new(&project.name, &*self.tell));
+        let runner = Runner::new(Arc::clone(&project));
+        let heard = |stage| match stage {
+            Stage::AtScripts => end_turn(),
+            Stage::Done => send(Told::Done(run_id.clone())),
+        };
+        let listener = Box::new(Listener::new(&project.name, &*self.tell, &heard));
         let options = RunOptions {
             mail: self.options.mail.clone(),
             history: History::Shared(self.options.history.current()),

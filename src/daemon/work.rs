@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::clock::{Happened, Seen};
 use super::control::{Control, Message, Orders};
+use super::gate::Gate;
 use super::histories::Histories;
 use super::loader::Loader;
 use super::news::News;
@@ -33,6 +34,9 @@ use crate::store::{DaemonStay, Keeper, RunEnded, RunNews, Store, StoreError};
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
 /// How often one looks at folders that can't be watched.
 pub(super) const LOOK: SignedDuration = SignedDuration::from_secs(60);
+/// How long word of runs is gathered before the ledger hears all of it at once: where many begin together, they need the
+/// time for themselves.
+const GATHER: SignedDuration = SignedDuration::from_millis(50);
 /// How often one leaves word that one is there.
 const SEEN: SignedDuration = SignedDuration::from_mins(5);
 /// When one tries again after the database couldn't be used.
@@ -141,6 +145,7 @@ impl Daemon {
             options: Arc::clone(&options),
             loader: loader.clone(),
             tell: Arc::clone(&tell),
+            gate: Arc::new(Gate::new()),
         };
         let errand = Errand {
             sender: control.0.clone(),
@@ -188,7 +193,7 @@ impl Daemon {
                 return;
             }
             self.tell_status();
-            if !self.news.is_empty() || self.set_alarm() {
+            if self.set_alarm() {
                 continue;
             }
             // The loop has a way to itself, so that there is always somebody who may send.
@@ -232,8 +237,7 @@ impl Daemon {
         }
         // What has ended makes room; nobody waits for the ledger to hear of it.
         self.start_runs();
-        // What is told of runs lets others go on.
-        if is_due(self.times.settle) || !self.news.is_empty() {
+        if is_due(self.times.settle) {
             self.settle(now);
         }
         if is_due(self.times.interrupt) {
@@ -323,9 +327,17 @@ impl Daemon {
     }
 
     fn start_runs(&mut self) {
-        let (projects, at) = (&self.projects, self.seen.at());
-        let failed = self.runs.start(|claim| projects.in_force(&claim.project_dir).cloned());
-        self.news.extend(failed.into_iter().map(|(run_id, ended)| (run_id, RunNews::Ended(ended, at))));
+        let projects = &self.projects;
+        for (run_id, ended) in self.runs.start(|claim| projects.in_force(&claim.project_dir).cloned()) {
+            self.note(run_id, RunNews::Ended(ended, self.seen.at()));
+        }
+    }
+
+    /// Has the ledger hear of a run before long: that may let others go on.
+    fn note(&mut self, run_id: RunId, news: RunNews) {
+        self.news.push((run_id, news));
+        let soon = after(self.seen.at(), GATHER);
+        self.times.settle = self.times.settle.into_iter().chain(soon).min();
     }
 
     /// Takes up what is kept by daemons of projects that are gone: they went while none was there.
@@ -362,10 +374,10 @@ impl Daemon {
             Message::Run(told) => {
                 self.runs.told(&told);
                 match told {
-                    Told::Waits(_) => {}
-                    Told::Began(run_id, at) => self.news.push((run_id, RunNews::Began(at))),
+                    Told::Waits(_) | Told::Done(_) => {}
+                    Told::Began(run_id, at) => self.note(run_id, RunNews::Began(at)),
                     Told::Ended(run_id, ended) => {
-                        self.news.push((run_id, RunNews::Ended(ended, Timestamp::now())));
+                        self.note(run_id, RunNews::Ended(ended, Timestamp::now()));
                         self.post.ask(now);
                     }
                 }
@@ -392,8 +404,6 @@ impl Daemon {
         manager::stopping();
         let given_back = self.runs.take_back(&by);
         let at = self.seen.at();
-        let given_back = given_back.into_iter().map(|run_id| (run_id, RunNews::Ended(RunEnded::GaveBack, at)));
-        self.news.extend(given_back);
         let left = match self.runs.count() {
             0 => String::new(),
             1 => "; one run is under way, and goes on to its end".to_owned(),
@@ -403,11 +413,16 @@ impl Daemon {
         let limit = self.options.drain_timeout.and_then(|limit| SignedDuration::try_from(limit).ok());
         self.times = Times {
             interrupt: limit.and_then(|limit| after(self.seen.at(), limit)),
+            // For what was told last.
+            settle: Some(at),
             // Some service managers want to hear of it only from now on.
             alive: Some(at),
             seen: self.times.seen,
             ..Times::default()
         };
+        for run_id in given_back {
+            self.note(run_id, RunNews::Ended(RunEnded::GaveBack, at));
+        }
         // What is being sent is over soon, or stays in the outbox.
         self.errand.cancel.cancel(&by);
         self.ends = Some(by);

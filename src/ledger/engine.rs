@@ -14,8 +14,8 @@ use crate::store::{Keeper, Registered, Registration, RunEnded, RunNews, Schedule
 
 /// Schedules that one transaction looks at.
 const AT_A_TIME: usize = 200;
-/// When to look again at what somebody else has claimed, who may die.
-const RECHECK: SignedDuration = SignedDuration::from_secs(30);
+/// After how many seconds to look again at what somebody else has claimed, who may die: at first, and at the latest.
+const RECHECK: (i64, i64) = (30, 300);
 /// When to try again after the database couldn't be used.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_secs(5);
 /// A clock that goes back by more than that was set.
@@ -219,7 +219,11 @@ impl Engine {
                 RunNews::Began(at) => self.go_on(self.runs.get(run_id).copied(), *at),
                 RunNews::Ended(ended, at) => {
                     // Who gives something back is about to end, and doesn't want it again at once.
-                    let next = if *ended == RunEnded::GaveBack { later(*at, RECHECK) } else { *at };
+                    let next = if *ended == RunEnded::GaveBack {
+                        later(*at, SignedDuration::from_secs(RECHECK.0))
+                    } else {
+                        *at
+                    };
                     let id = self.runs.remove(run_id);
                     self.go_on(id, next);
                 }
@@ -284,7 +288,7 @@ impl Engine {
                 if row.ended.is_some() && !std::mem::replace(&mut entry.closing, true) {
                     self.ended_by_others(id);
                 }
-                let recheck = settled.waits_for_others.then(|| later(now, RECHECK));
+                let recheck = settled.others_since.map(|since| later(now, recheck_after(now.duration_since(since))));
                 let next = settled.next.into_iter().chain(recheck).min();
                 self.queue_at(id, next);
             }
@@ -369,6 +373,11 @@ fn registration(project: &ScheduledProject) -> Registration<'_> {
         keeper: Keeper::Daemon,
         schedules: &project.schedules,
     }
+}
+
+/// The longer somebody has had something, the less it matters that his death is noticed at once.
+fn recheck_after(held_for: SignedDuration) -> SignedDuration {
+    SignedDuration::from_secs((held_for.as_secs() / 4).clamp(RECHECK.0, RECHECK.1))
 }
 
 fn later(now: Timestamp, by: SignedDuration) -> Timestamp {

@@ -1,5 +1,7 @@
 //! The library's way in.
 
+use std::sync::Arc;
+
 use super::options::{RunError, RunOptions, RunOutput, Tell, trace};
 use super::run::run_here;
 use crate::event::EventSink;
@@ -10,14 +12,14 @@ use crate::model::Project;
 /// Runs a project.
 #[derive(Debug, Clone)]
 pub struct Runner {
-    project: Project,
+    project: Arc<Project>,
 }
 
 impl Runner {
     /// A runner of `project`.
     #[must_use]
-    pub fn new(project: Project) -> Self {
-        Self { project }
+    pub fn new(project: impl Into<Arc<Project>>) -> Self {
+        Self { project: project.into() }
     }
 
     /// The project.

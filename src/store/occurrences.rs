@@ -1,5 +1,7 @@
 //! The answers to planned instants as they stand in the database, and what runs make of their claims.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -108,38 +110,51 @@ impl Store {
 }
 
 async fn write_news(connection: &mut SqliteConnection, news: &[(RunId, RunNews)]) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    // By run: when it began, as far as that is known already, and whether it is over.
+    let (mut ran, mut other) = (BTreeMap::<&str, (i64, bool)>::new(), Vec::new());
     for (run_id, news) in news {
-        match news {
-            RunNews::Began(at) => began(&mut transaction, run_id, *at).await?,
-            RunNews::Ended(end, at) => ended(&mut transaction, run_id, end, *at).await?,
-        }
+        let (at, over) = match news {
+            RunNews::Began(at) => (at, false),
+            RunNews::Ended(RunEnded::Ran, at) => (at, true),
+            RunNews::Ended(end, _) => {
+                other.push((run_id, end));
+                continue;
+            }
+        };
+        ran.entry(run_id.as_str()).or_insert((at.as_microsecond(), over)).1 |= over;
+    }
+    if other.is_empty() {
+        return write_ran(connection, &ran).await;
+    }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    write_ran(&mut transaction, &ran).await?;
+    for (run_id, end) in other {
+        came_to_nothing(&mut transaction, run_id, end).await?;
     }
     transaction.commit().await
 }
 
-/// The instant ran, or ran late.
-async fn began(connection: &mut SqliteConnection, run_id: &RunId, at: Timestamp) -> Result<(), sqlx::Error> {
+/// Runs that have begun and, some of them, ended: nobody holds those any more. All at once, since many may begin together.
+async fn write_ran(connection: &mut SqliteConnection, ran: &BTreeMap<&str, (i64, bool)>) -> Result<(), sqlx::Error> {
+    if ran.is_empty() {
+        return Ok(());
+    }
     let query = sqlx::query(
-        "UPDATE occurrences SET began = ?2, detail = NULL, state = iif(?2 - due > ?3, 'late', 'ran'),
-            reason = iif(?2 - due > ?3, coalesce(reason, ?4), NULL)
-        WHERE run_id = ?1 AND state = 'claimed'",
+        "UPDATE occurrences SET
+            began = iif(state = 'claimed', at, began),
+            detail = iif(state = 'claimed', NULL, detail),
+            reason = iif(state = 'claimed', iif(at - due > ?2, coalesce(reason, ?3), NULL), reason),
+            state = iif(state = 'claimed', iif(at - due > ?2, 'late', 'ran'), state),
+            holder = iif(over, NULL, holder)
+        FROM (SELECT key AS run, value ->> 0 AS at, value ->> 1 AS over FROM json_each(?1)) WHERE run_id = run",
     );
     let limit = i64::try_from(PUNCTUAL.as_micros()).unwrap_or(i64::MAX);
-    let query = query.bind(run_id.as_str()).bind(at.as_microsecond()).bind(limit).bind(Hindrance::Busy.name());
-    query.execute(connection).await.map(drop)
+    let ran = serde_json::to_string(ran).unwrap_or_default();
+    query.bind(ran).bind(limit).bind(Hindrance::Busy.name()).execute(connection).await.map(drop)
 }
 
-async fn ended(
-    connection: &mut SqliteConnection,
-    run_id: &RunId,
-    end: &RunEnded,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    if *end == RunEnded::Ran {
-        // Usually it is known to have begun.
-        began(connection, run_id, now).await?;
-    }
+/// A claim whose run ended otherwise than by running.
+async fn came_to_nothing(connection: &mut SqliteConnection, run_id: &RunId, end: &RunEnded) -> Result<(), sqlx::Error> {
     // Whatever is said of the end: once it has begun nobody holds it any more, so that it is in nobody's way.
     let over = sqlx::query("UPDATE occurrences SET holder = NULL WHERE run_id = ?1 AND state <> 'claimed'");
     over.bind(run_id.as_str()).execute(&mut *connection).await?;

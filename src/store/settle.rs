@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::occurrences::Claimant;
@@ -76,8 +77,8 @@ pub struct Settled {
     pub next: Option<Timestamp>,
     /// Whether something waits for a run to begin or end.
     pub blocked: bool,
-    /// Whether it goes on once somebody else's claim or run has come to something: he may die.
-    pub waits_for_others: bool,
+    /// Since when somebody else has the claim or run without whose end it doesn't go on: he may die.
+    pub others_since: Option<Timestamp>,
 }
 
 /// What a claim stands for, while it is one.
@@ -114,7 +115,7 @@ async fn settle(
     looker: &Looker<'_>,
 ) -> Result<Vec<Settled>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let ids = serde_json::to_string(&looks.iter().map(|(id, _)| id).collect::<Vec<_>>()).unwrap_or_default();
+    let ids = json(&looks.iter().map(|(id, _)| id).collect::<Vec<_>>());
     let mut rows = rows(&mut transaction, &ids).await?;
     rows.retain(|_, row| looker.keeper.is_none_or(|keeper| keeper == row.keeper));
     for (id, schedule) in looks {
@@ -122,11 +123,11 @@ async fn settle(
             withdraw(&mut transaction, row, schedule, looker.now).await?;
         }
     }
-    let mut held = held(&mut transaction, &ids, &rows).await?;
-    let mut ahead = ahead(&mut transaction, &ids, looker.now).await?;
+    let (mut held, mut ahead) = open(&mut transaction, &ids, &rows, looker.now).await?;
     let mut all = Vec::with_capacity(looks.len());
+    let mut cursors = Vec::new();
     for (id, schedule) in looks {
-        let nothing = Settled { row: None, claim: None, next: None, blocked: false, waits_for_others: false };
+        let nothing = Settled { row: None, claim: None, next: None, blocked: false, others_since: None };
         let Some(mut row) = rows.remove(id) else {
             all.push(nothing);
             continue;
@@ -149,12 +150,19 @@ async fn settle(
         let look = Look { schedule, timing, now: looker.now, presence: looker.presence, at_once: AT_ONCE };
         let settlement = look.settle(&standing);
         let claim = settlement.claim.map(|claim| (claim, RunId::random()));
-        write(&mut transaction, &row, &settlement, claim.as_ref(), looker).await?;
-        row.covered = settlement.covered;
+        write_answers(&mut transaction, row.id, &settlement).await?;
+        if settlement.covered != row.covered {
+            cursors.push((row.id, settlement.covered.as_microsecond()));
+            row.covered = settlement.covered;
+        }
         let Settlement { next, blocked, .. } = settlement;
-        let waits_for_others = others.have_claims || (others.have_runs && blocked);
-        all.push(Settled { row: Some(row), claim, next, blocked, waits_for_others });
+        let others_since = others.claims_since.max(others.runs_since.filter(|_| blocked));
+        all.push(Settled { row: Some(row), claim, next, blocked, others_since });
     }
+    let claims = all.iter().filter_map(|one| Some((one.row.as_ref()?.id, one.claim.as_ref()?)));
+    let claims: Vec<NewClaim<'_>> = claims.map(|(id, (claim, run_id))| new_claim(id, claim, run_id)).collect();
+    write_claims(&mut transaction, &claims, looker).await?;
+    move_cursors(&mut transaction, &cursors).await?;
     transaction.commit().await?;
     Ok(all)
 }
@@ -204,74 +212,72 @@ struct HeldRow {
     claim: Claimed,
 }
 
-/// The claims, and the runs under way, in order.
-async fn held(
+/// By schedule, and in order: the claims and the runs under way; and the instants after the cursor, up to the present, that have
+/// a row.
+type Open = (HashMap<i64, Vec<HeldRow>>, HashMap<i64, Vec<Timestamp>>);
+
+async fn open(
     connection: &mut SqliteConnection,
     ids: &str,
     rows: &HashMap<i64, ScheduleRow>,
-) -> Result<HashMap<i64, Vec<HeldRow>>, sqlx::Error> {
-    let query = sqlx::query(
-        "SELECT schedule_id, first, state, due, run_id, claimed, began, holder, detail FROM occurrences
-        WHERE holder IS NOT NULL AND schedule_id IN (SELECT value FROM json_each(?1)) ORDER BY schedule_id, first",
-    );
-    let mut held: HashMap<i64, Vec<HeldRow>> = HashMap::new();
-    for row in query.bind(ids).fetch_all(connection).await? {
-        let time = |column| row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(instant));
-        let schedule_id = row.try_get("schedule_id")?;
-        let Some(schedule) = rows.get(&schedule_id) else { continue };
-        let planned = instant(row.try_get("first")?);
-        let text = |column| row.try_get::<Option<String>, _>(column).map(Option::unwrap_or_default);
-        let (state, holder, run_id, detail) = (text("state")?, text("holder")?, text("run_id")?, text("detail")?);
-        let stands_for: StandsFor = serde_json::from_str(&detail).unwrap_or_default();
-        let counted = |(count, first): (u64, Option<i64>)| (count, first.map(instant));
-        held.entry(schedule_id).or_default().push(HeldRow {
-            is_claimed: state == "claimed",
-            claim: Claimed {
-                planned,
-                due: time("due")?.unwrap_or(planned),
-                late: None,
-                merged: counted(stands_for.merged),
-                missed: counted(stands_for.missed),
-            },
-            held: Held {
-                schedule_id,
-                project_dir: schedule.project_dir.clone(),
-                planned,
-                run_id: RunId::parse(&run_id),
-                claimed: time("claimed")?.unwrap_or(planned),
-                began: time("began")?,
-                // What can't be read is nobody's.
-                holder: serde_json::from_str(&holder).unwrap_or_default(),
-            },
-        });
-    }
-    Ok(held)
-}
-
-/// The instants after the cursors, up to the present, that have a row.
-async fn ahead(
-    connection: &mut SqliteConnection,
-    ids: &str,
     now: Timestamp,
-) -> Result<HashMap<i64, Vec<Timestamp>>, sqlx::Error> {
-    let query = sqlx::query_as(
-        "SELECT schedule_id, first FROM schedules CROSS JOIN occurrences
-            ON schedule_id = schedules.id AND first > covered AND first <= ?2
-        WHERE schedules.id IN (SELECT value FROM json_each(?1)) ORDER BY schedule_id, first",
+) -> Result<Open, sqlx::Error> {
+    // Left to itself, SQLite goes through all answers of a schedule for the few that are held.
+    let query = sqlx::query(
+        "SELECT schedule_id, first, state, due, run_id, claimed, began, holder, detail, 0 AS ahead
+        FROM occurrences INDEXED BY occurrences_held
+        WHERE holder IS NOT NULL AND schedule_id IN (SELECT value FROM json_each(?1))
+        UNION ALL
+        SELECT schedule_id, first, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1
+        FROM schedules CROSS JOIN occurrences ON schedule_id = schedules.id AND first > covered AND first <= ?2
+        WHERE schedules.id IN (SELECT value FROM json_each(?1))
+        ORDER BY schedule_id, first",
     );
-    let rows: Vec<(i64, i64)> = query.bind(ids).bind(now.as_microsecond()).fetch_all(connection).await?;
-    let mut ahead: HashMap<i64, Vec<Timestamp>> = HashMap::new();
-    for (id, first) in rows {
-        ahead.entry(id).or_default().push(instant(first));
+    let (mut held, mut ahead): Open = Default::default();
+    for row in query.bind(ids).bind(now.as_microsecond()).fetch_all(connection).await? {
+        let (schedule_id, planned) = (row.try_get("schedule_id")?, instant(row.try_get("first")?));
+        if row.try_get("ahead")? {
+            ahead.entry(schedule_id).or_default().push(planned);
+        } else if let Some(schedule) = rows.get(&schedule_id) {
+            held.entry(schedule_id).or_default().push(held_row(&row, schedule, planned)?);
+        }
     }
-    Ok(ahead)
+    Ok((held, ahead))
 }
 
-/// What others have of a schedule.
+fn held_row(row: &SqliteRow, schedule: &ScheduleRow, planned: Timestamp) -> Result<HeldRow, sqlx::Error> {
+    let time = |column| row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(instant));
+    let text = |column| row.try_get::<Option<String>, _>(column).map(Option::unwrap_or_default);
+    let (state, holder, run_id, detail) = (text("state")?, text("holder")?, text("run_id")?, text("detail")?);
+    let stands_for: StandsFor = serde_json::from_str(&detail).unwrap_or_default();
+    let counted = |(count, first): (u64, Option<i64>)| (count, first.map(instant));
+    Ok(HeldRow {
+        is_claimed: state == "claimed",
+        claim: Claimed {
+            planned,
+            due: time("due")?.unwrap_or(planned),
+            late: None,
+            merged: counted(stands_for.merged),
+            missed: counted(stands_for.missed),
+        },
+        held: Held {
+            schedule_id: schedule.id,
+            project_dir: schedule.project_dir.clone(),
+            planned,
+            run_id: RunId::parse(&run_id),
+            claimed: time("claimed")?.unwrap_or(planned),
+            began: time("began")?,
+            // What can't be read is nobody's.
+            holder: serde_json::from_str(&holder).unwrap_or_default(),
+        },
+    })
+}
+
+/// Since when others have something of a schedule.
 #[derive(Default)]
 struct Others {
-    have_claims: bool,
-    have_runs: bool,
+    claims_since: Option<Timestamp>,
+    runs_since: Option<Timestamp>,
 }
 
 /// Finds out what has become of claims and runs.
@@ -287,8 +293,10 @@ async fn take_stock(
         let is_others = held.holder.as_ref().is_some_and(|holder| holder.token != looker.claimant.token);
         match (fate, is_claimed) {
             (Fate::Living, _) => {
-                others.have_claims |= is_others && is_claimed;
-                others.have_runs |= is_others;
+                if is_others {
+                    let since = if is_claimed { &mut others.claims_since } else { &mut others.runs_since };
+                    *since = (*since).max(Some(held.began.unwrap_or(held.claimed)));
+                }
                 if is_claimed {
                     standing.waiting = standing.waiting.max(Some(held.planned));
                 } else {
@@ -314,40 +322,59 @@ async fn take_stock(
     Ok(others)
 }
 
-async fn write(
-    connection: &mut SqliteConnection,
-    row: &ScheduleRow,
-    settlement: &Settlement,
-    claim: Option<&(Claimed, RunId)>,
-    looker: &Looker<'_>,
-) -> Result<(), sqlx::Error> {
+async fn write_answers(connection: &mut SqliteConnection, id: i64, settlement: &Settlement) -> Result<(), sqlx::Error> {
     for span in &settlement.spans {
-        if !continue_row(connection, row.id, span).await? {
-            insert(connection, row.id, span).await?;
+        if !continue_row(connection, id, span).await? {
+            insert(connection, id, span).await?;
         }
     }
     for span in &settlement.again {
-        insert(connection, row.id, span).await?;
-    }
-    if let Some((claim, run_id)) = claim {
-        let micros = |(count, first): (u64, Option<Timestamp>)| (count, first.map(Timestamp::as_microsecond));
-        let stands_for = StandsFor { merged: micros(claim.merged), missed: micros(claim.missed) };
-        let insert = sqlx::query(
-            "INSERT OR REPLACE INTO occurrences (schedule_id, first, last, count, state, reason, detail, due, run_id,
-                claimed, holder)
-            VALUES (?1, ?2, ?2, 1, 'claimed', ?3, ?4, ?5, ?6, ?7, ?8)",
-        );
-        let insert = insert.bind(row.id).bind(claim.planned.as_microsecond()).bind(claim.late.map(Hindrance::name));
-        let insert = insert.bind(serde_json::to_string(&stands_for).unwrap_or_default());
-        let insert = insert.bind(claim.due.as_microsecond()).bind(run_id.as_str()).bind(looker.now.as_microsecond());
-        let insert = insert.bind(serde_json::to_string(looker.claimant).unwrap_or_default());
-        insert.execute(&mut *connection).await?;
-    }
-    if settlement.covered != row.covered {
-        let set = sqlx::query("UPDATE schedules SET covered = ?2 WHERE id = ?1").bind(row.id);
-        set.bind(settlement.covered.as_microsecond()).execute(connection).await?;
+        insert(connection, id, span).await?;
     }
     Ok(())
+}
+
+/// A claim as it is written: schedule, planned instant, what kept it, what it stands for, due, run.
+type NewClaim<'a> = (i64, i64, Option<&'static str>, String, i64, &'a str);
+
+fn new_claim<'a>(id: i64, claim: &Claimed, run_id: &'a RunId) -> NewClaim<'a> {
+    let micros = |(count, first): (u64, Option<Timestamp>)| (count, first.map(Timestamp::as_microsecond));
+    let stands_for = StandsFor { merged: micros(claim.merged), missed: micros(claim.missed) };
+    let (planned, due) = (claim.planned.as_microsecond(), claim.due.as_microsecond());
+    (id, planned, claim.late.map(Hindrance::name), json(&stands_for), due, run_id.as_str())
+}
+
+/// All at once, since many schedules may be due at the same time.
+async fn write_claims(
+    connection: &mut SqliteConnection,
+    claims: &[NewClaim<'_>],
+    looker: &Looker<'_>,
+) -> Result<(), sqlx::Error> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let insert = sqlx::query(
+        "INSERT OR REPLACE INTO occurrences (schedule_id, first, last, count, state, reason, detail, due, run_id,
+            claimed, holder)
+        SELECT value ->> 0, value ->> 1, value ->> 1, 1, 'claimed', value ->> 2, value ->> 3, value ->> 4, value ->> 5, ?2, ?3
+        FROM json_each(?1)",
+    );
+    let insert = insert.bind(json(&claims)).bind(looker.now.as_microsecond()).bind(json(looker.claimant));
+    insert.execute(connection).await.map(drop)
+}
+
+async fn move_cursors(connection: &mut SqliteConnection, cursors: &[(i64, i64)]) -> Result<(), sqlx::Error> {
+    if cursors.is_empty() {
+        return Ok(());
+    }
+    let update = sqlx::query(
+        "UPDATE schedules SET covered = moved.value ->> 1 FROM json_each(?1) AS moved WHERE schedules.id = moved.value ->> 0",
+    );
+    update.bind(json(&cursors)).execute(connection).await.map(drop)
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Lets the row before these instants cover them too, if it has the same answer; false if it hasn't.
