@@ -18,7 +18,7 @@ mod scan_tests;
 mod tests;
 mod trigger;
 #[cfg(test)]
-mod walk_tests;
+pub(crate) mod walk_tests;
 mod zone;
 
 pub use answer::{Answer, Hindrance, SkipCause};

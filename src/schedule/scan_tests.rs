@@ -219,12 +219,6 @@ fn compounds(random: &mut TestRng, zone: &TimeZone, from: i64, length: i64) -> P
     any_plain(random, zone, from, length, 2)
 }
 
-/// As many cases as `PROPTEST_CASES` says, else so many: each is a walk over some ten thousand seconds.
-fn tried(cases: u32) -> ProptestConfig {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig::with_cases(asked.unwrap_or(cases))
-}
-
 proptest! {
     #![proptest_config(tried(64))]
 

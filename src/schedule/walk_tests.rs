@@ -7,6 +7,8 @@ use jiff::civil::{Date, DateTime, Weekday, date};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
+use proptest::prelude::ProptestConfig;
+
 use super::*;
 
 /// The fields in the order of their sizes, with their least and greatest numbers.
@@ -323,4 +325,10 @@ fn walk(
         }
     }
     due
+}
+
+/// As many cases as `PROPTEST_CASES` says, else so many. (Plain `with_cases` doesn't heed it.)
+pub(crate) fn tried(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig::with_cases(asked.unwrap_or(cases))
 }
