@@ -150,7 +150,7 @@ fn what_would_only_almost_be_the_same_is_refused_with_the_reason() {
     assert_eq!(for_systemd(&bounded(Some("2026-01-01T00:00:00Z"), None), now()).unwrap().len(), 1, "it has begun");
 }
 
-const ZONES: [&str; 10] = [
+pub(super) const ZONES: [&str; 10] = [
     "UTC",
     "Europe/Paris",
     "America/New_York",
@@ -194,7 +194,7 @@ fn weekday() -> impl Strategy<Value = String> {
     ]
 }
 
-fn trigger() -> impl Strategy<Value = (String, Trigger)> {
+pub(super) fn trigger() -> impl Strategy<Value = (String, Trigger)> {
     let zones = || proptest::sample::select(&ZONES[..]);
     let policy = || {
         let gap = proptest::option::weighted(0.3, prop_oneof![Just(Gap::After), Just(Gap::Skip)]);
@@ -279,7 +279,7 @@ fn instant() -> impl Strategy<Value = Timestamp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(crate::schedule::walk_tests::tried(150))]
 
     #[test]
     fn systemd_reads_the_same_instants((text, trigger) in trigger(), after in instant()) {
@@ -366,7 +366,7 @@ fn counts(on: &On, day: jiff::civil::Date, first: jiff::civil::Date) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::schedule::walk_tests::tried(400))]
 
     #[test]
     fn task_scheduler_and_cron_read_the_same_instants(

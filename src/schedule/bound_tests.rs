@@ -231,7 +231,7 @@ fn any_trigger() -> impl Strategy<Value = Trigger> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(super::walk_tests::tried(200))]
 
     #[test]
     fn any_trigger_answers_within_a_moment(trigger in any_trigger(), second in -200_000_000_000_i64..250_000_000_000) {

@@ -11,6 +11,8 @@ use super::fields::{DayRule, Fields, MonthDays, WeekDays, bits};
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+/// What makes a rhythm of an hour or minute: wildcards and steps.
+const RHYTHM: [char; 3] = ['*', '?', '/'];
 const ORDINALS: [&str; 5] = ["1st", "2nd", "3rd", "4th", "5th"];
 
 /// What is wrong with an expression, and where.
@@ -133,7 +135,7 @@ fn macro_of(piece: Piece<'_>) -> Result<Fields, CronError> {
 
 fn fields(second: Option<Piece<'_>>, [minute, hour, day, month, weekday]: [Piece<'_>; 5]) -> Result<Fields, CronError> {
     let starred = |piece: Piece<'_>| piece.text.starts_with('*') || piece.text == "?";
-    let rhythm = |piece: Piece<'_>| piece.text.contains(['*', '/']);
+    let rhythm = |piece: Piece<'_>| piece.text.contains(RHYTHM);
     Ok(Fields {
         years: None,
         months: u16::try_from(set(month, MONTH)?).unwrap_or_default(),
@@ -305,7 +307,7 @@ pub(super) fn parse_fields(by: &ByField) -> Result<Fields, (&'static str, CronEr
         let only = |mask: u8| mask & week_days.days;
         week_days = WeekDays { days: 0, nth: ordinal.nth.map(only), last: only(ordinal.last) };
     }
-    let rhythm = |index: usize| text_of(index).contains(['*', '/']);
+    let rhythm = |index: usize| text_of(index).contains(RHYTHM);
     Ok(Fields {
         years: years(piece(0)).map_err(named(0))?,
         months: u16::try_from(set(piece(1), MONTH).map_err(named(1))?).unwrap_or_default(),

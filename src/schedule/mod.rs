@@ -13,8 +13,12 @@ mod ledger_tests;
 mod presence;
 mod preview;
 #[cfg(test)]
+mod scan_tests;
+#[cfg(test)]
 mod tests;
 mod trigger;
+#[cfg(test)]
+pub(crate) mod walk_tests;
 mod zone;
 
 pub use answer::{Answer, Hindrance, SkipCause};

@@ -261,7 +261,7 @@ fn field(min: u32, max: u32) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(super::walk_tests::tried(150))]
 
     /// Around changes of the offset, in all of these zones, from 2000 to 2100.
     #[test]

@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use jiff::civil::time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use project_runner::schedule::{ByField, Cron, Dst, Trigger, clock_changes, instants};
+use project_runner::schedule::{ByField, CalendarStep, Cron, Dst, Trigger, clock_changes, instants};
 use serde_json::{Value, json};
 
-/// Questions to each of them.
-const QUESTIONS: usize = 1000;
+/// Questions of each kind, unless RUNNER_ORACLES_QUESTIONS has another number.
+const QUESTIONS: usize = 300;
 /// Instants asked for by each question.
 const COUNT: usize = 6;
 /// The last instant asked for: the end of 2100.
@@ -35,15 +36,6 @@ const DIFFERENCES: [Difference; 7] = [
         let same = |item: &str| item.split_once('-').is_some_and(|(from, to)| from == to);
         asked.peer == "croniter" && asked.text.split([' ', ',']).any(same)
     }),
-    ("croniter passes over the first of a month after one that lacks a day of the list", |asked| {
-        let theirs: Vec<i64> = asked.theirs.as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
-        let differs = (0..asked.ours.len()).find(|at| theirs.get(*at) != asked.ours.get(*at));
-        differs.is_some_and(|at| {
-            let due = Timestamp::from_second(asked.ours[at]).unwrap().to_zoned(TimeZone::UTC).date();
-            let is_later = theirs.get(at).is_none_or(|theirs| *theirs > asked.ours[at]);
-            asked.peer == "croniter" && is_later && due.day() == 1 && due.yesterday().unwrap().day() < 31
-        })
-    }),
     (
         "APScheduler leaves out what matches in the first hour of a day, if the clocks changed while it looked for it",
         |asked| {
@@ -59,8 +51,13 @@ const DIFFERENCES: [Difference; 7] = [
             asked.peer != "croniter" && left_out && first_hour && clock_changes(&zone, begin, due).next().is_some()
         },
     ),
-    ("APScheduler looks for what is rare day by day, and isn't done within a second", |asked| {
+    ("APScheduler looks for what is rare day by day, and isn't done within half a second", |asked| {
         asked.theirs.as_str().is_some_and(|error| error.starts_with("TimeoutError"))
+    }),
+    ("APScheduler counts months from the day before, where we count them from the first, if days are added", |asked| {
+        let form: Value = serde_json::from_str(&asked.text).unwrap_or_default();
+        let step = |keys: [&str; 2]| keys.iter().any(|key| form["calendar"][key].as_i64().unwrap_or_default() > 0);
+        step(["years", "months"]) && step(["weeks", "days"])
     }),
     ("both have other rules, or none, for the days on which the clocks change", |asked| asked.changes_clocks),
 ];
@@ -128,38 +125,66 @@ impl Random {
     }
 }
 
+/// Who is asked, and for what.
+const PEERS: [&str; 8] = [
+    "croniter",
+    "APScheduler fields",
+    "APScheduler crontab",
+    "APScheduler interval",
+    "APScheduler calendar",
+    "APScheduler date",
+    "APScheduler all",
+    "APScheduler any",
+];
+
 /// Whose rules no government has changed lately: they may have the database in another version.
 const ZONES: [&str; 6] =
     ["UTC", "Europe/Paris", "America/Chicago", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"];
 
-/// A question, and our answer to it.
-fn question(random: &mut Random, peer: &'static str) -> (Asked, Value) {
-    let zone = if peer == "croniter" { "UTC" } else { random.of(&ZONES) };
-    let tz = TimeZone::get(zone).unwrap();
-    let after = random.after();
-    let mut text = format!("{} {}", random.field(0, 59), random.field(0, 23));
-    let mut asked = json!({"zone": zone, "after": after, "until": UNTIL, "count": COUNT});
-    let trigger = if peer == "APScheduler fields" {
-        let day = match random.below(4) {
-            0 => format!(
-                "{} {}",
-                random.of(&["1st", "2nd", "3rd", "4th", "5th", "last"]),
-                random.of(&["mon", "thu", "sun"])
-            ),
+/// A trigger as APScheduler is told of it, and as we have it.
+struct Both {
+    theirs: Value,
+    ours: Trigger,
+}
+
+fn bounded(trigger: Trigger, start: Option<i64>, end: Option<i64>) -> Trigger {
+    let instant = |second| Timestamp::from_second(second).unwrap();
+    Trigger::Bounded { inner: Box::new(trigger), start: start.map(instant), end: end.map(instant) }
+}
+
+impl Random {
+    /// An instant some days from another.
+    fn near(&mut self, at: i64) -> i64 {
+        at - 50 * 86_400 + i64::try_from(self.below(150 * 86_400)).unwrap()
+    }
+
+    /// A trigger field by field, perhaps with bounds.
+    fn fields(&mut self, zone: &TimeZone, after: i64) -> Both {
+        let day = match self.below(4) {
+            0 => {
+                let which = self.of(&["1st", "2nd", "3rd", "4th", "5th", "last"]);
+                format!("{which} {}", self.of(&["mon", "thu", "sun"]))
+            }
             1 => "last".to_owned(),
-            _ => random.field(1, 28),
+            _ => self.field(1, 28),
         };
-        let (minute, hour) = text.split_once(' ').unwrap();
-        let mut fields = json!({"minute": minute, "hour": hour, "day": day, "month": random.field(1, 12)});
+        let (minute, hour, month) = (self.field(0, 59), self.field(0, 23), self.field(1, 12));
+        let mut fields = json!({"minute": minute, "hour": hour, "day": day, "month": month});
         for (key, value) in
-            [("week", random.field(1, 52)), ("day_of_week", random.weekday()), ("second", random.field(0, 59))]
+            [("week", self.field(1, 52)), ("day_of_week", self.weekday()), ("second", self.field(0, 59))]
         {
-            if random.below(3) == 0 {
+            if self.below(3) == 0 {
                 fields[key] = json!(value);
             }
         }
+        self.by_field(fields, zone, after)
+    }
+
+    /// One with these fields, perhaps with bounds.
+    fn by_field(&mut self, fields: Value, zone: &TimeZone, after: i64) -> Both {
         let of = |key: &str| fields[key].as_str().map(str::to_owned);
         let by = ByField {
+            year: of("year"),
             month: of("month"),
             day: of("day"),
             week: of("week"),
@@ -167,40 +192,149 @@ fn question(random: &mut Random, peer: &'static str) -> (Asked, Value) {
             hour: of("hour"),
             minute: of("minute"),
             second: of("second"),
-            ..ByField::default()
         };
-        text = fields.to_string();
-        asked["apscheduler"] = json!({"fields": fields});
-        Cron::from_fields(&by, tz.clone(), Dst::default()).unwrap()
-    } else {
-        text = format!("{text} {} {} {}", random.field(1, 31), random.field(1, 12), random.weekday());
-        if peer == "croniter" {
-            match random.below(8) {
-                0 => text = format!("{} {text}", random.field(0, 59)),
-                1 => {
-                    text =
-                        format!("{} L {} *", text.split(' ').take(2).collect::<Vec<_>>().join(" "), random.field(1, 12))
-                }
-                2 => {
-                    text = format!(
-                        "{} * * fri#{}",
-                        text.split(' ').take(2).collect::<Vec<_>>().join(" "),
-                        random.number(1, 5)
-                    )
-                }
-                _ => {}
+        let cron = Trigger::Cron(Cron::from_fields(&by, zone.clone(), Dst::default()).unwrap());
+        let (start, end) = (self.near(after), self.near(after) + 86_400 * 200);
+        let (start, end) = ((self.below(4) == 0).then_some(start), (self.below(4) == 0).then_some(end));
+        let mut theirs = json!({"fields": fields});
+        for (key, value) in [("start", start), ("end", end)] {
+            if let Some(value) = value {
+                theirs[key] = json!(value);
             }
-            asked["croniter"] = json!(text);
-        } else {
-            asked["apscheduler"] = json!({"crontab": text});
         }
-        Cron::parse(&text, tz.clone(), Dst::default()).unwrap()
+        Both { theirs, ours: bounded(cron, start, end) }
+    }
+
+    fn interval(&mut self, after: i64) -> Both {
+        let every = match self.below(3) {
+            0 => self.number(1, 100),
+            1 => 60 * self.number(1, 3000),
+            _ => 3600 * self.number(1, 400),
+        };
+        let every = i64::try_from(every).unwrap();
+        let (start, end) = (self.near(after), self.near(after) + 86_400 * 100);
+        let anchor = Timestamp::from_second(start).unwrap();
+        let ours = Trigger::Interval { every: SignedDuration::from_secs(every), anchor };
+        Both { theirs: json!({"interval": every, "start": start, "end": end}), ours: bounded(ours, None, Some(end)) }
+    }
+
+    /// One, and the instant before its first: theirs can't be asked from any other.
+    fn calendar(&mut self, zone: &TimeZone) -> (Both, i64) {
+        let first = Timestamp::from_second(self.after()).unwrap().to_zoned(zone.clone()).date();
+        let first = if self.below(3) == 0 { first.last_of_month() } else { first };
+        let [years, months, weeks] = [0, 1, 2].map(|_| u32::try_from(self.below(14).saturating_sub(9)).unwrap());
+        let days = u32::try_from(self.below(40)).unwrap();
+        let days = if years + months + weeks == 0 { days + 1 } else { days * u32::from(self.below(4) == 0) };
+        let [hour, minute, second] =
+            [(0, 23), (0, 59), (0, 59)].map(|(min, max)| i8::try_from(self.number(min, max)).unwrap());
+        let end = first.saturating_add(jiff::Span::new().days(i64::try_from(self.below(20_000)).unwrap()));
+        let step = CalendarStep { years, months, weeks, days, time: time(hour, minute, second, 0), first };
+        let last = end.at(23, 59, 59, 0).to_zoned(zone.clone()).unwrap().timestamp().as_second();
+        let ours = Trigger::Calendar { step, zone: zone.clone(), dst: Dst::default() };
+        let theirs = json!({
+            "calendar": {"years": years, "months": months, "weeks": weeks, "days": days,
+                "hour": hour, "minute": minute, "second": second},
+            "start": first.to_string(), "end": end.to_string(),
+        });
+        let before = first.at(0, 0, 0, 0).to_zoned(zone.clone()).unwrap().timestamp().as_second() - 1;
+        (Both { theirs, ours: bounded(ours, None, Some(last)) }, before)
+    }
+
+    fn combined(&mut self, kind: &str, zone: &TimeZone, after: i64) -> Both {
+        let mut parts = Vec::new();
+        for _ in 0..self.number(1, 3) {
+            // Parts of an `all` should meet now and then: they have minutes and hours in common.
+            parts.push(match (kind, self.below(4)) {
+                ("all", 0) => {
+                    let every = i64::try_from(300 * self.number(1, 30)).unwrap();
+                    let start = after - after % 300;
+                    let ours = Trigger::Interval {
+                        every: SignedDuration::from_secs(every),
+                        anchor: Timestamp::from_second(start).unwrap(),
+                    };
+                    Both { theirs: json!({"interval": every, "start": start}), ours }
+                }
+                ("all", _) => {
+                    let hour = self.of(&["*", "*/2", "6-18", "12", "6,12"]);
+                    let minute = self.of(&["0", "*/5", "0,30", "*"]);
+                    let (day, weekday) = (self.of(&["*", "*", "1-15", "last"]), self.weekday());
+                    let fields = json!({"minute": minute, "hour": hour, "day": day, "day_of_week": weekday});
+                    self.by_field(fields, zone, after)
+                }
+                (_, 0) => self.interval(after),
+                _ => self.fields(zone, after),
+            });
+        }
+        let (theirs, ours): (Vec<Value>, Vec<Trigger>) = parts.into_iter().map(|part| (part.theirs, part.ours)).unzip();
+        let ours = if kind == "all" { Trigger::All(ours) } else { Trigger::Any(ours) };
+        Both { theirs: json!({kind: theirs}), ours }
+    }
+
+    fn crontab(&mut self, peer: &str) -> String {
+        let (minute, hour, month) = (self.field(0, 59), self.field(0, 23), self.field(1, 12));
+        let text = format!("{minute} {hour} {} {month} {}", self.field(1, 31), self.weekday());
+        match self.below(8) {
+            0 if peer == "croniter" => format!("{} {text}", self.field(0, 59)),
+            1 if peer == "croniter" => format!("{minute} {hour} L {month} *"),
+            2 if peer == "croniter" => format!("{minute} {hour} * * fri#{}", self.number(1, 5)),
+            _ => text,
+        }
+    }
+}
+
+/// A question, and our answer to it.
+fn question(random: &mut Random, peer: &'static str) -> (Asked, Value) {
+    let zone = if peer == "croniter" { "UTC" } else { random.of(&ZONES) };
+    let tz = TimeZone::get(zone).unwrap();
+    let mut after = random.after();
+    let (mut until, mut count) = (UNTIL, COUNT);
+    let both = match peer {
+        "APScheduler fields" => random.fields(&tz, after),
+        "APScheduler interval" => random.interval(after),
+        "APScheduler calendar" => {
+            count = 10 * COUNT;
+            let (both, before) = random.calendar(&tz);
+            after = before;
+            both
+        }
+        "APScheduler date" => {
+            // Theirs is due also if it has passed by.
+            let at = after + 1 + i64::try_from(random.below(10_000_000)).unwrap();
+            Both { theirs: json!({"at": at}), ours: Trigger::At(Timestamp::from_second(at).unwrap()) }
+        }
+        "APScheduler all" => random.combined("all", &tz, after),
+        "APScheduler any" => {
+            let mut both = random.combined("any", &tz, after);
+            if random.below(4) == 0 {
+                // As above, and so only until then.
+                until = after + 1 + i64::try_from(random.below(1_000_000)).unwrap();
+                let Trigger::Any(parts) = &mut both.ours else { unreachable!() };
+                parts.push(Trigger::At(Timestamp::from_second(until).unwrap()));
+                both.theirs["any"].as_array_mut().unwrap().push(json!({"at": until}));
+            }
+            both
+        }
+        _ => {
+            let text = random.crontab(peer);
+            let ours = Trigger::Cron(Cron::parse(&text, tz.clone(), Dst::default()).unwrap());
+            Both { theirs: json!({"crontab": text}), ours }
+        }
     };
-    let from = Timestamp::from_second(after).unwrap();
-    let ours: Vec<i64> = instants(&Trigger::Cron(trigger), from)
+    let asked = match &both.theirs["crontab"] {
+        Value::String(text) if peer == "croniter" => json!({"croniter": text}),
+        _ => json!({"apscheduler": both.theirs}),
+    };
+    let mut asked = asked;
+    for (key, value) in
+        [("zone", json!(zone)), ("after", json!(after)), ("until", json!(until)), ("count", json!(count))]
+    {
+        asked[key] = value;
+    }
+    let text = both.theirs["crontab"].as_str().map_or_else(|| both.theirs.to_string(), str::to_owned);
+    let ours: Vec<i64> = instants(&both.ours, Timestamp::from_second(after).unwrap())
         .map(Timestamp::as_second)
-        .take_while(|at| *at <= UNTIL)
-        .take(COUNT)
+        .take_while(|at| *at <= until)
+        .take(count)
         .collect();
     (Asked { peer, text, zone, after, ours, theirs: Value::Null, changes_clocks: false }, asked)
 }
@@ -237,7 +371,7 @@ fn oracles() -> Option<PathBuf> {
 fn first_difference(asked: &Asked) -> Option<i64> {
     let Some(theirs) = asked.theirs.as_array() else { return Some(asked.ours.first().copied().unwrap_or(UNTIL)) };
     let theirs: Vec<i64> = theirs.iter().filter_map(Value::as_i64).collect();
-    let at = (0..COUNT).find(|index| asked.ours.get(*index) != theirs.get(*index))?;
+    let at = (0..asked.ours.len().max(theirs.len())).find(|index| asked.ours.get(*index) != theirs.get(*index))?;
     [asked.ours.get(at), theirs.get(at)].into_iter().flatten().min().copied()
 }
 
@@ -252,13 +386,14 @@ fn clocks_change(zone: &str, at: i64) -> bool {
 fn others_are_due_at_the_same_instants() {
     let Some(python) = oracles() else { return };
     // Other questions are asked by RUNNER_ORACLES_SEED: what they find is a matter of the peers as often as not.
-    let further = std::env::var("RUNNER_ORACLES_SEED").ok().and_then(|seed| seed.parse().ok());
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let further = number("RUNNER_ORACLES_SEED");
+    let questions = number("RUNNER_ORACLES_QUESTIONS").map_or(QUESTIONS, |count| usize::try_from(count).unwrap());
     for seed in [Some(20_261_123), further].into_iter().flatten() {
         println!("seed {seed}");
         let mut random = Random(seed);
-        let peers = ["croniter", "APScheduler fields", "APScheduler crontab"];
         let (mut asked, questions): (Vec<Asked>, Vec<Value>) =
-            (0..QUESTIONS * peers.len()).map(|index| question(&mut random, peers[index % peers.len()])).unzip();
+            (0..questions * PEERS.len()).map(|index| question(&mut random, PEERS[index % PEERS.len()])).unzip();
         for (asked, theirs) in asked.iter_mut().zip(ask(&python, &questions)) {
             asked.theirs = theirs;
         }

@@ -11,27 +11,34 @@ from zoneinfo import ZoneInfo
 from apscheduler.triggers.calendarinterval import CalendarIntervalTrigger
 from apscheduler.triggers.combining import AndTrigger, OrTrigger
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from croniter import croniter
 
 warnings.simplefilter("ignore")
 
+# How long an answer may take, in seconds: usual ones take a thousandth of that.
+PATIENCE = 0.5
+
 
 def trigger(form, zone):
     """An APScheduler trigger."""
-    kind, value = next(iter(form.items()))
+    (kind,) = form.keys() - {"start", "end"}
+    value = form[kind]
+    of_day = lambda key: date.fromisoformat(form[key]) if key in form else None
+    instant = lambda key: datetime.fromtimestamp(form[key], zone) if key in form else None
     if kind == "fields":
-        return CronTrigger(timezone=zone, **value)
+        return CronTrigger(timezone=zone, start_date=instant("start"), end_date=instant("end"), **value)
     if kind == "crontab":
         return CronTrigger.from_crontab(value, timezone=zone)
     if kind == "interval":
-        start = datetime.fromtimestamp(value["anchor"], zone)
-        return IntervalTrigger(seconds=value["seconds"], start_date=start, timezone=zone)
-    if kind == "calendar":
-        steps = {key: value[key] for key in ("years", "months", "weeks", "days")}
-        return CalendarIntervalTrigger(
-            **steps, hour=value["hour"], minute=value["minute"], start_date=date.fromisoformat(value["first"]), timezone=zone
+        return IntervalTrigger(
+            seconds=value, start_date=instant("start"), end_date=instant("end"), timezone=zone
         )
+    if kind == "calendar":
+        return CalendarIntervalTrigger(start_date=of_day("start"), end_date=of_day("end"), timezone=zone, **value)
+    if kind == "at":
+        return DateTrigger(datetime.fromtimestamp(value, zone), timezone=zone)
     parts = [trigger(part, zone) for part in value]
     return AndTrigger(parts) if kind == "all" else OrTrigger(parts)
 
@@ -40,11 +47,12 @@ def by_apscheduler(question):
     zone = ZoneInfo(question["zone"])
     asked = trigger(question["apscheduler"], zone)
     after = datetime.fromtimestamp(question["after"], zone)
-    stepwise = not {"fields", "crontab", "all", "any"} & question["apscheduler"].keys()
+    # These go on from what was due before; the others answer for any instant, if they are told of nothing before.
+    stepwise = {"interval", "calendar", "at"} & question["apscheduler"].keys()
     found, previous = [], None
     # It tells what is due at an instant or later.
     now = after + timedelta(seconds=1)
-    while len(found) < question["count"]:
+    while len(found) < question["count"] and question["until"] not in found:
         # With a time before, an AndTrigger asks its cron triggers the same again and again, and never answers.
         following = asked.get_next_fire_time(previous if stepwise else None, now)
         if following is None:
@@ -53,8 +61,7 @@ def by_apscheduler(question):
         if at > question["until"]:
             break
         found.append(at)
-        previous, now = following, following
-        now = datetime.fromtimestamp(at + 1, zone)
+        previous, now = following, datetime.fromtimestamp(at + 1, zone)
     return found
 
 
@@ -79,17 +86,17 @@ def by_croniter(question):
 
 
 def give_up(*_):
-    raise TimeoutError("no answer within a second")
+    raise TimeoutError(f"no answer within {PATIENCE} s")
 
 
 def answer(question):
-    signal.alarm(1)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
         return by_croniter(question) if "croniter" in question else by_apscheduler(question)
     except Exception as error:  # What they can't do is an answer.
         return f"{type(error).__name__}: {error}"
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 signal.signal(signal.SIGALRM, give_up)
