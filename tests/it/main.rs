@@ -29,6 +29,8 @@ mod history;
 mod host_entries;
 #[cfg(unix)] // it starts what cron and systemd start
 mod host_runs;
+#[cfg(windows)] // it registers tasks in Windows' own scheduler
+mod host_tasks;
 mod init;
 mod inputs;
 mod leaks;
