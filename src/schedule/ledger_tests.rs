@@ -43,16 +43,18 @@ fn expected(look: &Look<'_>, standing: &Standing) -> Expected {
         schedule.misfire_grace.is_some_and(|grace| after > grace)
     };
     let mut expected = Expected::default();
-    if standing.paused {
-        expected.answers = open.iter().map(|at| (*at, (Answer::Skipped(SkipCause::Paused), None))).collect();
-    } else if schedule.coalesce {
-        let newest = due.iter().chain(&reopened).max().copied();
+    let falls_into = |at: Timestamp, pause: &Pause| pause.covers(timing.due(schedule, at));
+    let paused = |at: &Timestamp| standing.pauses.iter().any(|pause| falls_into(*at, pause));
+    let skipped = (Answer::Skipped(SkipCause::Paused), None);
+    if schedule.coalesce {
+        let newest = due.iter().chain(&reopened).filter(|at| !paused(at)).max().copied();
         let may_run = |at: &Timestamp| standing.waiting.is_none() && !has_run(at) && !too_late(*at);
         expected.claim = newest.filter(may_run);
         for at in open.into_iter().filter(|at| expected.claim != Some(*at)) {
             let runs = standing.ahead.iter().filter(|ahead| has_run(ahead)).chain(&expected.claim);
             let stands_for_it = runs.filter(|run| **run > at).min().copied();
             let answer = match (standing.waiting, stands_for_it) {
+                _ if paused(&at) => skipped,
                 (Some(waiting), _) => (Answer::Merged, Some(waiting)),
                 (None, Some(run)) if !too_late(at) => (Answer::Merged, Some(run)),
                 (None, _) => (Answer::Missed(why(look, standing)), None),
@@ -63,6 +65,10 @@ fn expected(look: &Look<'_>, standing: &Standing) -> Expected {
         expected.blocked = true;
     } else {
         for at in open {
+            if paused(&at) {
+                expected.answers.insert(at, skipped);
+                continue;
+            }
             if too_late(at) {
                 expected.answers.insert(at, (Answer::Missed(why(look, standing)), None));
                 continue;
@@ -152,6 +158,13 @@ struct Book {
 }
 
 impl Book {
+    /// Ends the pause, if there is one.
+    fn resume(&mut self, now: Timestamp) {
+        if let Some(pause) = self.standing.pauses.last_mut() {
+            pause.until.get_or_insert(now);
+        }
+    }
+
     /// A look, which has to come to what is expected of it.
     fn look(&mut self, look: &Look<'_>) -> Settlement {
         let standing = &mut self.standing;
@@ -221,7 +234,7 @@ proptest! {
         let standing = Standing {
             covered: begin,
             until: None,
-            paused: false,
+            pauses: Vec::new(),
             ahead: Vec::new(),
             reopened: Vec::new(),
             waiting: None,
@@ -244,13 +257,16 @@ proptest! {
                 }
                 Step::GiveBack => book.standing.reopened.extend(book.claim.take()),
                 Step::End => book.standing.running_since = None,
-                Step::Pause => book.standing.paused = true,
-                Step::Resume => book.standing.paused = false,
+                Step::Pause if book.standing.pauses.last().is_none_or(|pause| pause.until.is_some()) => {
+                    book.standing.pauses.push(Pause { from: now, until: None });
+                }
+                Step::Pause => {}
+                Step::Resume => book.resume(now),
             }
             let look = Look { schedule: &schedule, timing, now, presence: &presence, at_once };
             book.look(&look);
         }
-        book.standing.paused = false;
+        book.resume(now);
         let mut looks = 0;
         loop {
             if let Some(claim) = book.claim.take() {

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
+use super::pauses::write_pauses;
 use super::{Store, StoreError};
-use crate::schedule::Schedule;
+use crate::schedule::{Pause, Schedule};
 
 /// Who starts a schedule's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub struct ScheduleRow {
     pub covered: Timestamp,
     /// Since when it is paused.
     pub paused: Option<Timestamp>,
+    /// Its pauses that are over, in order; those whose instants all have their answers may be missing.
+    pub pauses: Vec<Pause>,
     /// When it ended; it still answers for the instants up to then.
     pub ended: Option<Timestamp>,
     /// When somebody was last told that it doesn't run; it may have run since.
@@ -119,8 +122,8 @@ pub struct Registered {
     pub closing: Vec<ScheduleRow>,
 }
 
-const COLUMNS: &str = "id, project_dir, profile, project, name, definition, keeper, since, covered, paused, ended, \
-                       overdue_told";
+const COLUMNS: &str = "id, project_dir, profile, project, name, definition, keeper, since, covered, paused, pauses, \
+                       ended, overdue_told";
 
 impl Store {
     /// Schedules, by project and name.
@@ -193,23 +196,6 @@ impl Store {
         let held = sqlx::query_scalar("SELECT DISTINCT schedule_id FROM occurrences WHERE holder IS NOT NULL");
         let held: Vec<i64> = held.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         Ok(held.into_iter().collect())
-    }
-
-    /// From now on nothing of it runs. One that is paused stays so since then.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn pause(&mut self, id: i64, now: Timestamp) -> Result<(), StoreError> {
-        let pause = sqlx::query("UPDATE schedules SET paused = coalesce(paused, ?2) WHERE id = ?1");
-        self.execute(pause.bind(id).bind(now.as_microsecond())).await
-    }
-
-    /// It is paused no more. What was due meanwhile has to have its answers before.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn resume(&mut self, id: i64) -> Result<(), StoreError> {
-        self.execute(sqlx::query("UPDATE schedules SET paused = NULL WHERE id = ?1").bind(id)).await
     }
 
     /// Forgets answers from before `until`.
@@ -340,7 +326,7 @@ async fn change(
             registered.rows.push(None);
             continue;
         }
-        let mut paused = None;
+        let (mut paused, mut pauses) = (None, Vec::new());
         let row = match known {
             Some(mut row) if row.definition == schedule.definition => {
                 if other.is_some() || row.project != registration.project {
@@ -356,7 +342,7 @@ async fn change(
                 Some(row)
             }
             Some(row) => {
-                paused = row.paused;
+                (paused, pauses) = (row.paused, row.pauses.clone());
                 registered.closing.push(end(connection, row, now).await?);
                 None
             }
@@ -368,7 +354,14 @@ async fn change(
         };
         let row = match row {
             Some(row) => row,
-            None => begin(connection, registration, schedule, paused, now).await?,
+            None => {
+                let mut row = begin(connection, registration, schedule, paused, now).await?;
+                if !pauses.is_empty() {
+                    row.pauses = pauses;
+                    write_pauses(connection, &row).await?;
+                }
+                row
+            }
         };
         registered.rows.push(Some(row));
     }
@@ -419,6 +412,7 @@ async fn begin(
         since: now,
         covered: now,
         paused,
+        pauses: Vec::new(),
         ended: None,
         overdue_told: None,
     })
@@ -436,6 +430,9 @@ pub(super) fn unknown(column: &str, value: &str) -> sqlx::Error {
 pub(super) fn schedule_row(row: &SqliteRow) -> Result<ScheduleRow, sqlx::Error> {
     let time = |column| row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(instant));
     let keeper: String = row.try_get("keeper")?;
+    let pauses: Option<String> = row.try_get("pauses")?;
+    let pauses = pauses.map(|pauses| serde_json::from_str(&pauses)).transpose();
+    let pauses: Vec<(i64, i64)> = pauses.map_err(|error| sqlx::Error::Decode(error.into()))?.unwrap_or_default();
     Ok(ScheduleRow {
         id: row.try_get("id")?,
         project_dir: PathBuf::from(row.try_get::<String, _>("project_dir")?),
@@ -447,6 +444,10 @@ pub(super) fn schedule_row(row: &SqliteRow) -> Result<ScheduleRow, sqlx::Error> 
         since: instant(row.try_get("since")?),
         covered: instant(row.try_get("covered")?),
         paused: time("paused")?,
+        pauses: pauses
+            .iter()
+            .map(|(from, until)| Pause { from: instant(*from), until: Some(instant(*until)) })
+            .collect(),
         ended: time("ended")?,
         overdue_told: time("overdue_told")?,
     })

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::occurrences::Claimant;
+use super::pauses::write_pauses;
 use super::schedules::{instant, schedule_row};
 use super::{Keeper, ScheduleRow, Store, StoreError};
 use crate::model::RunId;
@@ -131,10 +132,13 @@ async fn settle(
             all.push(nothing);
             continue;
         };
+        if row.tidy_pauses(looker.now) {
+            write_pauses(&mut transaction, &row).await?;
+        }
         let mut standing = Standing {
             covered: row.covered,
             until: row.ended,
-            paused: row.paused.is_some(),
+            pauses: row.all_pauses(),
             ahead: ahead.remove(id).unwrap_or_default(),
             reopened: Vec::new(),
             waiting: None,

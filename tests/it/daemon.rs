@@ -294,6 +294,27 @@ fn a_pause_is_heeded_and_ends() {
 }
 
 #[cfg(unix)]
+#[test]
+fn what_was_due_before_a_pause_runs_once_a_daemon_is_there() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "print hello").set("schedule", json!({ "interval": "1h" }));
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("looking after 1 project", 1);
+    daemon.stop();
+    test.database("UPDATE schedules SET since = since - 20000000000, covered = covered - 20000000000");
+    test.runner(["schedule", "pause", "p"]).expect(0);
+    test.database("UPDATE schedules SET paused = paused - 9000000000");
+    let since = jiff::Timestamp::now().as_second() - 9000;
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("p: the script succeeded", 1);
+    daemon.stop();
+    assert!(planned(&project)[..].iter().all(|planned| *planned <= since) && planned(&project).len() == 1);
+    let skipped = count(&test, "SELECT sum(count) FROM occurrences WHERE reason = 'paused'");
+    assert!((2..=3).contains(&skipped), "{skipped}");
+    assert_eq!(count(&test, "SELECT count(*) FROM occurrences WHERE reason <> 'paused' AND state = 'skipped'"), 0);
+}
+
+#[cfg(unix)]
 fn count(test: &Test, sql: &'static str) -> i64 {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
