@@ -198,14 +198,18 @@ impl Store {
         Ok(held.into_iter().collect())
     }
 
-    /// Forgets answers from before `until`.
+    /// Forgets answers from before `until`; the schedules answer only for what comes after those. What is open stays so, and what
+    /// ran ahead of the cursor is kept, so that it isn't run again.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn prune_answers(&mut self, until: Timestamp) -> Result<(), StoreError> {
         let statements = [
-            "UPDATE schedules SET since = ?1 WHERE since < ?1 AND covered >= ?1",
-            "DELETE FROM occurrences WHERE last <= ?1 AND state <> 'claimed'",
+            "DELETE FROM occurrences WHERE last <= ?1 AND state <> 'claimed'
+                AND last <= (SELECT covered FROM schedules WHERE id = schedule_id)",
+            "UPDATE schedules SET since = max(since, min(covered, ?1,
+                    coalesce((SELECT min(first) - 1 FROM occurrences WHERE schedule_id = schedules.id), ?1)))
+                WHERE since < min(covered, ?1)",
             "DELETE FROM schedules WHERE ended < ?1 AND covered >= ended
                 AND NOT EXISTS (SELECT 1 FROM occurrences WHERE schedule_id = schedules.id)",
         ];
