@@ -139,7 +139,7 @@ pub struct Claimed {
     pub planned: Timestamp,
     /// When it was due at the latest.
     pub due: Timestamp,
-    /// What kept it from beginning then, if it is late already.
+    /// What kept it from beginning then, if it was late already when it was claimed.
     pub late: Option<Hindrance>,
     /// How many instants before it are merged into it, and the first of them. Of a backlog that one look doesn't get
     /// through, those that the look got to.
@@ -345,10 +345,18 @@ impl Settling<'_> {
         }
     }
 
+    /// What has kept an instant from being run: of one that was claimed, what did so before it was, else that nothing came of it.
+    fn why(&self, planned: Timestamp) -> Hindrance {
+        match self.standing.reopened.iter().find(|claim| claim.planned == planned) {
+            Some(claim) => claim.late.unwrap_or(Hindrance::RunnerEnded),
+            None => self.look.why(planned, self.standing),
+        }
+    }
+
     /// The claim of an instant; what an earlier claim of it stood for, it stands for too.
     fn claim(&mut self, planned: Timestamp) {
         let due = self.look.timing.limit(self.look.schedule, planned);
-        let late = (self.look.now.duration_since(due) > PUNCTUAL).then(|| self.look.why(planned, self.standing));
+        let late = (self.look.now.duration_since(due) > PUNCTUAL).then(|| self.why(planned));
         let earlier = self.standing.reopened.iter().find(|claim| claim.planned == planned);
         let (merged, missed) = earlier.map(|claim| (claim.merged, claim.missed)).unwrap_or_default();
         self.out.claim = Some(Claimed { planned, due, late, merged, missed });
@@ -388,7 +396,7 @@ impl Settling<'_> {
         if let Some(waiting) = self.standing.waiting {
             return (Answer::Merged, Some(waiting));
         }
-        let missed = (Answer::Missed(self.look.why(planned, self.standing)), None);
+        let missed = (Answer::Missed(self.why(planned)), None);
         if self.look.is_past_grace(planned) {
             return missed;
         }
@@ -440,7 +448,7 @@ impl Settling<'_> {
         if self.pause(planned).is_some() {
             return Some(Answer::Skipped(SkipCause::Paused));
         }
-        self.look.is_past_grace(planned).then(|| Answer::Missed(self.look.why(planned, self.standing)))
+        self.look.is_past_grace(planned).then(|| Answer::Missed(self.why(planned)))
     }
 
     /// Claims the instant, unless it was due before the run that is under way began: then it waits for its end.

@@ -215,7 +215,7 @@ async fn held(
     rows: &HashMap<i64, ScheduleRow>,
 ) -> Result<HashMap<i64, Vec<HeldRow>>, sqlx::Error> {
     let query = sqlx::query(
-        "SELECT schedule_id, first, state, due, run_id, claimed, began, holder, detail FROM occurrences
+        "SELECT schedule_id, first, state, reason, due, run_id, claimed, began, holder, detail FROM occurrences
         WHERE holder IS NOT NULL AND schedule_id IN (SELECT value FROM json_each(?1)) ORDER BY schedule_id, first",
     );
     let mut held: HashMap<i64, Vec<HeldRow>> = HashMap::new();
@@ -233,7 +233,7 @@ async fn held(
             claim: Claimed {
                 planned,
                 due: time("due")?.unwrap_or(planned),
-                late: None,
+                late: Hindrance::from_name(&text("reason")?),
                 merged: counted(stands_for.merged),
                 missed: counted(stands_for.missed),
             },
