@@ -421,6 +421,47 @@ fn a_known_project_that_was_away_for_a_moment_is_looked_after_again() {
     daemon.stop();
 }
 
+/// It returns as soon as the daemon has noticed that it is gone, and nothing happens after that.
+#[cfg(unix)]
+#[test]
+fn a_project_that_returns_at_any_moment_is_looked_after_again() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "print a").set("schedule", json!({"at": "2100-01-01T00:00"}));
+    test.runner(["run", "p"]).expect(0);
+    let daemon = Daemon::start(&test, &[]);
+    daemon.wait_for("looking after 1 project", 1);
+    for times in 1..=10 {
+        std::fs::rename(&project.root, test.path("away")).unwrap();
+        // Without a pause, so that it returns within what the daemon does just then.
+        let begin = std::time::Instant::now();
+        while daemon.count("p: the project is gone from") < times {
+            assert!(begin.elapsed().as_secs() < 60, "{:#?}", daemon.said());
+            std::thread::yield_now();
+        }
+        std::fs::rename(test.path("away"), &project.root).unwrap();
+        daemon.wait_for("p: it is looked after from now on", times);
+    }
+    daemon.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_two_paths_lead_to_is_kept_once() {
+    let test = Test::new();
+    let project = each_second(&test, "p", "print hello");
+    std::os::unix::fs::symlink(&project.root, test.path("link")).unwrap();
+    let one = Daemon::start(&test, &["p", "link"]);
+    one.wait_for("looking after 1 project with 1 schedule", 1);
+    let other = Daemon::start(&test, &["link"]);
+    other.wait_for("looking after 1 project with 1 schedule", 1);
+    wait_for("runs", || (planned(&project).len() >= 3).then_some(()));
+    one.stop();
+    other.stop();
+    assert_eq!(count(&test, "SELECT count(*) FROM schedules"), 1);
+    // Known by the path that came first.
+    check_ledger(&test, &test.existing("link"));
+}
+
 #[cfg(unix)]
 #[test]
 fn what_somebody_else_ends_is_kept_on() {
