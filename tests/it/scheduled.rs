@@ -82,12 +82,15 @@ fn the_claim_of_a_runner_that_died_is_taken_up() {
     let first = scheduled(&test).expect(0);
     // As if that one had been killed between its claim and the beginning of the run.
     test.database(
-        r#"UPDATE occurrences SET state = 'claimed', run_id = '0123456789abc', began = NULL,
+        r#"UPDATE occurrences SET state = 'claimed', run_id = '0123456789abc', began = NULL, reason = NULL,
             holder = json_set(json_object('token', 'x', 'process', json('{"pid":4000000,"started":1,"boot":""}')),
                 '$.host', (SELECT host FROM runs LIMIT 1))"#,
     );
     let second = scheduled(&test).expect(0);
     assert_eq!(begun(&second).len(), 1, "{}", second.stderr);
+    let late = &begun(&second)[0]["occasion"]["late"];
+    // Unless the next hour has begun meanwhile, or not a minute has passed of this one.
+    assert!(late == "runner_ended" || late.is_null(), "{late}");
     let (first, second) = (begun(&first).remove(0), begun(&second).remove(0));
     assert!(first["planned"].as_str() <= second["planned"].as_str());
     assert_ne!(first["run_id"], second["run_id"]);
@@ -304,6 +307,31 @@ fn a_folder_under_two_paths_is_kept_once() {
     test.database("UPDATE schedules SET covered = covered + 3600000000");
     let again = test.runner(["run", "link", "--scheduled", "hourly", "--keeper", "cron", "--json"]).expect(0);
     assert_eq!(begun(&again).len(), 0, "{}", again.stdout);
+}
+
+/// Each verb finds by the link what is registered by the folder, and makes nothing anew.
+#[cfg(unix)]
+#[test]
+fn the_verbs_know_a_project_by_a_link_to_its_folder() {
+    let test = Test::new();
+    let project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    std::os::unix::fs::symlink(&project.root, test.path("link")).unwrap();
+    let by_folder = test.runner(["schedule", "history", "p", "--json"]).expect(0).stdout;
+    let by_link = test.runner(["schedule", "history", "link", "--json"]).expect(0).stdout;
+    assert!(by_folder == by_link && !by_link.is_empty(), "{by_folder} {by_link}");
+    test.runner(["schedule", "pause", "link"]).expect(0);
+    let again = test.runner(["schedule", "pause", "p"]).expect(0).stdout;
+    assert!(again.contains("was paused already"), "{again}");
+    let resumed = test.runner(["schedule", "resume", "link", "hourly"]).expect(0).stdout;
+    assert!(resumed.contains("goes on; it was paused since "), "{resumed}");
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 7200000000, since = covered - 7200000000");
+    let run = test.runner(["schedule", "run-now", "link", "--json"]).expect(0);
+    assert!(begun(&run)[0]["occasion"]["merged"].as_u64() >= Some(1), "what is open: {}", run.stdout);
+    let rows = test.runner(["schedule", "history", "link", "--json"]).expect(0).json();
+    let path = project.root.to_str().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["path"] == path), "{rows:?}");
 }
 
 #[test]
