@@ -13,6 +13,8 @@ use super::problem::{Problem, ProblemKind};
 pub(super) struct Checker {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// For each schedule what is to be said once it is over.
+    pub(super) ends: Vec<Option<Problem>>,
 }
 
 const DURATION_HINT: &str = "write seconds (90) or a duration (\"90s\", \"1h 30m\")";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::model::Project;
@@ -39,6 +40,18 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Each value and where it came from.
     pub explain: Vec<Explained>,
+    /// For each schedule what is to be said once it is over.
+    ends: Vec<Option<Problem>>,
+}
+
+impl Loaded {
+    /// Warnings of the schedules that were due once, and never are again after `now`.
+    #[must_use]
+    pub fn over(&self, now: Timestamp) -> Vec<Problem> {
+        let schedules = self.project.schedules.iter().zip(&self.ends);
+        let over = schedules.filter(|(schedule, _)| schedule.next_after(now).is_none());
+        over.filter_map(|(_, problem)| problem.clone()).collect()
+    }
 }
 
 /// Loads a project and checks all of it.
@@ -71,7 +84,8 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
     sort(&mut warnings, &layers.files);
     match project {
         Some(project) if problems.is_empty() => {
-            Ok(Loaded { explain: explain(&layers.table, &project.name), project, warnings })
+            let ends = std::mem::take(&mut reader.checker.ends);
+            Ok(Loaded { explain: explain(&layers.table, &project.name), project, warnings, ends })
         }
         _ => Err(ConfigError { problems, warnings }),
     }

@@ -68,6 +68,9 @@ impl Reader<'_> {
         if is_never_due(&trigger) {
             let problem = Problem::at(ProblemKind::Suspicious, &node.origin, path, "this trigger is never due");
             self.checker.warnings.push(problem.hint("`runner schedule preview` shows when triggers are due"));
+            self.checker.ends.push(None);
+        } else {
+            self.checker.ends.push(Some(end(table, node, path)));
         }
         let (jitter, coalesce) = (jitter.unwrap_or_default(), coalesce.unwrap_or(true));
         let definition = sorted(json!({
@@ -115,6 +118,16 @@ impl Reader<'_> {
 
 /// Whether a trigger is due neither since 1970 nor from now on. (Zones as they were long ago keep triggers from meeting
 /// that meet today.)
+/// What is to be said of a schedule once it is over, at the place that says when it ends.
+fn end(table: &Table, node: &Node, path: &str) -> Problem {
+    let entry = ["at", "end"].into_iter().find_map(|key| optional(table, key));
+    let (origin, path) =
+        entry.map_or((&node.origin, path.to_owned()), |entry| (&entry.node.origin, key_path(path, &entry.written)));
+    let remedy = entry.map_or_else(String::new, |entry| format!("set a later `{}`, or ", entry.key));
+    Problem::at(ProblemKind::Suspicious, origin, &path, "the schedule is over: it is never due again")
+        .hint(format!("{remedy}take the schedule out"))
+}
+
 fn is_never_due(trigger: &crate::schedule::Trigger) -> bool {
     next_after(trigger, Timestamp::UNIX_EPOCH).is_none() && next_after(trigger, Timestamp::now()).is_none()
 }

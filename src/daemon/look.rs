@@ -1,13 +1,16 @@
 //! Looking which projects there are and how they are set up, when that may have changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::source::is_gone;
+use super::source::{Survey, is_gone};
 use super::times::after;
 use super::watch::Noticed;
 use super::word::{plain, warning};
 use super::work::{Daemon, LOOK};
 use crate::config;
+
+/// How often folders that are new are looked through at once; those that come even then are noticed where they come.
+const MOST_SURVEYS: u32 = 8;
 
 impl Daemon {
     /// Looks at all projects, and reads those anew of which something was noticed.
@@ -20,7 +23,7 @@ impl Daemon {
                 self.watch.unwatch(path);
             }
         }
-        let survey = self.options.source.survey();
+        let (survey, refused) = self.survey();
         let changed = |root: &Path| noticed.iter().any(|noticed| concerns(noticed, root));
         let tell = std::sync::Arc::clone(&self.tell);
         let changes = self.projects.look(&survey, &changed, is_first, &|word| tell(word));
@@ -40,7 +43,6 @@ impl Daemon {
                 self.say(plain(format!("{}: can be looked at again", folder.display())));
             }
         }
-        let refused = self.watch.set(&self.projects.to_watch(&survey));
         if let Some((folder, why)) = refused.first() {
             let more = if refused.len() > 1 { format!(" and {} more", refused.len() - 1) } else { String::new() };
             let next = "changes there are noticed within a minute";
@@ -49,6 +51,22 @@ impl Daemon {
         self.out_of_reach = survey.out_of_reach;
         let peeks = self.watch.has_to_look() || !self.out_of_reach.is_empty();
         self.times.peek = if peeks { self.times.peek.or_else(|| after(self.seen.at(), LOOK)) } else { None };
+    }
+
+    /// Looks what is there, and watches it; returns what can't be watched from now on, too. Everything is watched before it is
+    /// read, and looked for once more after it is watched: so what comes or changes at any time is seen now, or noticed.
+    fn survey(&mut self) -> (Survey, Vec<(PathBuf, String)>) {
+        let mut survey = self.options.source.survey();
+        let mut refused = Vec::new();
+        for _ in 0..MOST_SURVEYS {
+            let (more, any_new) = self.watch.set(&self.projects.to_watch(&survey));
+            refused.extend(more);
+            if !any_new {
+                break;
+            }
+            survey = self.options.source.survey();
+        }
+        (survey, refused)
     }
 }
 

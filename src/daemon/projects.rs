@@ -62,9 +62,11 @@ impl Projects {
         counts.fold((0, 0), |(projects, schedules), count| (projects + 1, schedules + count))
     }
 
-    /// The folders and files that tell of changes.
+    /// The folders and files that tell of changes of what is there, or is out of reach for now.
     pub(super) fn to_watch(&self, survey: &Survey) -> BTreeSet<PathBuf> {
-        let folders = self.known.keys().flat_map(|root| config::config_folders(root));
+        let projects = self.one_path_each(&survey.projects);
+        let out_of_reach = self.known.keys().filter(|root| survey.is_out_of_reach(root));
+        let folders = projects.iter().chain(out_of_reach).flat_map(|root| config::config_folders(root));
         folders.chain(survey.grounds.iter().cloned()).collect()
     }
 

@@ -48,16 +48,18 @@ impl Watch {
         Self { watcher, watched: BTreeSet::new(), looked_at: BTreeMap::new() }
     }
 
-    /// From now on these folders are watched and no others. Returns those that can't be watched from now on, with the reason.
-    pub(super) fn set(&mut self, folders: &BTreeSet<PathBuf>) -> Vec<(PathBuf, String)> {
+    /// From now on these folders are watched and no others. Returns those that can't be watched from now on, with the reason, and
+    /// whether there are any that weren't watched before: what happened there until now has to be looked for.
+    pub(super) fn set(&mut self, folders: &BTreeSet<PathBuf>) -> (Vec<(PathBuf, String)>, bool) {
         let surplus: Vec<PathBuf> = self.watched.difference(folders).cloned().collect();
         surplus.iter().for_each(|folder| self.unwatch(folder));
         self.looked_at.retain(|folder, _| folders.contains(folder));
-        let mut refused = Vec::new();
+        let (mut refused, mut any_new) = (Vec::new(), false);
         for folder in folders {
             if self.watched.contains(folder) || self.looked_at.contains_key(folder) {
                 continue;
             }
+            any_new = true;
             match self.watch(folder) {
                 Ok(()) => drop(self.watched.insert(folder.clone())),
                 Err(why) => {
@@ -66,7 +68,7 @@ impl Watch {
                 }
             }
         }
-        refused
+        (refused, any_new)
     }
 
     fn watch(&mut self, folder: &Path) -> Result<(), String> {
@@ -169,7 +171,8 @@ mod tests {
         let dir = dir.path().canonicalize().unwrap();
         let (sender, receiver) = channel();
         let mut watch = Watch::new(move |noticed| drop(sender.send(noticed)));
-        assert_eq!(watch.set(&BTreeSet::from([dir.clone()])), []);
+        assert_eq!(watch.set(&BTreeSet::from([dir.clone()])), (vec![], true));
+        assert_eq!(watch.set(&BTreeSet::from([dir.clone()])), (vec![], false));
         std::fs::write(dir.join("result.csv"), "1").unwrap();
         std::fs::write(dir.join("exec_config.json"), "{}").unwrap();
         wait_for(&receiver, &dir.join("exec_config.json"));
@@ -181,7 +184,7 @@ mod tests {
         wait_for(&receiver, &dir.join("exec_config.json"));
         let csv = Noticed::At(dir.join("result.csv"));
         assert!(!before.contains(&csv) || cfg!(windows), "{before:?}");
-        assert_eq!(watch.set(&BTreeSet::new()), []);
+        assert_eq!(watch.set(&BTreeSet::new()), (vec![], false));
         assert!(watch.watched.is_empty());
     }
 
@@ -191,8 +194,8 @@ mod tests {
         let mut watch =
             Watch { watcher: Err("none left".into()), watched: BTreeSet::new(), looked_at: BTreeMap::new() };
         let folders = BTreeSet::from([dir.path().to_owned()]);
-        assert_eq!(watch.set(&folders), [(dir.path().to_owned(), "none left".to_owned())]);
-        assert_eq!(watch.set(&folders), [], "it is said once");
+        assert_eq!(watch.set(&folders), (vec![(dir.path().to_owned(), "none left".to_owned())], true));
+        assert_eq!(watch.set(&folders), (vec![], false), "it is said once");
         assert!(watch.has_to_look() && watch.look().is_empty());
         std::fs::write(dir.path().join("data.txt"), "x").unwrap();
         assert_eq!(watch.look(), Vec::<PathBuf>::new());

@@ -12,8 +12,8 @@ use crate::exec;
 use crate::model::RunId;
 use crate::schedule::{Presence, Schedule};
 use crate::store::{
-    Claimant, Fate, Held, Keeper, Looker, Registered, Registration, RunNews, ScheduleFilter, ScheduleRow, Settled,
-    Store, StoreError,
+    Claimant, Fate, Held, Keeper, Looker, Registered, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow,
+    Settled, Store, StoreError,
 };
 
 /// For how long answers are kept.
@@ -138,7 +138,7 @@ impl Ledger {
         self.store.prune_answers(now.checked_sub(KEPT).unwrap_or(Timestamp::MIN)).await
     }
 
-    /// Ends the pause of a schedule; what was due during it is skipped.
+    /// Ends the pause of a schedule; what was due during it is skipped. What was open before is open to whoever keeps it.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -146,8 +146,10 @@ impl Ledger {
         loop {
             let settled = self.settle(&[(row.id, schedule)], None, now, &Presence::default()).await?;
             let goes_on = settled.iter().any(|(settled, _)| settled.next.is_some_and(|next| next <= now));
+            let claims = settled.into_iter().filter_map(|(_, claim)| claim);
+            self.hear(claims.map(|claim| (claim.run_id, RunNews::Ended(RunEnded::GaveBack, now)))).await?;
             if !goes_on {
-                return self.store.resume(row.id).await;
+                return self.store.resume(row.id, now).await;
             }
         }
     }

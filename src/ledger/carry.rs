@@ -36,8 +36,10 @@ pub(crate) fn carry_out<'a>(
         ..options
     };
     // Should the run panic, that is an end too. What had begun then, its events tell.
-    let end =
-        AtLast { told, ended: Cell::new(Some(RunEnded::CouldNotRun { detail: "the runner has failed".to_owned() })) };
+    let end = AtLast {
+        told,
+        ended: Cell::new(Some(RunEnded::CouldNotRun { detail: "the runner failed before the run began".to_owned() })),
+    };
     let result = runner.run_with(options, Box::new(Beginning { listener, told }), tell);
     end.ended.set(Some(match &result {
         Ok(_) => RunEnded::Ran,

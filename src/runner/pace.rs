@@ -32,7 +32,7 @@ impl Paces {
     pub(super) fn ask(&self, history: Option<&HistoryWriter>, project: &Project, plan: &RunPlan<'_>) {
         let Some(history) = history else { return };
         let scripts = plan.steps.iter().map(path).collect();
-        self.0.borrow_mut().more = Some(history.baselines(&project.root, scripts));
+        self.0.borrow_mut().more = Some(history.baselines(&project.root, project.profile.as_deref(), scripts));
     }
 }
 

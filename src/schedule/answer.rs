@@ -20,6 +20,8 @@ pub enum Hindrance {
     CouldNotRun,
     /// The clock was set forward over it.
     ClockSet,
+    /// Whoever had taken it upon himself, a daemon or a runner that the system's scheduler had started, ended before he began it.
+    RunnerEnded,
 }
 
 impl Hindrance {
@@ -34,6 +36,7 @@ impl Hindrance {
             Self::Busy => "other runs had to end first",
             Self::CouldNotRun => "it couldn't be run",
             Self::ClockSet => "the clock was set forward",
+            Self::RunnerEnded => "the runner that was to run it ended first",
         }
     }
 }
@@ -64,7 +67,7 @@ pub enum Answer {
 }
 
 impl Hindrance {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::MachineOff, "machine_off"),
         (Self::MachineAsleep, "machine_asleep"),
         (Self::DaemonOff, "daemon_off"),
@@ -72,6 +75,7 @@ impl Hindrance {
         (Self::Busy, "busy"),
         (Self::CouldNotRun, "could_not_run"),
         (Self::ClockSet, "clock_set"),
+        (Self::RunnerEnded, "runner_ended"),
     ];
 
     /// The word for it, in the database and for programs.

@@ -96,6 +96,23 @@ pub fn latest(schedule: &Schedule, after: Timestamp, until: Timestamp) -> Option
     Some(found)
 }
 
+/// When a schedule was paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// What was due by then isn't concerned.
+    pub from: Timestamp,
+    /// What is due by then is; `None`: the pause goes on.
+    pub until: Option<Timestamp>,
+}
+
+impl Pause {
+    /// Whether an instant that is due then is skipped.
+    #[must_use]
+    pub fn covers(&self, due: Timestamp) -> bool {
+        self.from < due && self.until.is_none_or(|until| due <= until)
+    }
+}
+
 /// What is known of a schedule whose instants are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -103,8 +120,8 @@ pub struct Standing {
     pub covered: Timestamp,
     /// The last instant it answers for, if it has ended.
     pub until: Option<Timestamp>,
-    /// Whether it is paused.
-    pub paused: bool,
+    /// Its pauses, in order; those whose instants all have their answers may be missing.
+    pub pauses: Vec<Pause>,
     /// The instants after the cursor, up to the present, that have an answer already, in order.
     pub ahead: Vec<Timestamp>,
     /// The claims of which nothing came, in order: they are open again.
@@ -122,7 +139,7 @@ pub struct Claimed {
     pub planned: Timestamp,
     /// When it was due at the latest.
     pub due: Timestamp,
-    /// What kept it from beginning then, if it is late already.
+    /// What kept it from beginning then, if it was late already when it was claimed.
     pub late: Option<Hindrance>,
     /// How many instants before it are merged into it, and the first of them. Of a backlog that one look doesn't get
     /// through, those that the look got to.
@@ -197,10 +214,9 @@ impl Look<'_> {
                 blocked: false,
             },
         };
-        match (standing.paused, self.schedule.coalesce) {
-            (true, _) => settling.skip(),
-            (false, true) => settling.coalesce(),
-            (false, false) => settling.in_order(),
+        match self.schedule.coalesce {
+            true => settling.coalesce(),
+            false => settling.in_order(),
         }
         settling.finish()
     }
@@ -247,15 +263,36 @@ impl Settling<'_> {
         Some(next)
     }
 
-    /// The last instant that is due, whether it has an answer or not.
+    /// The last instant that is due and that no pause skips, whether it has an answer or not.
     fn latest(&self) -> Option<Timestamp> {
+        let mut found = self.latest_due(self.look.now)?;
+        // Each pause is stepped over once.
+        while let Some(pause) = self.pause(found) {
+            found = self.latest_due(pause.from)?;
+        }
+        Some(found)
+    }
+
+    /// The last instant that is due by then.
+    fn latest_due(&self, by: Timestamp) -> Option<Timestamp> {
         let covered = self.standing.covered;
-        let last = latest(self.look.schedule, covered, self.horizon)?;
-        if self.look.due(last) <= self.look.now {
+        let last = latest(self.look.schedule, covered, self.horizon.min(by))?;
+        if self.look.due(last) <= by {
             return Some(last);
         }
         // What comes before it is due before it is planned.
         latest(self.look.schedule, covered, last.checked_sub(SignedDuration::from_micros(1)).ok()?)
+    }
+
+    /// The pause in which the instant is due.
+    fn pause(&self, planned: Timestamp) -> Option<&Pause> {
+        let pauses = &self.standing.pauses;
+        // Usually there is none.
+        if pauses.is_empty() {
+            return None;
+        }
+        let due = self.look.due(planned);
+        pauses.iter().find(|pause| pause.covers(due))
     }
 
     fn is_ahead(&self, planned: Timestamp) -> bool {
@@ -308,29 +345,27 @@ impl Settling<'_> {
         }
     }
 
+    /// What has kept an instant from being run: of one that was claimed, what did so before it was, else that nothing came of it.
+    fn why(&self, planned: Timestamp) -> Hindrance {
+        match self.standing.reopened.iter().find(|claim| claim.planned == planned) {
+            Some(claim) => claim.late.unwrap_or(Hindrance::RunnerEnded),
+            None => self.look.why(planned, self.standing),
+        }
+    }
+
     /// The claim of an instant; what an earlier claim of it stood for, it stands for too.
     fn claim(&mut self, planned: Timestamp) {
         let due = self.look.timing.limit(self.look.schedule, planned);
-        let late = (self.look.now.duration_since(due) > PUNCTUAL).then(|| self.look.why(planned, self.standing));
+        let late = (self.look.now.duration_since(due) > PUNCTUAL).then(|| self.why(planned));
         let earlier = self.standing.reopened.iter().find(|claim| claim.planned == planned);
         let (merged, missed) = earlier.map(|claim| (claim.merged, claim.missed)).unwrap_or_default();
         self.out.claim = Some(Claimed { planned, due, late, merged, missed });
     }
 
-    /// Paused: nothing runs.
-    fn skip(&mut self) {
-        let paused = Answer::Skipped(SkipCause::Paused);
-        for claim in &self.standing.reopened {
-            self.answer_again(claim, paused, None);
-        }
-        while let Some(planned) = self.next() {
-            if self.is_ahead(planned) { self.pass(planned) } else { self.answer(planned, paused, None) }
-        }
-    }
-
     /// The latest runs, and stands for those before it.
     fn coalesce(&mut self) {
-        let reopened = self.standing.reopened.last().map(|claim| claim.planned);
+        let reopened = self.standing.reopened.iter().rev().map(|claim| claim.planned);
+        let reopened = reopened.into_iter().find(|planned| self.pause(*planned).is_none());
         let newest = self.latest().max(reopened);
         // One before an instant that ran already is merged into that.
         let is_open = |planned: &Timestamp| !self.is_ahead(*planned) || self.is_reopened(*planned);
@@ -355,10 +390,13 @@ impl Settling<'_> {
 
     /// What becomes of an instant that doesn't run itself.
     fn fate(&self, planned: Timestamp) -> (Answer, Option<Timestamp>) {
-        let missed = (Answer::Missed(self.look.why(planned, self.standing)), None);
+        if self.pause(planned).is_some() {
+            return (Answer::Skipped(SkipCause::Paused), None);
+        }
         if let Some(waiting) = self.standing.waiting {
             return (Answer::Merged, Some(waiting));
         }
+        let missed = (Answer::Missed(self.why(planned)), None);
         if self.look.is_past_grace(planned) {
             return missed;
         }
@@ -376,34 +414,41 @@ impl Settling<'_> {
             self.out.blocked = true;
             return;
         }
-        let mut missed = Vec::new();
+        let mut passed = Vec::new();
         for claim in &self.standing.reopened {
-            if !self.look.is_past_grace(claim.planned) {
+            let Some(answer) = self.passed_over(claim.planned) else {
                 self.take_turn(claim.planned);
                 break;
-            }
-            missed.push(claim);
+            };
+            passed.push((claim, answer));
         }
         let mut before = Vec::new();
         while self.out.claim.is_none() && !self.out.blocked {
             let Some(planned) = self.next() else { break };
             if self.is_ahead(planned) {
                 self.pass(planned);
-            } else if self.look.is_past_grace(planned) {
-                before.push(planned);
-                self.answer(planned, Answer::Missed(self.look.why(planned, self.standing)), None);
+            } else if let Some(answer) = self.passed_over(planned) {
+                before.extend(matches!(answer, Answer::Missed(_)).then_some(planned));
+                self.answer(planned, answer, None);
             } else if self.take_turn(planned) {
                 self.pass(planned);
             }
         }
         // Once it is known which run comes after them, and tells of them.
-        for claim in missed {
-            let why = self.look.why(claim.planned, self.standing);
-            self.answer_again(claim, Answer::Missed(why), None);
+        for (claim, answer) in passed {
+            self.answer_again(claim, answer, None);
         }
         if let (Some(claim), Some(first)) = (&mut self.out.claim, before.first()) {
             add(&mut claim.missed, (before.len() as u64, Some(*first)));
         }
+    }
+
+    /// The answer of an instant whose turn doesn't come.
+    fn passed_over(&self, planned: Timestamp) -> Option<Answer> {
+        if self.pause(planned).is_some() {
+            return Some(Answer::Skipped(SkipCause::Paused));
+        }
+        self.look.is_past_grace(planned).then(|| Answer::Missed(self.why(planned)))
     }
 
     /// Claims the instant, unless it was due before the run that is under way began: then it waits for its end.

@@ -26,7 +26,7 @@ pub use calendar::{CalendarStep, usual_first_day};
 pub use cron::{ByField, CronError};
 pub use entry::Schedule;
 pub use fields::{DayRule, Fields, MonthDays, WeekDays};
-pub use ledger::{AT_ONCE, Claimed, Look, PUNCTUAL, SET_BACK, Settlement, Span, Standing, Timing, latest};
+pub use ledger::{AT_ONCE, Claimed, Look, PUNCTUAL, Pause, SET_BACK, Settlement, Span, Standing, Timing, latest};
 pub use presence::{Presence, Stay};
 pub use preview::{ClockChange, Habit, MOST_IN_A_SLOT, Planned, Play, clock_changes, merged, week};
 pub use trigger::{Cron, Dst, Trigger, instants, next_after};

@@ -59,7 +59,7 @@ pub struct HistorySink {
 
 enum Message {
     Rows(Box<Batch>),
-    Baselines { project_dir: PathBuf, scripts: Vec<String>, reply: Sender<Baselines> },
+    Baselines { of: (PathBuf, Option<String>), scripts: Vec<String>, reply: Sender<Baselines> },
     Ask(When, Question),
     Finish(SyncSender<Result<(), String>>),
     End,
@@ -122,14 +122,14 @@ impl HistoryWriter {
         }
     }
 
-    /// Asks what is usual for scripts of a project, named as the project file writes them. The answer comes in pieces, in
+    /// Asks what is usual for scripts of a project that runs with this profile, named as the project file writes them. The answer comes in pieces, in
     /// the order of the scripts, as the database is read, which may be late; what can't be read doesn't come.
     #[must_use]
-    pub fn baselines(&self, project_dir: &Path, scripts: Vec<String>) -> Receiver<Baselines> {
+    pub fn baselines(&self, project_dir: &Path, profile: Option<&str>, scripts: Vec<String>) -> Receiver<Baselines> {
         let (reply, answer) = channel();
         if let Some(sender) = &self.sender {
-            let project_dir = project_dir.to_owned();
-            let _ = sender.send(Message::Baselines { project_dir, scripts, reply });
+            let of = (project_dir.to_owned(), profile.map(str::to_owned));
+            let _ = sender.send(Message::Baselines { of, scripts, reply });
         }
         self.wake();
         answer
@@ -278,8 +278,8 @@ impl Worker {
                         }
                     }
                 }
-                Ok(Message::Baselines { project_dir, scripts, reply }) => {
-                    runtime.block_on(self.baselines(&project_dir, &scripts, &reply));
+                Ok(Message::Baselines { of: (project_dir, profile), scripts, reply }) => {
+                    runtime.block_on(self.baselines((&project_dir, profile.as_deref()), &scripts, &reply));
                 }
                 Ok(Message::Ask(when, question)) => {
                     let ready = if when == When::Recorded {
@@ -331,7 +331,7 @@ impl Worker {
     }
 
     /// Tells what is usual. Of a database that can't be used nothing is said here: it is when a run is to be recorded.
-    async fn baselines(&mut self, project_dir: &Path, mut scripts: &[String], reply: &Sender<Baselines>) {
+    async fn baselines(&mut self, of: (&Path, Option<&str>), mut scripts: &[String], reply: &Sender<Baselines>) {
         if let Err(error) = self.open().await {
             self.note(&error);
         }
@@ -339,7 +339,7 @@ impl Worker {
         let mut piece = FIRST_PIECE;
         while !scripts.is_empty() {
             let (now, later) = scripts.split_at(piece.min(scripts.len()));
-            let Ok(baselines) = store.baselines(project_dir, now).await else { return };
+            let Ok(baselines) = store.baselines(of.0, of.1, now).await else { return };
             // Whoever asked may be gone.
             if reply.send(baselines).is_err() {
                 return;

@@ -57,22 +57,31 @@ impl From<Vec<u64>> for Learned {
 }
 
 impl Store {
-    /// What is usual for each of these scripts of a project.
+    /// What is usual for each of these scripts of a project that runs with this profile.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn baselines(&mut self, project_dir: &Path, scripts: &[String]) -> Result<Baselines, StoreError> {
-        let learned: HashMap<String, Learned> = self.last_successes(project_dir, Some(scripts)).await?;
+    pub async fn baselines(
+        &mut self,
+        project_dir: &Path,
+        profile: Option<&str>,
+        scripts: &[String],
+    ) -> Result<Baselines, StoreError> {
+        let learned: HashMap<String, Learned> = self.last_successes(project_dir, profile, Some(scripts)).await?;
         Ok(learned.into_iter().map(|(script, Learned(baseline))| (script, baseline)).collect())
     }
 
-    /// How long each script of a project usually takes: the median of its last successes, however few, by the script as
+    /// How long each script of a project that runs with this profile usually takes: the median of its last successes, however few, by the script as
     /// the project file writes it.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn usual_durations(&mut self, project_dir: &Path) -> Result<HashMap<String, Duration>, StoreError> {
-        let durations: HashMap<String, Vec<u64>> = self.last_successes(project_dir, None).await?;
+    pub async fn usual_durations(
+        &mut self,
+        project_dir: &Path,
+        profile: Option<&str>,
+    ) -> Result<HashMap<String, Duration>, StoreError> {
+        let durations: HashMap<String, Vec<u64>> = self.last_successes(project_dir, profile, None).await?;
         let usual = |(script, all)| Some((script, Duration::from_micros(median(all)?)));
         Ok(durations.into_iter().filter_map(usual).collect())
     }
@@ -81,10 +90,11 @@ impl Store {
     async fn last_successes<T: DeserializeOwned>(
         &mut self,
         project_dir: &Path,
+        profile: Option<&str>,
         scripts: Option<&[String]>,
     ) -> Result<HashMap<String, T>, StoreError> {
         // Without names, steps from script to script along the index; takes the newest of each: old successes cost
-        // nothing. One row comes back, since each is a message from the connection's thread.
+        // nothing, unless newer ones are of other profiles, which are passed over. One row comes back, since each is a message from the connection's thread.
         let json: String = sqlx::query_scalar(
             "WITH RECURSIVE
                 project(id) AS (SELECT id FROM projects WHERE path = ?1),
@@ -102,15 +112,16 @@ impl Store {
                 )
             SELECT json_group_object(names.script, json((
                 SELECT json_group_array(duration_us) FROM (
-                    SELECT duration_us FROM scripts
-                    WHERE outcome_kind = 'success' AND project_id = (SELECT id FROM project)
-                        AND script = names.script
-                    ORDER BY started DESC LIMIT ?2))))
+                    SELECT s.duration_us FROM scripts AS s CROSS JOIN runs AS r ON r.run_id = s.run_id AND r.profile IS ?4
+                    WHERE s.outcome_kind = 'success' AND s.project_id = (SELECT id FROM project)
+                        AND s.script = names.script
+                    ORDER BY s.started DESC LIMIT ?2))))
             FROM names WHERE names.script IS NOT NULL",
         )
         .bind(project_dir.to_string_lossy())
         .bind(LEARNED_FROM)
         .bind(scripts.map(|scripts| serde_json::to_string(scripts).unwrap_or_default()))
+        .bind(profile)
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.error(error))?;
@@ -207,7 +218,7 @@ mod tests {
         let project = dir.path().join("daily");
         run(async {
             let mut store = Store::open(&dir.path().join("state")).await.unwrap();
-            assert!(store.usual_durations(&project).await.unwrap().is_empty());
+            assert!(store.usual_durations(&project, None).await.unwrap().is_empty());
             let names = ["src/load.py", "src/transform.py", "src/unknown.py"].map(str::to_owned);
             for n in 0..35_i64 {
                 let id = RunId::random();
@@ -220,20 +231,50 @@ mod tests {
                 }
                 store.record(&of(&id, events), Durability::Process).await.unwrap();
                 if n == 3 {
-                    let usual = store.usual_durations(&project).await.unwrap();
+                    let usual = store.usual_durations(&project, None).await.unwrap();
                     assert_eq!(usual["src/load.py"], Duration::from_millis(2500), "however few there are");
-                    let baselines = store.baselines(&project, &names).await.unwrap();
+                    let baselines = store.baselines(&project, None, &names).await.unwrap();
                     assert!(baselines.len() == 3 && baselines.values().all(Option::is_none), "but four tell nothing");
                 }
             }
             let other = RunId::random();
             store.record(&of(&other, plain(&other, &dir.path().join("other"), 0)), Durability::Process).await.unwrap();
-            let usual = store.usual_durations(&project).await.unwrap();
+            let usual = store.usual_durations(&project, None).await.unwrap();
             // Successes took 5 to 34 s in the last thirty of them; the other scripts never succeeded.
             assert_eq!(usual, [("src/load.py".to_owned(), Duration::from_millis(19_500))].into());
-            let baselines = store.baselines(&project, &names).await.unwrap();
+            let baselines = store.baselines(&project, None, &names).await.unwrap();
             assert_eq!(baselines["src/load.py"].unwrap().median_us, 19_500_000);
             assert_eq!((baselines["src/transform.py"], baselines["src/unknown.py"]), (None, None));
+        });
+    }
+
+    #[test]
+    fn profiles_do_not_teach_each_other_what_is_usual() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path().join("daily");
+        run(async {
+            let mut store = Store::open(&dir.path().join("state")).await.unwrap();
+            for n in 0..10_i64 {
+                let id = RunId::random();
+                let mut events = eventful(&id, &project, n * 100);
+                let by_dev = n % 2 == 0;
+                for event in &mut events {
+                    match &mut event.kind {
+                        EventKind::RunStarted { profile, .. } => *profile = by_dev.then(|| "dev".to_owned()),
+                        EventKind::ScriptFinished { duration_us, .. } => *duration_us = if by_dev { 1 } else { 2 },
+                        _ => {}
+                    }
+                }
+                store.record(&of(&id, events), Durability::Process).await.unwrap();
+            }
+            for (profile, took) in [(None, 2), (Some("dev"), 1)] {
+                let usual = store.usual_durations(&project, profile).await.unwrap();
+                assert_eq!(usual["src/load.py"], Duration::from_micros(took));
+                let baselines = store.baselines(&project, profile, &["src/load.py".to_owned()]).await.unwrap();
+                assert_eq!(baselines["src/load.py"].unwrap().median_us, took);
+            }
+            let unused = store.usual_durations(&project, Some("night")).await.unwrap();
+            assert_eq!(unused.get("src/load.py"), None);
         });
     }
 

@@ -39,7 +39,7 @@ fn a_database_of_the_first_version_opens() {
             "timeout after 2 s, had to be killed",
             "that was kept then, too"
         );
-        assert_eq!(store.usual_durations(&project).await.unwrap().len(), 1);
+        assert_eq!(store.usual_durations(&project, None).await.unwrap().len(), 1);
         let id = RunId::random();
         store.record(&of(&id, following(&id, &project, 900, &runs[1].run_id)), Durability::PowerLoss).await.unwrap();
         let row = store.run(id.as_str()).await.unwrap();

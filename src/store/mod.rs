@@ -21,6 +21,7 @@ mod occurrences;
 mod open;
 mod outbox;
 mod past;
+mod pauses;
 mod presences;
 mod query;
 mod schedules;

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
+use super::pauses::write_pauses;
 use super::{Store, StoreError};
-use crate::schedule::Schedule;
+use crate::schedule::{Pause, Schedule};
 
 /// Who starts a schedule's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub struct ScheduleRow {
     pub covered: Timestamp,
     /// Since when it is paused.
     pub paused: Option<Timestamp>,
+    /// Its pauses that are over, in order; those whose instants all have their answers may be missing.
+    pub pauses: Vec<Pause>,
     /// When it ended; it still answers for the instants up to then.
     pub ended: Option<Timestamp>,
     /// When somebody was last told that it doesn't run; it may have run since.
@@ -119,8 +122,8 @@ pub struct Registered {
     pub closing: Vec<ScheduleRow>,
 }
 
-const COLUMNS: &str = "id, project_dir, profile, project, name, definition, keeper, since, covered, paused, ended, \
-                       overdue_told";
+const COLUMNS: &str = "id, project_dir, profile, project, name, definition, keeper, since, covered, paused, pauses, \
+                       ended, overdue_told";
 
 impl Store {
     /// Schedules, by project and name.
@@ -195,31 +198,18 @@ impl Store {
         Ok(held.into_iter().collect())
     }
 
-    /// From now on nothing of it runs. One that is paused stays so since then.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn pause(&mut self, id: i64, now: Timestamp) -> Result<(), StoreError> {
-        let pause = sqlx::query("UPDATE schedules SET paused = coalesce(paused, ?2) WHERE id = ?1");
-        self.execute(pause.bind(id).bind(now.as_microsecond())).await
-    }
-
-    /// It is paused no more. What was due meanwhile has to have its answers before.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn resume(&mut self, id: i64) -> Result<(), StoreError> {
-        self.execute(sqlx::query("UPDATE schedules SET paused = NULL WHERE id = ?1").bind(id)).await
-    }
-
-    /// Forgets answers from before `until`.
+    /// Forgets answers from before `until`; the schedules answer only for what comes after those. What is open stays so, and what
+    /// ran ahead of the cursor is kept, so that it isn't run again.
     ///
     /// # Errors
     /// When the database can't be written.
     pub async fn prune_answers(&mut self, until: Timestamp) -> Result<(), StoreError> {
         let statements = [
-            "UPDATE schedules SET since = ?1 WHERE since < ?1 AND covered >= ?1",
-            "DELETE FROM occurrences WHERE last <= ?1 AND state <> 'claimed'",
+            "DELETE FROM occurrences WHERE last <= ?1 AND state <> 'claimed'
+                AND last <= (SELECT covered FROM schedules WHERE id = schedule_id)",
+            "UPDATE schedules SET since = max(since, min(covered, ?1,
+                    coalesce((SELECT min(first) - 1 FROM occurrences WHERE schedule_id = schedules.id), ?1)))
+                WHERE since < min(covered, ?1)",
             "DELETE FROM schedules WHERE ended < ?1 AND covered >= ended
                 AND NOT EXISTS (SELECT 1 FROM occurrences WHERE schedule_id = schedules.id)",
         ];
@@ -340,7 +330,7 @@ async fn change(
             registered.rows.push(None);
             continue;
         }
-        let mut paused = None;
+        let (mut paused, mut pauses) = (None, Vec::new());
         let row = match known {
             Some(mut row) if row.definition == schedule.definition => {
                 if other.is_some() || row.project != registration.project {
@@ -356,7 +346,7 @@ async fn change(
                 Some(row)
             }
             Some(row) => {
-                paused = row.paused;
+                (paused, pauses) = (row.paused, row.pauses.clone());
                 registered.closing.push(end(connection, row, now).await?);
                 None
             }
@@ -368,7 +358,14 @@ async fn change(
         };
         let row = match row {
             Some(row) => row,
-            None => begin(connection, registration, schedule, paused, now).await?,
+            None => {
+                let mut row = begin(connection, registration, schedule, paused, now).await?;
+                if !pauses.is_empty() {
+                    row.pauses = pauses;
+                    write_pauses(connection, &row).await?;
+                }
+                row
+            }
         };
         registered.rows.push(Some(row));
     }
@@ -419,6 +416,7 @@ async fn begin(
         since: now,
         covered: now,
         paused,
+        pauses: Vec::new(),
         ended: None,
         overdue_told: None,
     })
@@ -436,6 +434,9 @@ pub(super) fn unknown(column: &str, value: &str) -> sqlx::Error {
 pub(super) fn schedule_row(row: &SqliteRow) -> Result<ScheduleRow, sqlx::Error> {
     let time = |column| row.try_get::<Option<i64>, _>(column).map(|micros| micros.map(instant));
     let keeper: String = row.try_get("keeper")?;
+    let pauses: Option<String> = row.try_get("pauses")?;
+    let pauses = pauses.map(|pauses| serde_json::from_str(&pauses)).transpose();
+    let pauses: Vec<(i64, i64)> = pauses.map_err(|error| sqlx::Error::Decode(error.into()))?.unwrap_or_default();
     Ok(ScheduleRow {
         id: row.try_get("id")?,
         project_dir: PathBuf::from(row.try_get::<String, _>("project_dir")?),
@@ -447,6 +448,10 @@ pub(super) fn schedule_row(row: &SqliteRow) -> Result<ScheduleRow, sqlx::Error> 
         since: instant(row.try_get("since")?),
         covered: instant(row.try_get("covered")?),
         paused: time("paused")?,
+        pauses: pauses
+            .iter()
+            .map(|(from, until)| Pause { from: instant(*from), until: Some(instant(*until)) })
+            .collect(),
         ended: time("ended")?,
         overdue_told: time("overdue_told")?,
     })

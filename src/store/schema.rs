@@ -8,7 +8,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Marks the file as ours ("prun"), so that no other program's database is taken for it.
 pub(super) const APPLICATION_ID: i64 = 0x7072_756e;
 
-pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+pub(super) const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// `scripts.outcome_kind` is NULL while a script has no end. The runs' counts are those of an ended run.
 const V1: &str = "
@@ -213,4 +213,10 @@ CREATE TABLE presences (
     seen INTEGER NOT NULL,
     ended INTEGER
 ) STRICT;
+";
+
+/// `pauses` are those of a schedule that are over, as a JSON list of lists of their beginning and end, as long as instants that
+/// were due in them may be without an answer; `paused` is since when the one goes on that isn't over.
+const V5: &str = "
+ALTER TABLE schedules ADD COLUMN pauses TEXT;
 ";

@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::occurrences::Claimant;
+use super::pauses::write_pauses;
 use super::schedules::{instant, schedule_row};
 use super::{Keeper, ScheduleRow, Store, StoreError};
 use crate::model::RunId;
@@ -132,10 +133,13 @@ async fn settle(
             all.push(nothing);
             continue;
         };
+        if row.tidy_pauses(looker.now) {
+            write_pauses(&mut transaction, &row).await?;
+        }
         let mut standing = Standing {
             covered: row.covered,
             until: row.ended,
-            paused: row.paused.is_some(),
+            pauses: row.all_pauses(),
             ahead: ahead.remove(id).unwrap_or_default(),
             reopened: Vec::new(),
             waiting: None,
@@ -224,11 +228,11 @@ async fn open(
 ) -> Result<Open, sqlx::Error> {
     // Left to itself, SQLite goes through all answers of a schedule for the few that are held.
     let query = sqlx::query(
-        "SELECT schedule_id, first, state, due, run_id, claimed, began, holder, detail, 0 AS ahead
+        "SELECT schedule_id, first, state, reason, due, run_id, claimed, began, holder, detail, 0 AS ahead
         FROM occurrences INDEXED BY occurrences_held
         WHERE holder IS NOT NULL AND schedule_id IN (SELECT value FROM json_each(?1))
         UNION ALL
-        SELECT schedule_id, first, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1
+        SELECT schedule_id, first, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1
         FROM schedules CROSS JOIN occurrences ON schedule_id = schedules.id AND first > covered AND first <= ?2
         WHERE schedules.id IN (SELECT value FROM json_each(?1))
         ORDER BY schedule_id, first",
@@ -256,7 +260,7 @@ fn held_row(row: &SqliteRow, schedule: &ScheduleRow, planned: Timestamp) -> Resu
         claim: Claimed {
             planned,
             due: time("due")?.unwrap_or(planned),
-            late: None,
+            late: Hindrance::from_name(&text("reason")?),
             merged: counted(stands_for.merged),
             missed: counted(stands_for.missed),
         },

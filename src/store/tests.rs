@@ -444,7 +444,7 @@ fn a_run_of_many_scripts_is_recorded_whole() {
         let row = store.run("a").await.unwrap();
         assert_eq!(row.counts, Counts { scripts: 1234, succeeded: 1234, failed: 0, skipped: 0 });
         assert_eq!(store.scripts_of(&id).await.unwrap()[1233].name, "script_1233.py");
-        assert_eq!(store.usual_durations(&project).await.unwrap().len(), 1234);
+        assert_eq!(store.usual_durations(&project, None).await.unwrap().len(), 1234);
     });
 }
 

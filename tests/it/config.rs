@@ -298,3 +298,25 @@ fn a_folder_that_no_event_could_name_is_refused() {
         assert!(!project.root.join("ran").exists());
     }
 }
+
+#[test]
+fn a_schedule_that_is_over_is_told_by_check_with_its_place() {
+    let test = Test::new();
+    let _project = test.project("p").script("a.txt", "print a").set(
+        "schedule",
+        json!([{"at": "2001-09-09T01:46:40Z"}, {"interval": "1h", "end": "2001-10-01"}, {"interval": "1h"}]),
+    );
+    let checked = test.runner(["check", "p"]).expect(0);
+    let told: Vec<_> = checked.stderr.lines().map(placed).collect();
+    assert_eq!(told.len(), 2, "{}", checked.stderr);
+    let (_, place, rest) = &told[0];
+    assert!(place.split_once(':').is_some_and(|(line, column)| line != "0" && column != "0"), "{}", checked.stderr);
+    assert!(rest.starts_with("schedule[0].at: the schedule is over: it is never due again; "), "{rest}");
+    assert!(told[1].2.starts_with("schedule[1].end: the schedule is over"), "{}", checked.stderr);
+    let rows = test.runner(["check", "p", "--json"]).expect(0).json();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!((&rows[0]["severity"], &rows[0]["path"]), (&json!("warning"), &json!("schedule[0].at")));
+    assert!(rows.iter().all(|row| row["line"].as_u64() > Some(0) && row["hint"].is_string()), "{rows:?}");
+    // Each run of what is left would be told the same again.
+    assert_eq!(test.runner(["run", "p"]).expect(0).stderr, "");
+}

@@ -294,6 +294,27 @@ fn a_pause_is_heeded_and_ends() {
 }
 
 #[cfg(unix)]
+#[test]
+fn what_was_due_before_a_pause_runs_once_a_daemon_is_there() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "print hello").set("schedule", json!({ "interval": "1h" }));
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("looking after 1 project", 1);
+    daemon.stop();
+    test.database("UPDATE schedules SET since = since - 20000000000, covered = covered - 20000000000");
+    test.runner(["schedule", "pause", "p"]).expect(0);
+    test.database("UPDATE schedules SET paused = paused - 9000000000");
+    let since = jiff::Timestamp::now().as_second() - 9000;
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("p: the script succeeded", 1);
+    daemon.stop();
+    assert!(planned(&project)[..].iter().all(|planned| *planned <= since) && planned(&project).len() == 1);
+    let skipped = count(&test, "SELECT sum(count) FROM occurrences WHERE reason = 'paused'");
+    assert!((2..=3).contains(&skipped), "{skipped}");
+    assert_eq!(count(&test, "SELECT count(*) FROM occurrences WHERE reason <> 'paused' AND state = 'skipped'"), 0);
+}
+
+#[cfg(unix)]
 fn count(test: &Test, sql: &'static str) -> i64 {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -397,6 +418,47 @@ fn a_known_project_that_was_away_for_a_moment_is_looked_after_again() {
     std::fs::rename(test.path("away"), &project.root).unwrap();
     daemon.wait_for("p: it is looked after from now on", 1);
     daemon.stop();
+}
+
+/// It returns as soon as the daemon has noticed that it is gone, and nothing happens after that.
+#[cfg(unix)]
+#[test]
+fn a_project_that_returns_at_any_moment_is_looked_after_again() {
+    let test = Test::new();
+    let project = test.project("p").script("a.txt", "print a").set("schedule", json!({"at": "2100-01-01T00:00"}));
+    test.runner(["run", "p"]).expect(0);
+    let daemon = Daemon::start(&test, &[]);
+    daemon.wait_for("looking after 1 project", 1);
+    for times in 1..=10 {
+        std::fs::rename(&project.root, test.path("away")).unwrap();
+        // Without a pause, so that it returns within what the daemon does just then.
+        let begin = std::time::Instant::now();
+        while daemon.count("p: the project is gone from") < times {
+            assert!(begin.elapsed().as_secs() < 60, "{:#?}", daemon.said());
+            std::thread::yield_now();
+        }
+        std::fs::rename(test.path("away"), &project.root).unwrap();
+        daemon.wait_for("p: it is looked after from now on", times);
+    }
+    daemon.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_two_paths_lead_to_is_kept_once() {
+    let test = Test::new();
+    let project = each_second(&test, "p", "print hello");
+    std::os::unix::fs::symlink(&project.root, test.path("link")).unwrap();
+    let one = Daemon::start(&test, &["p", "link"]);
+    one.wait_for("looking after 1 project with 1 schedule", 1);
+    let other = Daemon::start(&test, &["link"]);
+    other.wait_for("looking after 1 project with 1 schedule", 1);
+    wait_for("runs", || (planned(&project).len() >= 3).then_some(()));
+    one.stop();
+    other.stop();
+    assert_eq!(count(&test, "SELECT count(*) FROM schedules"), 1);
+    // Known by the path that came first.
+    check_ledger(&test, &test.existing("link"));
 }
 
 #[cfg(unix)]

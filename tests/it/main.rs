@@ -11,6 +11,7 @@
 
 mod alarm;
 mod architecture;
+mod backlog;
 mod browser;
 mod changes;
 mod config;

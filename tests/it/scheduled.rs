@@ -82,12 +82,15 @@ fn the_claim_of_a_runner_that_died_is_taken_up() {
     let first = scheduled(&test).expect(0);
     // As if that one had been killed between its claim and the beginning of the run.
     test.database(
-        r#"UPDATE occurrences SET state = 'claimed', run_id = '0123456789abc', began = NULL,
+        r#"UPDATE occurrences SET state = 'claimed', run_id = '0123456789abc', began = NULL, reason = NULL,
             holder = json_set(json_object('token', 'x', 'process', json('{"pid":4000000,"started":1,"boot":""}')),
                 '$.host', (SELECT host FROM runs LIMIT 1))"#,
     );
     let second = scheduled(&test).expect(0);
     assert_eq!(begun(&second).len(), 1, "{}", second.stderr);
+    let late = &begun(&second)[0]["occasion"]["late"];
+    // Unless the next hour has begun meanwhile, or not a minute has passed of this one.
+    assert!(late == "runner_ended" || late.is_null(), "{late}");
     let (first, second) = (begun(&first).remove(0), begun(&second).remove(0));
     assert!(first["planned"].as_str() <= second["planned"].as_str());
     assert_ne!(first["run_id"], second["run_id"]);
@@ -104,23 +107,62 @@ fn a_schedule_that_is_not_there_is_a_slip() {
     assert!(nobody.stderr.contains("nobody keeps the schedule `hourly`"), "{}", nobody.stderr);
 }
 
-#[test]
-fn what_is_planned_during_a_pause_is_skipped() {
-    let test = Test::new();
-    let _project = hourly(&test, json!({}));
-    scheduled(&test).expect(0);
+/// Five hours have passed by since the last run; the schedule is paused since the middle of them. Returns since when.
+fn paused_half_way(test: &Test) -> Timestamp {
+    scheduled(test).expect(0);
     test.database("DELETE FROM occurrences");
     test.database("UPDATE schedules SET covered = covered - 5 * 3600000000, since = covered - 5 * 3600000000");
     let paused = test.runner(["schedule", "pause", "p"]).expect(0);
     assert!(paused.stdout.contains("p: the schedule `hourly` is paused: "), "{}", paused.stdout);
-    let run = scheduled(&test).expect(0);
-    assert_eq!(begun(&run).len(), 0);
-    assert!(run.stderr.contains("was left out: it is paused"), "{}", run.stderr);
-    let resumed = test.runner(["schedule", "resume", "p", "hourly"]).expect(0);
-    assert!(resumed.stdout.contains("goes on; it was paused since "), "{}", resumed.stdout);
-    // Unless the next hour has begun meanwhile, nothing is open.
-    let run = scheduled(&test).expect(0);
-    assert!(begun(&run).iter().all(|event| event["occasion"]["merged"].is_null()), "{}", run.stdout);
+    test.database("UPDATE schedules SET paused = paused - 9000000000");
+    Timestamp::now() - SignedDuration::from_secs(9000)
+}
+
+/// Checks what became of those hours: what was due before the pause ran, in so many runs, and what fell due in it is skipped.
+#[track_caller]
+fn check_pause(test: &Test, runs: &[Value], since: Timestamp, in_one: bool) {
+    let instant = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let (before, after): (Vec<Value>, Vec<Value>) =
+        runs.iter().cloned().partition(|run| instant(&run["planned"]) <= since);
+    assert!(if in_one { before.len() == 1 } else { (2..=4).contains(&before.len()) }, "{runs:?}");
+    // Once it goes on, the next hour may begin while this test runs.
+    assert!(after.len() <= 1, "{runs:?}");
+    let rows = test.runner(["schedule", "history", "p", "--json"]).expect(0).json();
+    let of = |answer: &str| rows.iter().filter(|row| row["answer"] == answer).cloned().collect::<Vec<_>>();
+    let [skipped] = &of("skipped")[..] else { panic!("{rows:?}") };
+    assert_eq!(skipped["reason"], "paused");
+    assert!(
+        instant(&skipped["first_utc"]) > since && (2..=4).contains(&skipped["count"].as_u64().unwrap()),
+        "{rows:?}"
+    );
+    assert_eq!(of("late").len(), before.len(), "{rows:?}");
+}
+
+#[test]
+fn a_pause_skips_what_falls_due_in_it_and_nothing_before() {
+    for coalesce in [true, false] {
+        let test = Test::new();
+        let _project = hourly(&test, json!({ "coalesce": coalesce }));
+        let since = paused_half_way(&test);
+        let runs = begun(&scheduled(&test).expect(0));
+        let again = scheduled(&test).expect(0);
+        assert_eq!(begun(&again).len(), 0, "{}", again.stdout);
+        assert!(again.stderr.contains("was left out: it is paused"), "{}", again.stderr);
+        check_pause(&test, &runs, since, coalesce);
+    }
+}
+
+#[test]
+fn what_fell_due_in_a_pause_is_skipped_also_after_it_and_what_was_open_before_runs() {
+    for coalesce in [true, false] {
+        let test = Test::new();
+        let _project = hourly(&test, json!({ "coalesce": coalesce }));
+        let since = paused_half_way(&test);
+        let resumed = test.runner(["schedule", "resume", "p", "hourly"]).expect(0);
+        assert!(resumed.stdout.contains("goes on; it was paused since "), "{}", resumed.stdout);
+        let runs = begun(&scheduled(&test).expect(0));
+        check_pause(&test, &runs, since, coalesce);
+    }
 }
 
 #[test]
@@ -241,6 +283,19 @@ fn a_schedule_that_begins_again_is_still_paused() {
     assert_eq!(begun(&run).len(), 0, "{}", run.stdout);
 }
 
+#[test]
+fn a_schedule_that_begins_again_runs_nothing_that_it_ran_before() {
+    let test = Test::new();
+    let _project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    test.database("UPDATE schedules SET covered = covered + 1, ended = covered + 1");
+    let run = scheduled(&test).expect(0);
+    // Unless the next hour has begun meanwhile.
+    let hours = test.runner(["history", "--json"]).expect(0).json();
+    let hours: std::collections::HashSet<String> = hours.iter().map(|run| run["planned"].to_string()).collect();
+    assert_eq!(hours.len(), 1 + begun(&run).len(), "{}", run.stdout);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_under_two_paths_is_kept_once() {
@@ -252,6 +307,31 @@ fn a_folder_under_two_paths_is_kept_once() {
     test.database("UPDATE schedules SET covered = covered + 3600000000");
     let again = test.runner(["run", "link", "--scheduled", "hourly", "--keeper", "cron", "--json"]).expect(0);
     assert_eq!(begun(&again).len(), 0, "{}", again.stdout);
+}
+
+/// Each verb finds by the link what is registered by the folder, and makes nothing anew.
+#[cfg(unix)]
+#[test]
+fn the_verbs_know_a_project_by_a_link_to_its_folder() {
+    let test = Test::new();
+    let project = hourly(&test, json!({}));
+    scheduled(&test).expect(0);
+    std::os::unix::fs::symlink(&project.root, test.path("link")).unwrap();
+    let by_folder = test.runner(["schedule", "history", "p", "--json"]).expect(0).stdout;
+    let by_link = test.runner(["schedule", "history", "link", "--json"]).expect(0).stdout;
+    assert!(by_folder == by_link && !by_link.is_empty(), "{by_folder} {by_link}");
+    test.runner(["schedule", "pause", "link"]).expect(0);
+    let again = test.runner(["schedule", "pause", "p"]).expect(0).stdout;
+    assert!(again.contains("was paused already"), "{again}");
+    let resumed = test.runner(["schedule", "resume", "link", "hourly"]).expect(0).stdout;
+    assert!(resumed.contains("goes on; it was paused since "), "{resumed}");
+    test.database("DELETE FROM occurrences");
+    test.database("UPDATE schedules SET covered = covered - 7200000000, since = covered - 7200000000");
+    let run = test.runner(["schedule", "run-now", "link", "--json"]).expect(0);
+    assert!(begun(&run)[0]["occasion"]["merged"].as_u64() >= Some(1), "what is open: {}", run.stdout);
+    let rows = test.runner(["schedule", "history", "link", "--json"]).expect(0).json();
+    let path = project.root.to_str().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["path"] == path), "{rows:?}");
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub(in crate::cli) enum ScheduleCommand {
     History(ScheduleHistoryArgs),
     /// Have a project's schedules start nothing until `resume`
     ///
-    /// What is planned meanwhile is skipped, also if it is resumed before the day is over.
+    /// What falls due meanwhile is skipped, and isn't run after it either. What was due before and hasn't begun, because nobody
+    /// was there, still runs once somebody is.
     Pause(SchedulePauseArgs),
     /// Have a project's paused schedules go on
     Resume(SchedulePauseArgs),

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::cli::ExitCode;
 use crate::cli::args::CheckArgs;
 use crate::cli::output::{self, Output, styled};
@@ -15,7 +17,10 @@ pub(in crate::cli) fn check(args: &CheckArgs, output: &Output) -> ExitCode {
     for project in projects_or_here(&args.projects) {
         let request = LoadRequest { project: &project, profile: args.profile.as_deref(), env: &env };
         match config::load(&request) {
-            Ok(loaded) => show(&loaded, args, output),
+            Ok(mut loaded) => {
+                loaded.warnings.extend(loaded.over(Timestamp::now()));
+                show(&loaded, args, output);
+            }
             Err(error) => {
                 show_problems(&error, args, output);
                 code = ExitCode::Usage;

@@ -339,7 +339,7 @@ impl<'a> RunCommand<'a> {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return HashMap::new() };
         let durations = runtime.block_on(async {
             let mut store = Store::open(dir).await?;
-            let durations = store.usual_durations(&project.root).await;
+            let durations = store.usual_durations(&project.root, project.profile.as_deref()).await;
             store.leave_open();
             durations
         });

@@ -156,6 +156,30 @@ fn what_is_doubtful_is_told_and_taken() {
 }
 
 #[test]
+fn what_is_over_is_told_at_the_place_that_ends_it() {
+    let house = House::new();
+    let schedules = r#""schedule": [
+        {"at": "2001-09-09T01:46:40Z", "timezone": "UTC"},
+        {"cron": "0 6 * * *", "timezone": "UTC", "end": "2001-10-01"},
+        {"any": [{"at": "2001-09-10T00:00:00Z"}], "timezone": "UTC"},
+        {"interval": "1h", "timezone": "UTC"},
+        {"cron": "0 0 30 2 *", "timezone": "UTC"}
+    ]"#;
+    let loaded = house.with(schedules).loaded();
+    assert_eq!(loaded.warnings.len(), 1, "what is never due: {:?}", loaded.warnings);
+    let over = |now: &str| house.lines(&loaded.over(now.parse().unwrap()));
+    assert_eq!(over("2001-09-09T01:46:39Z"), [""; 0]);
+    let [at] = &over("2001-09-09T01:46:40Z")[..] else { panic!() };
+    let place =
+        "schedule[0].at: the schedule is over: it is never due again; set a later `at`, or take the schedule out";
+    assert!(at.contains(place) && at.contains("exec_config.json:"), "{at}");
+    let all = over("2002-01-01T00:00:00Z");
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert!(all[1].contains("schedule[1].end: ") && all[1].contains("set a later `end`"), "{}", all[1]);
+    assert!(all[2].contains("schedule[2]: ") && all[2].ends_with("; take the schedule out"), "{}", all[2]);
+}
+
+#[test]
 fn a_later_layer_replaces_the_whole_schedule() {
     let house = House::new();
     house

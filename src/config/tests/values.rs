@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_six_keys_are_a_whole_file() {
     let house = House::new();
-    let Loaded { project, warnings, explain } = house.with("").loaded();
+    let Loaded { project, warnings, explain, .. } = house.with("").loaded();
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(project.root, house.path("p"));
     assert_eq!(project.name, "p");

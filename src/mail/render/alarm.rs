@@ -110,7 +110,8 @@ fn verdict(troubles: &[Trouble], words: &dyn Phrases) -> Verdict {
 /// What has most to be mended has the largest: a machine that was off needs no mending.
 fn weight(why: Hindrance) -> u8 {
     match why {
-        Hindrance::CouldNotRun => 6,
+        Hindrance::CouldNotRun => 7,
+        Hindrance::RunnerEnded => 6,
         Hindrance::HostIdle => 5,
         Hindrance::DaemonOff => 4,
         Hindrance::Busy => 3,

@@ -14,7 +14,7 @@ use crate::cli::commands::StateDir;
 use crate::cli::commands::table::{Align, Cell, Table};
 use crate::cli::output::{self, Output};
 use crate::config;
-use crate::store::{OccurrenceRow, ScheduleFilter, ScheduleRow};
+use crate::store::{self, OccurrenceRow, ScheduleFilter, ScheduleRow};
 
 /// Neighbouring instants with the same answer, and whose they are.
 struct Line {
@@ -33,7 +33,7 @@ pub(super) fn history(args: &ScheduleHistoryArgs, state: &StateDir, output: &Out
         let mut lines = Vec::new();
         for schedule in schedules {
             let is_meant = root.as_ref().is_none_or(|(named, root)| {
-                root.as_ref().is_some_and(|root| *root == schedule.project_dir)
+                root.as_ref().is_some_and(|root| store::is_same_folder(root, &schedule.project_dir))
                     || *named == schedule.project_dir
                     || *named == Path::new(&schedule.project)
             });

@@ -113,7 +113,7 @@ fn told(project: &str, schedule: &Schedule, before: &ScheduleRow, change: Change
         }
         (Change::Pause, None) => {
             format!(
-                "{project}: the schedule `{name}` is paused: nothing of it runs until `runner schedule resume`; {next}"
+                "{project}: the schedule `{name}` is paused: what falls due is skipped until `runner schedule resume`; {next}"
             )
         }
         (Change::Resume, Some(since)) => {

@@ -122,7 +122,7 @@ fn habits(projects: &[Project], state: &StateDir, output: &Output) -> HashMap<Pa
     let learned = runtime.block_on(async {
         let mut store = Store::open(dir).await?;
         for project in projects {
-            let usual = store.usual_durations(&project.root).await?;
+            let usual = store.usual_durations(&project.root, project.profile.as_deref()).await?;
             let of_script = |path: &Path| usual.get(&path.display().to_string()).copied();
             let sum: std::time::Duration = project.scripts.iter().filter_map(|script| of_script(&script.path)).sum();
             if let Some(usual) = SignedDuration::try_from(sum).ok().filter(|usual| usual.is_positive()) {

@@ -245,7 +245,10 @@ impl Job {
     /// the ledger wait for runs that nobody will start.
     async fn register(&self, ledger: &mut Ledger, now: Timestamp) -> Result<Option<ScheduleRow>, StoreError> {
         let (project, schedule) = (&self.project, &self.schedule);
-        let known = of_schedule(ledger, project, &schedule.name).await?.into_iter().find(|row| row.ended.is_none());
+        let rows = of_schedule(ledger, project, &schedule.name).await?;
+        // What it was answers for what was due until it ended.
+        let answered = rows.iter().filter_map(|row| row.ended).max();
+        let known = rows.into_iter().find(|row| row.ended.is_none());
         // What somebody else keeps stays as he keeps it: he may read the project with another environment.
         if let Some(row) = known.as_ref().filter(|row| self.keeper != Some(row.keeper)) {
             return Ok(Some(row.clone()));
@@ -260,7 +263,8 @@ impl Job {
             }
             Some(_) => None,
             None => latest(schedule, before(now, LOOKED_BACK), now)
-                .map(|planned| before(planned, SignedDuration::from_micros(1))),
+                .map(|planned| before(planned, SignedDuration::from_micros(1)))
+                .max(answered),
         };
         let since = since.unwrap_or(now);
         let schedules = if keeper == Keeper::Daemon { &project.schedules[..] } else { std::slice::from_ref(schedule) };

@@ -240,6 +240,7 @@ impl Phrases for English {
                 Hindrance::Busy => "Please see what it has to wait for; `runner history` shows what ran.",
                 Hindrance::CouldNotRun => "Please see what keeps it from being run; `runner check` says what is wrong.",
                 Hindrance::ClockSet => "Please check the machine’s clock.",
+                Hindrance::RunnerEnded => "Please see what ended the runner before it began the run.",
             }
             .to_owned(),
             Wanted::Nothing => "Nothing to do.".to_owned(),

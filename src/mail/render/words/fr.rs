@@ -241,6 +241,7 @@ impl Phrases for French {
             Hindrance::Busy => "d’autres exécutions devaient d’abord se terminer",
             Hindrance::CouldNotRun => "le projet n’a pas pu être exécuté",
             Hindrance::ClockSet => "l’horloge a été avancée",
+            Hindrance::RunnerEnded => "le runner qui devait l’exécuter s’est arrêté avant",
         }
     }
 
@@ -270,6 +271,7 @@ impl Phrases for French {
                     "Merci de vérifier ce qui empêche son exécution\u{a0}; `runner check` dit ce qui ne va pas."
                 }
                 Hindrance::ClockSet => "Merci de vérifier l’horloge de la machine.",
+                Hindrance::RunnerEnded => "Merci de vérifier ce qui a arrêté le runner avant le début de l’exécution.",
             }
             .to_owned(),
             Wanted::Nothing => "Rien à faire.".to_owned(),

@@ -175,6 +175,7 @@ impl Phrases for Japanese {
             Hindrance::Busy => "ほかの実行の終了を待っていたため",
             Hindrance::CouldNotRun => "プロジェクトを実行できなかったため",
             Hindrance::ClockSet => "時計が進められたため",
+            Hindrance::RunnerEnded => "実行の開始前にRunnerが終了したため",
         }
     }
 
@@ -200,6 +201,7 @@ impl Phrases for Japanese {
                 Hindrance::Busy => "何を待っているかをご確認ください。実行の一覧は `runner history` で表示できます。",
                 Hindrance::CouldNotRun => "実行できない原因をご確認ください。`runner check` で問題点を表示できます。",
                 Hindrance::ClockSet => "マシンの時計をご確認ください。",
+                Hindrance::RunnerEnded => "実行の開始前にRunnerが終了した原因をご確認ください。",
             }
             .to_owned(),
             Wanted::Nothing => "対応は不要です。".to_owned(),

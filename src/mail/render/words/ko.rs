@@ -178,6 +178,7 @@ impl Phrases for Korean {
             Hindrance::Busy => "다른 실행이 끝나기를 기다림",
             Hindrance::CouldNotRun => "프로젝트를 실행할 수 없었음",
             Hindrance::ClockSet => "시계가 앞당겨짐",
+            Hindrance::RunnerEnded => "실행이 시작되기 전에 Runner가 종료됨",
         }
     }
 
@@ -209,6 +210,7 @@ impl Phrases for Korean {
                     "실행되지 못하는 이유를 확인해 주세요. `runner check` 명령으로 문제를 볼 수 있습니다."
                 }
                 Hindrance::ClockSet => "컴퓨터의 시계를 확인해 주세요.",
+                Hindrance::RunnerEnded => "실행이 시작되기 전에 Runner가 종료된 이유를 확인해 주세요.",
             }
             .to_owned(),
             Wanted::Nothing => "조치할 것이 없습니다.".to_owned(),
