@@ -88,6 +88,31 @@ fn all_that_is_wrong_is_told_before_anything_runs() {
 }
 
 #[test]
+fn of_several_projects_none_runs_if_one_of_them_cannot_take_what_is_given() {
+    let test = Test::new();
+    let declares = |name: &str, params: Value| test.project(name).script("a.txt", "print a").set("params", params);
+    let (day, other) = (json!({"day": "date"}), json!({"rows": {"type": "int", "required": true}}));
+    let (p, q) = (declares("p", day.clone()), declares("q", other));
+    let runs = || (p.run_dirs().len(), q.run_dirs().len());
+    let told = test.runner(["run", "p", "q", "--jobs", "2", "-p", "day=2026-01-31"]).expect(2).stderr;
+    assert!(told.contains("error: q: there is no input `day`; there are: rows\n"), "{told}");
+    assert!(told.ends_with("nothing was run: what is given with -p goes for all of the projects\n"), "{told}");
+    assert_eq!(runs(), (0, 0));
+    declares("q", json!({"day": "int"}));
+    test.runner(["run", "p", "q", "-p", "day=2026-01-31"]).expect(2);
+    assert_eq!(runs(), (0, 0));
+
+    // What one project lacks is its own affair.
+    declares("q", json!({"rows": {"type": "int", "required": true}}));
+    let told = test.runner(["run", "q", "p"]).expect(2).stderr;
+    assert!(told.contains("error: q: the input `rows` is required"), "{told}");
+    assert_eq!(runs(), (1, 0));
+    test.project("q").script("a.txt", "").set("params", json!([]));
+    test.runner(["run", "q", "p", "-p", "day=2026-01-31"]).expect(2);
+    assert_eq!(runs(), (2, 0), "a broken file stops no other project");
+}
+
+#[test]
 fn variables_give_inputs_too_and_the_command_line_wins() {
     let test = Test::new();
     let project = project(&test).file(".env", "RUNNER_PARAM_ROWS=5\nRUNNER_PARAM_REGION=us\n");
