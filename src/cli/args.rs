@@ -1,5 +1,6 @@
 //! The arguments, and nothing else.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
@@ -240,6 +241,9 @@ pub(super) struct CheckArgs {
     pub(super) json: bool,
 }
 
+/// When mails may go out.
+pub(super) const STRATEGIES: [&str; 5] = ["all", "failure_only", "none", "changes", "digest"];
+
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
@@ -255,7 +259,7 @@ pub(super) struct InitArgs {
 
     /// Run this script, in the order given [default: those that are found]; may be repeated
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) script: Vec<String>,
+    pub(super) script: Vec<OsString>,
 
     /// What runs the scripts: a program and its arguments, each with this flag [default: what is found]
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
@@ -266,7 +270,7 @@ pub(super) struct InitArgs {
     pub(super) recipient: Vec<String>,
 
     /// When mails go out [default: failure_only, or none without recipients]
-    #[arg(long, value_name = "STRATEGY", value_parser = ["all", "failure_only", "none", "changes", "digest"])]
+    #[arg(long, value_name = "STRATEGY", value_parser = STRATEGIES)]
     pub(super) strategy: Option<String>,
 
     /// Ask nothing
