@@ -187,7 +187,7 @@ pub(super) struct RunFlags {
     pub(super) no_mail: bool,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Print events as JSON lines
@@ -229,7 +229,7 @@ pub(super) struct CheckArgs {
     pub(super) projects: Vec<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Show each value and where it comes from
@@ -376,7 +376,7 @@ pub(super) struct DoctorArgs {
     pub(super) projects: Vec<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Print one JSON object a line
@@ -423,7 +423,7 @@ pub(super) struct MailTestArgs {
     pub(super) project: Option<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Who gets it [default: the login]
@@ -441,7 +441,7 @@ pub(super) struct MailLoginArgs {
     pub(super) project: Option<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 }
 

@@ -155,6 +155,16 @@ fn no_project_file(root: &Path) -> Problem {
     Problem::of_file(ProblemKind::FileNotFound, &root.join(PROJECT_FILE), message).hint(hint)
 }
 
+/// The profiles that a project has.
+#[must_use]
+pub fn profiles(root: &Path) -> Vec<String> {
+    listing(root)
+        .iter()
+        .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "common" && name != "example")
+        .collect()
+}
+
 fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
     if let "runs" | "common" = profile.to_lowercase().as_str() {
@@ -172,11 +182,7 @@ fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     if is_there(&file) {
         return Ok(file);
     }
-    let there: Vec<String> = listing(root)
-        .iter()
-        .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name != "common" && name != "example")
-        .collect();
+    let there = profiles(root);
     let hint = match did_you_mean(profile, there.iter().map(String::as_str)) {
         Some(likely) => format!("did you mean `{likely}`? there are: {}", there.join(", ")),
         None if there.is_empty() => "the project has no profiles".to_owned(),
