@@ -67,6 +67,36 @@ fn each_type_reads_what_people_write() {
 }
 
 #[test]
+fn numbers_have_no_exponents_in_lists_either() {
+    let numbers = read(&list(ParamType::Float), "[1e21, -0.5, 1e-7, 3]").unwrap();
+    assert_eq!(value_text(&numbers), "[1000000000000000000000.0,-0.5,0.0000001,3.0]");
+    assert_eq!(serde_json::from_str::<Value>(&value_text(&numbers)).unwrap(), numbers, "it is JSON");
+    assert_eq!(value_text(&json!(["a,\"b", "1e3"])), r#"["a,\"b","1e3"]"#);
+    // A whole number is written in digits, wherever it stands.
+    assert!(read(&ParamType::Int, "1e3").unwrap_err().starts_with("is not a whole number: `1e3` at position 2;"));
+    let told = read(&list(ParamType::Int), "[1, 1e3]").unwrap_err();
+    assert!(told.starts_with("has an item 2 that is not a whole number: `1000.0` at position 5;"), "{told}");
+    let told = ParamType::Int.read_json(&json!(u64::MAX)).unwrap_err();
+    assert_eq!(told.what, "is too large: `18446744073709551615`");
+    assert!(ParamType::Int.read_json(&json!(2.0)).is_err());
+}
+
+/// Until 1911 clocks in Paris were 9 minutes and 21 seconds ahead of Greenwich, which RFC 3339 can't tell.
+#[test]
+fn times_at_offsets_with_seconds_are_told_in_utc() {
+    for (text, told) in [
+        ("1900-06-01T12:00", "1900-06-01T11:50:39+00:00"),
+        ("1900-06-01", "1900-05-31T23:50:39+00:00"),
+        ("1950-06-01T12:00", "1950-06-01T12:00:00+01:00"),
+    ] {
+        assert_eq!(read(&ParamType::DateTime, text), Ok(json!(told)), "{text}");
+    }
+    let then: Zoned = "1900-06-01T12:00:00+00:09:21[Europe/Paris]".parse().unwrap();
+    let now = ParamType::DateTime.read("now").unwrap().resolve(root(), &then);
+    assert_eq!(now, json!("1900-06-01T11:50:39+00:00"));
+}
+
+#[test]
 fn each_type_says_what_is_wrong_and_where() {
     for (kind, text, message) in [
         (

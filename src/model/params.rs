@@ -227,9 +227,8 @@ impl ParamType {
             // A comma in it would make two items.
             (Self::List(_), Json::String(_)) => Err(self.bad(&json.to_string(), None)),
             (_, Json::String(text)) => self.read(text),
-            (Self::Int, Json::Number(number)) => {
-                number.as_i64().map(ParamValue::Int).ok_or_else(|| self.bad(&number.to_string(), None))
-            }
+            // In digits, as on a command line: `1e3` and `5.0` are none.
+            (Self::Int, Json::Number(number)) => self.read(&number.to_string()),
             (Self::Float | Self::Duration, Json::Number(number)) => {
                 let written = number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number}"));
                 self.read(&written)
@@ -283,6 +282,10 @@ pub fn value_text(value: &Json) -> String {
             // Shells and many programs don't know exponents.
             let plain = number.as_f64().map(|number| format!("{number}")).unwrap_or_default();
             if plain.contains('.') { plain } else { format!("{plain}.0") }
+        }
+        Json::Array(items) => {
+            let item = |item: &Json| if item.is_number() { value_text(item) } else { item.to_string() };
+            format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(","))
         }
         _ => value.to_string(),
     }

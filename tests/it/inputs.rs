@@ -243,6 +243,76 @@ fn an_input_that_holds_a_password_is_masked_wherever_it_is_told() {
     project.set("params", json!({"url": params["url"], "n": params["n"]})).set("args", json!([]));
 }
 
+/// An address from a variable is told without its password, and a run that follows takes it from there again.
+#[test]
+fn what_is_masked_of_a_variable_is_taken_from_it_again() {
+    let test = Test::new();
+    let project = test
+        .project("p")
+        .script_with("a.txt", "args\nexit 1", json!({"args": ["{url}", "{n}"]}))
+        .set("params", json!({"url": {"type": "str", "required": true}, "n": {"type": "int", "default": 1}}));
+    let run = |args: &[&str], url: &str| {
+        let mut command = test.command(args);
+        Finished::of(command.env("RUNNER_PARAM_URL", url).output().unwrap())
+    };
+    let shown = run(&["run", "p", "-p", "n=2", "-v"], "postgres://u:s3cr3tpw@h/db").expect(1);
+    let masked = json!({"name": "url", "value": "postgres://u:***@h/db", "source": "environment", "masked": true, "differs": true});
+    assert_eq!(started(&project)["params"][1], masked);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    let followed = run(&["retry", &first, "-v"], "postgres://u:other99@h/db").expect(1);
+    assert!(followed.stdout.contains(", with its inputs n=2\n"), "{}", followed.stdout);
+    let second = test.runner(["history", "--json", "-n", "1"]).json()[0].clone();
+    let params = test.runner(["show", second["run_id"].as_str().unwrap(), "--json"]).json()[0]["params"].clone();
+    assert_eq!((&params[1], &params[0]["source"]), (&masked, &json!("run")));
+    for text in [shown.stdout, followed.stdout, second.to_string()] {
+        assert!(!text.contains("s3cr3tpw") && !text.contains("other99"), "{text}");
+    }
+    let third = run(&["retry", second["run_id"].as_str().unwrap()], "").expect(1).stdout;
+    assert!(third.contains(", with its inputs n=2\n"), "{third}");
+
+    // Given by hand it has to be given again, also when the run that is followed had it from another.
+    let given = run(&["run", "p", "-q", "-p", "url=postgres://u:s3cr3tpw@h/db"], "").expect(1);
+    assert_eq!(given.stderr.matches("s3cr3tpw").count(), 0);
+    let fourth = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
+    let told = run(&["retry", &fourth], "postgres://u:other99@h/db").expect(2).stderr;
+    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE, or set"), "{told}");
+}
+
+#[test]
+fn each_item_of_a_secret_list_is_masked() {
+    let test = Test::new();
+    let program = "env RUNNER_PARAM_KEYS\nprint -Monday morning-\nprint Tuesday\nprint \"Tues";
+    let project = test
+        .project("p")
+        .script("a.txt", program)
+        .set("params", json!({"keys": {"type": "list", "secret": true}}))
+        .file(".env", "RUNNER_PARAM_KEYS='Monday morning , Tuesday'\n");
+    test.runner(["run", "p", "-v"]).expect(0);
+    assert_eq!(project.output_text(0), "RUNNER_PARAM_KEYS=***\n-***-\n***\n\"Tues\n");
+    assert_eq!(started(&project)["params"], json!([{"name": "keys", "source": "environment", "secret": true}]));
+    let project = project.file(".env", "RUNNER_PARAM_KEYS='Monday, Tue'\n");
+    let told = test.runner(["run", "p"]).expect(2).stderr;
+    assert!(told.contains("error: p: item 2 of the secret `keys` is too short to be masked"), "{told}");
+    assert_eq!(project.run_dirs().len(), 1);
+}
+
+/// What is secret by its name in a script's `env` is so with what an input brings there.
+#[test]
+fn variables_that_are_filled_with_inputs_are_masked() {
+    let test = Test::new();
+    let keys = json!({"env": {"DB_PASSWORD": "pre-{part}", "OPEN": "{part}", "URL": "http://u:{key}@h/"}});
+    let project = test
+        .project("p")
+        .script_with("a.txt", "env DB_PASSWORD\nenv OPEN\nenv URL\nprint Friday evening", keys)
+        .set("params", json!({"part": "str", "key": {"type": "str", "secret": true}}))
+        .file(".env", "RUNNER_PARAM_KEY='Friday evening'\n");
+    test.runner(["run", "p", "-p", "part=middle", "-v"]).expect(0);
+    let text = project.output_text(0);
+    assert_eq!(text, "DB_PASSWORD=***\nOPEN=middle\nURL=http://u:***@h/\n***\n");
+    let plan = test.runner(["run", "p", "--dry-run", "-p", "part=middle"]).expect(0).stdout;
+    assert!(!plan.contains("Friday"), "{plan}");
+}
+
 #[test]
 fn what_follows_a_run_has_its_inputs_unless_they_are_given_anew() {
     let test = Test::new();
