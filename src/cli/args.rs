@@ -204,7 +204,8 @@ pub(super) struct RunFlags {
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in since=2026-11-30")?;
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or("write NAME=VALUE, as in since=2026-11-30")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -83,8 +83,10 @@ fn all_that_is_wrong_is_told_before_anything_runs() {
         assert!(told.lines().any(|said| said == line), "{line}\n{told}");
     }
     assert!(project.run_dirs().is_empty() && other.run_dirs().is_empty(), "{told}");
-    let usage = test.runner(["run", "p", "-p", "since"]).expect(2).stderr;
-    assert!(usage.contains("write NAME=VALUE, as in since=2026-11-30"), "{usage}");
+    for nameless in ["since", "=x"] {
+        let usage = test.runner(["run", "p", "-p", nameless]).expect(2).stderr;
+        assert!(usage.contains("write NAME=VALUE, as in since=2026-11-30"), "{usage}");
+    }
 }
 
 #[test]
@@ -160,7 +162,24 @@ fn the_inputs_of_a_project_are_shown_as_a_command_shows_its_options() {
          \x20 -p rows=WHOLE_NUMBER  [default: 100]\n\
          \x20 -p since=YYYY-MM-DD   First day that is looked at. [default: 2026-01-31]\n\
          \x20 -p tags=TEXT,…        [default: x y,z]\n\
-         \x20 -p wait=DURATION      [default: 1 h 30 min]\n"
+         \x20 -p wait=DURATION      [default: 1h 30m]\n"
+    );
+    // Nobody's terminal: 80 columns.
+    let help = "What stands at the head of each page, before the table of contents; usually the customer's name.";
+    let long = json!({
+        "head": {"type": "str", "default": "postgres://u:s3cr3tpw@h/db", "help": help},
+        "mode": {"type": "choice", "choices": ["as quick as can be", "with care", "with all care there is"], "help": "How."}
+    });
+    test.project("long").script("b.txt", "").set("params", long);
+    let page = test.runner(["run", "long", "--help-params"]).expect(0).stdout;
+    assert_eq!(
+        page,
+        "Inputs of long, as in `runner run long -p \"head=postgres://u:***@h/db\"`:\n\
+         \x20 -p head=TEXT  What stands at the head of each page, before the table of\n\
+         \x20               contents; usually the customer's name. [default:\n\
+         \x20               postgres://u:***@h/db]\n\
+         \x20 -p mode=as quick as can be|with care|with all care there is\n\
+         \x20               How.\n"
     );
     test.project("q").script("b.txt", "");
     let page = test.runner(["run", "q", "--help-params"]).expect(0).stdout;
