@@ -246,6 +246,9 @@ fn found(
         }
         None => {}
     }
+    if let Some(lost) = lost(param, given) {
+        return Err(lost);
+    }
     let source = if param.default.is_some() { ParamSource::Default } else { ParamSource::Unset };
     Ok((param.default.clone(), source, None))
 }
@@ -267,6 +270,22 @@ fn of_run(param: &Param, given: &Given) -> Result<Option<ParamValue>, BadInput> 
         let hint = format!("the project declares it otherwise since that run; add -p {}=VALUE", param.name);
         BadInput { hint, ..refused(param, bad) }
     })
+}
+
+/// That the run that is followed had a value that it keeps to itself, and that is nowhere to be had now: without it, or with the
+/// default, the scripts would do something else.
+fn lost(param: &Param, given: &Given) -> Option<BadInput> {
+    let other = given.taken_over.iter().find(|other| other.name == param.name)?;
+    let was_set = !matches!(other.source, ParamSource::Unset | ParamSource::Default);
+    if !was_set || !(param.secret || other.secret || other.masked) {
+        return None;
+    }
+    let message = format!("`{}` was set in that run, which keeps no secrets, and isn't now", param.name);
+    let hint = match param.secret {
+        true => how_secrets_are_given(param),
+        false => format!("add -p {}=VALUE, or set {}", param.name, param.variable()),
+    };
+    Some(BadInput::new(message, hint))
 }
 
 fn of_texts(param: &Param, texts: &[&str]) -> Result<ParamValue, BadInput> {

@@ -4,6 +4,31 @@ use serde_json::{Value, json};
 
 use crate::harness::{Finished, Project, Test};
 
+/// What the documentation has the program say, it says, of the project that stands there.
+#[test]
+fn the_documentation_has_the_program_s_words() {
+    let page = include_str!("../../docs/inputs.md");
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("\n```").unwrap().0
+    };
+    let test = Test::new();
+    // As it stands there, since the order counts.
+    let file = format!(
+        r#"{{"scripts": ["a.txt"], "python_command": {}, "recipients": [], "email_strategy": "none",
+        "include_traceback": true, "logs_backup_count": 0, {}}}"#,
+        json!(crate::harness::subject()),
+        block("json")
+    );
+    let project = test.project("reports").script("a.txt", "args").file("exec_config.json", file);
+    let (command, said) = block("text").split_once('\n').unwrap();
+    let args = command.strip_prefix("$ runner ").unwrap().split(' ');
+    assert_eq!(test.runner(args).expect(2).stderr.trim_end(), said);
+    let shown = block("sh").lines().last().unwrap().strip_prefix("runner ").unwrap();
+    test.runner(shown.split(' ')).expect(0);
+    assert_eq!(project.output_text(0), "<--since>\n<2026-11-30>\n<--region=eu>\n");
+}
+
 /// A project with an input of each kind, whose script prints its arguments and some variables.
 fn project(test: &Test) -> Project {
     let show = "args\nenv RUNNER_PARAM_SINCE\nenv RUNNER_PARAM_ROWS\nenv RUNNER_PARAM_TAGS\nenv RUNNER_PARAM_NOTE\nenv WHERE\n";
@@ -295,6 +320,37 @@ fn what_is_masked_of_a_variable_is_taken_from_it_again() {
     let fourth = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
     let told = run(&["retry", &fourth], "postgres://u:other99@h/db").expect(2).stderr;
     assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE, or set"), "{told}");
+}
+
+#[test]
+fn what_a_run_had_and_does_not_keep_has_to_be_there_when_it_is_tried_again() {
+    let test = Test::new();
+    let params = json!({"token": {"type": "str", "secret": true}, "url": {"type": "str", "default": "none"}});
+    let project = test.project("p").script("a.txt", "exit 1").set("params", params.clone());
+    let run = |args: &[&str], is_set: bool| {
+        let mut command = test.command(args);
+        if is_set {
+            command.env("RUNNER_PARAM_TOKEN", "Sunday noon").env("RUNNER_PARAM_URL", "postgres://u:s3cr3tpw@h/db");
+        }
+        Finished::of(command.output().unwrap())
+    };
+    run(&["run", "p"], true).expect(1);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    let told = run(&["retry", &first], false).expect(2).stderr;
+    for line in [
+        "error: p: `token` was set in that run, which keeps no secrets, and isn't now; set RUNNER_PARAM_TOKEN in the environment \
+         or in .env, or name a `file` for it in the project file",
+        "error: p: `url` was set in that run, which keeps no secrets, and isn't now; add -p url=VALUE, or set RUNNER_PARAM_URL",
+    ] {
+        assert!(told.lines().any(|said| said == line), "{told}");
+    }
+    assert_eq!(project.run_dirs().len(), 1);
+    run(&["resume", &first], true).expect(1);
+    assert_eq!(project.run_dirs().len(), 2);
+    // What the project no longer declares isn't missed.
+    let project = project.set("params", json!({"url": params["url"]}));
+    run(&["retry", &first, "-p", "url=x"], false).expect(1);
+    assert_eq!(project.run_dirs().len(), 3);
 }
 
 #[test]
