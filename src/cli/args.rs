@@ -1,5 +1,6 @@
 //! The arguments, and nothing else.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
@@ -186,7 +187,7 @@ pub(super) struct RunFlags {
     pub(super) no_mail: bool,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Print events as JSON lines
@@ -203,7 +204,8 @@ pub(super) struct RunFlags {
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in since=2026-11-30")?;
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or("write NAME=VALUE, as in since=2026-11-30")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -228,7 +230,7 @@ pub(super) struct CheckArgs {
     pub(super) projects: Vec<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Show each value and where it comes from
@@ -239,6 +241,9 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     pub(super) json: bool,
 }
+
+/// When mails may go out.
+pub(super) const STRATEGIES: [&str; 5] = ["all", "failure_only", "none", "changes", "digest"];
 
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
@@ -255,7 +260,7 @@ pub(super) struct InitArgs {
 
     /// Run this script, in the order given [default: those that are found]; may be repeated
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) script: Vec<String>,
+    pub(super) script: Vec<OsString>,
 
     /// What runs the scripts: a program and its arguments, each with this flag [default: what is found]
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
@@ -266,7 +271,7 @@ pub(super) struct InitArgs {
     pub(super) recipient: Vec<String>,
 
     /// When mails go out [default: failure_only, or none without recipients]
-    #[arg(long, value_name = "STRATEGY", value_parser = ["all", "failure_only", "none", "changes", "digest"])]
+    #[arg(long, value_name = "STRATEGY", value_parser = STRATEGIES)]
     pub(super) strategy: Option<String>,
 
     /// Ask nothing
@@ -372,7 +377,7 @@ pub(super) struct DoctorArgs {
     pub(super) projects: Vec<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Print one JSON object a line
@@ -419,7 +424,7 @@ pub(super) struct MailTestArgs {
     pub(super) project: Option<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 
     /// Who gets it [default: the login]
@@ -437,7 +442,7 @@ pub(super) struct MailLoginArgs {
     pub(super) project: Option<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(super) profile: Option<String>,
 }
 

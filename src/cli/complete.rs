@@ -8,8 +8,10 @@ use clap_complete::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Shells, Zsh};
 
 use super::args::command;
+use super::commands::StateDir;
 use crate::config::{self, Environment, LoadRequest, env_vars};
 use crate::model::{Param, ParamType, Project};
+use crate::store::{DATABASE_FILE, Store};
 
 const SHELLS: Shells<'static> = Shells(&[&Bash, &Elvish, &Fish, &Powershell, &Zsh]);
 
@@ -73,17 +75,48 @@ impl EnvCompleter for Bash {
         buf: &mut dyn Write,
     ) -> Result<(), Error> {
         let index = std::env::var(WORD).ok().and_then(|index| index.parse().ok()).unwrap_or_default();
+        let is_quoted = args.get(index).and_then(|word: &OsString| word.to_str()).is_some_and(|word| unquoted(word).1);
         let (args, index, begun) = joined(args, index);
         let candidates = clap_complete::engine::complete(cmd, args, index, current_dir)?;
         let candidates = candidates.iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned());
-        // Of what it completes bash has only what follows the `=`.
+        // Of what it completes bash has only what follows the `=`, and puts it into the line as it is.
         let ends = candidates.filter_map(|whole| whole.strip_prefix(&begun).map(str::to_owned));
+        let ends = ends.map(|end| if is_quoted { end } else { escaped(&end) });
         buf.write_all(ends.collect::<Vec<_>>().join("\u{b}").as_bytes())
     }
 }
 
-/// Words that were parted at `=`, in one again, the place of the one that is to be completed, and what of it the shell has as
-/// words of their own.
+/// A word that bash has as it was typed, as a program would get it, and whether a quote in it is still open.
+fn unquoted(word: &str) -> (String, bool) {
+    let mut text = String::new();
+    let mut quote = None;
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None) => text.extend(chars.next()),
+            ('\\', Some('"')) => text.push(chars.next_if(|next| "\"\\$`".contains(*next)).unwrap_or(c)),
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            (c, _) => text.push(c),
+        }
+    }
+    (text, quote.is_some())
+}
+
+/// A text as it is typed in a shell without quotes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() && !c.is_ascii_alphanumeric() && !"_-./:=,+@%~".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+/// Words as bash has them, as a program would get them: those that were parted at `=` in one again. With the place of the one that is
+/// to be completed, and what of it bash has as words of their own.
 fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) {
     let mut joined: Vec<OsString> = Vec::new();
     let (mut at, mut begun) = (0, String::new());
@@ -98,9 +131,9 @@ fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) 
                         begun.push('=');
                     }
                 }
-                last.push(&word);
+                last.push(as_meant(&word));
             }
-            _ => joined.push(word),
+            _ => joined.push(as_meant(&word)),
         }
         goes_on = is_sign;
         if place == index {
@@ -110,10 +143,13 @@ fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) 
     (joined, at, begun)
 }
 
+fn as_meant(word: &OsStr) -> OsString {
+    word.to_str().map_or_else(|| word.to_owned(), |word| unquoted(word).0.into())
+}
+
 /// The inputs of the project that a command line names, or values for one.
 pub(super) fn inputs(current: &OsStr) -> Vec<CompletionCandidate> {
-    let words: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
-    let (Some(current), Some(project)) = (current.to_str(), project(&words)) else { return Vec::new() };
+    let (Some(current), Some(project)) = (current.to_str(), project(&words())) else { return Vec::new() };
     let open = project.params.iter().filter(|param| !param.secret);
     match current.split_once('=') {
         None => {
@@ -126,6 +162,15 @@ pub(super) fn inputs(current: &OsStr) -> Vec<CompletionCandidate> {
             values.into_iter().map(|value| CompletionCandidate::new(format!("{name}={value}"))).collect()
         }
     }
+}
+
+/// The profiles of the project that a command line names.
+pub(super) fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words = words();
+    let folder = followed_run(&words).map_or_else(|| folder(&words), |(folder, _)| folder);
+    let profiles = config::profiles(&folder).into_iter();
+    let begun = current.to_string_lossy();
+    profiles.filter(|profile| profile.starts_with(&*begun)).map(CompletionCandidate::new).collect()
 }
 
 fn help(param: &Param) -> Option<clap::builder::StyledStr> {
@@ -148,19 +193,53 @@ fn values(kind: &ParamType, begun: &str) -> Vec<String> {
     known.into_iter().filter(|value| value.starts_with(begun)).map(str::to_owned).collect()
 }
 
-/// The first of the words that is a project, else the folder one stands in; with the profile that they name.
+/// The words of the command line, from the program's name on.
+fn words() -> Vec<OsString> {
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    if std::env::var_os(WORD).is_some() { joined(words, 0).0 } else { words }
+}
+
+/// What a flag is set to: `--flag value` or `--flag=value`.
+fn value_of(words: &[OsString], flag: &str) -> Option<OsString> {
+    words.iter().enumerate().find_map(|(at, word)| match word.to_str()?.strip_prefix(flag)? {
+        "" => words.get(at + 1).cloned(),
+        rest => rest.strip_prefix('=').map(OsString::from),
+    })
+}
+
+/// The first of the words that is a project, else the folder one stands in.
+fn folder(words: &[OsString]) -> PathBuf {
+    let named = words.iter().skip(1).filter(|word| !word.is_empty()).map(PathBuf::from);
+    named.into_iter().find(|path| config::is_project(path)).unwrap_or_else(|| ".".into())
+}
+
+/// The project and the profile of the run that `retry` and `resume` name.
+fn followed_run(words: &[OsString]) -> Option<(PathBuf, Option<String>)> {
+    let verb = words.iter().position(|word| word == "retry" || word == "resume")?;
+    let state_dir = value_of(words, "--state-dir").map(PathBuf::from);
+    let state_dir = StateDir::find(state_dir.as_deref());
+    let dir = state_dir.path().filter(|dir| dir.join(DATABASE_FILE).exists())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+    runtime.block_on(async {
+        let mut store = Store::open(dir).await.ok()?;
+        let mut found = None;
+        for word in words.iter().skip(verb + 1).filter_map(|word| word.to_str()) {
+            if let Ok(run) = store.run(word).await {
+                found = Some((run.project_dir, run.profile));
+                break;
+            }
+        }
+        store.leave_open();
+        found
+    })
+}
+
+/// The project that a command line is about, with the profile that it names.
 fn project(words: &[OsString]) -> Option<Project> {
-    let folder = words
-        .iter()
-        .skip(1)
-        .filter(|word| !word.is_empty())
-        .map(PathBuf::from)
-        .find(|path| config::is_project(path))
-        .unwrap_or_else(|| ".".into());
-    let mut words = words.iter().skip_while(|word| *word != "--profile").skip(1);
-    let profile = words.find(|word| *word != "=").and_then(|word| word.to_str());
+    let (folder, of_run) = followed_run(words).unwrap_or_else(|| (folder(words), None));
+    let profile = value_of(words, "--profile").and_then(|profile| profile.into_string().ok()).or(of_run);
     let env = Environment::from_process();
-    let loaded = config::load(&LoadRequest { project: &folder, profile, env: &env });
+    let loaded = config::load(&LoadRequest { project: &folder, profile: profile.as_deref(), env: &env });
     loaded.ok().map(|loaded| loaded.project)
 }
 
@@ -181,6 +260,18 @@ mod tests {
         assert_eq!(words(&["runner", "run", "-p", "region", "=", "e"], 5), (whole("region=e"), 3, "region=".into()));
         let (words, at, _) = words(&["runner", "run", "-p", "a", "=", "b", "x"], 6);
         assert_eq!((words.len(), at), (5, 4));
+    }
+
+    #[test]
+    fn quotes_are_taken_as_bash_takes_them() {
+        for (word, meant) in [(r"my\ jobs", "my jobs"), (r#""a \" \x $b"#, "a \" \\x $b"), (r"'a\'b", r"a\b"), ("", "")]
+        {
+            assert_eq!(unquoted(word).0, meant);
+        }
+        assert!(unquoted("\"a").1 && unquoted("'a\"").1 && !unquoted("'a'").1);
+        assert_eq!(escaped("us east/é$"), r"us\ east/é\$");
+        let (words, _, begun) = words(&["runner", "-p", "a", "=", r"us\ e"], 4);
+        assert_eq!((words.last().unwrap().as_str(), begun.as_str()), ("a=us e", "a="));
     }
 
     #[test]

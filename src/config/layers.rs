@@ -8,6 +8,7 @@ use super::environment::Environment;
 use crate::model::did_you_mean;
 
 use super::keys::{self, COMMON_FILE, PROJECT_FILE};
+use super::load::LoadRequest;
 use super::names;
 use super::node::{Entry, Node, Table, Value};
 use super::parse::{self, Parsed, canonical};
@@ -27,29 +28,29 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Reads and merges everything, the nearest last.
-    pub(super) fn read(root: &Path, parents: &[PathBuf], profile: Option<&str>, environment: &Environment) -> Self {
+    /// Reads and merges everything, the nearest last. The project's file has this text, if one is given.
+    pub(super) fn read(root: &Path, parents: &[PathBuf], request: &LoadRequest<'_>, text: Option<&str>) -> Self {
         let mut layers = Self::default();
         for folder in parents.iter().rev() {
             let file = folder.join(COMMON_FILE);
             if is_there(&file) {
-                layers.add(file);
+                layers.add(file, None);
             }
         }
         let file = root.join(PROJECT_FILE);
-        if is_there(&file) {
-            layers.object = layers.add(file);
+        if text.is_some() || is_there(&file) {
+            layers.object = layers.add(file, text);
         } else {
             layers.problems.push(no_project_file(root));
         }
-        match profile.map(|profile| profile_file(root, profile)) {
+        match request.profile.map(|profile| profile_file(root, profile)) {
             Some(Ok(file)) => {
-                layers.add(file);
+                layers.add(file, None);
             }
             Some(Err(problem)) => layers.problems.push(*problem),
             None => {}
         }
-        layers.add_variables(environment);
+        layers.add_variables(request.env);
         layers
     }
 
@@ -61,8 +62,8 @@ impl Layers {
         self.table.overlay(above);
     }
 
-    fn add(&mut self, file: PathBuf) -> Option<Origin> {
-        let read = parse::read(&file);
+    fn add(&mut self, file: PathBuf, text: Option<&str>) -> Option<Origin> {
+        let read = text.map_or_else(|| parse::read(&file), |text| parse::parse(&file, text));
         self.files.push(file);
         match read {
             Ok(Parsed { table, origin, warnings }) => {
@@ -154,6 +155,16 @@ fn no_project_file(root: &Path) -> Problem {
     Problem::of_file(ProblemKind::FileNotFound, &root.join(PROJECT_FILE), message).hint(hint)
 }
 
+/// The profiles that a project has.
+#[must_use]
+pub fn profiles(root: &Path) -> Vec<String> {
+    listing(root)
+        .iter()
+        .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "common" && name != "example")
+        .collect()
+}
+
 fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
     if let "runs" | "common" = profile.to_lowercase().as_str() {
@@ -171,11 +182,7 @@ fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
     if is_there(&file) {
         return Ok(file);
     }
-    let there: Vec<String> = listing(root)
-        .iter()
-        .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name != "common" && name != "example")
-        .collect();
+    let there = profiles(root);
     let hint = match did_you_mean(profile, there.iter().map(String::as_str)) {
         Some(likely) => format!("did you mean `{likely}`? there are: {}", there.join(", ")),
         None if there.is_empty() => "the project has no profiles".to_owned(),

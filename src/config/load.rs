@@ -59,11 +59,23 @@ impl Loaded {
 /// # Errors
 /// With every problem that was found, if there is one.
 pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
+    checked(request, None)
+}
+
+/// Checks what would be a project if its file had this text, whether there is one or not.
+///
+/// # Errors
+/// With every problem that was found, if there is one.
+pub fn load_text(request: &LoadRequest<'_>, text: &str) -> Result<Loaded, ConfigError> {
+    checked(request, Some(text))
+}
+
+fn checked(request: &LoadRequest<'_>, text: Option<&str>) -> Result<Loaded, ConfigError> {
     let root = project_folder(request.project)
         .map_err(|problem| ConfigError { problems: vec![*problem], warnings: Vec::new() })?;
     let name = folder_name(&root);
     let parents = trusted_parents(&root);
-    let mut layers = Layers::read(&root, &parents, request.profile, request.env);
+    let mut layers = Layers::read(&root, &parents, request, text);
     let lookup = Lookup { root: &root, environment: request.env, platform: Platform::current() };
     let mut reader = SettingsReader::new(lookup);
     let dotenv = read_dotenv(&root, &parents, &mut layers);

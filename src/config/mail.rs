@@ -77,9 +77,10 @@ fn addresses(checker: &mut Checker, node: &Node, path: &str) -> Option<Vec<Strin
     complete.then_some(addresses)
 }
 
-/// `a@b.c`, or `A Name <a@b.c>`. The mail library's reader of the second form passes over what follows an address,
+/// Whether mails can go there: `a@b.c`, or `A Name <a@b.c>`. The mail library's reader of the second form passes over what follows an address,
 /// so that its end is looked at here.
-fn is_address(text: &str) -> bool {
+#[must_use]
+pub fn is_address(text: &str) -> bool {
     match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
         Some((_, inner)) => match (Mailbox::from_str(text), Address::from_str(inner)) {
             (Ok(mailbox), Ok(address)) => mailbox.email == address,

@@ -39,6 +39,7 @@ const BELOW: [&str; 4] = ["scripts", "jobs", "bin", "src"];
 /// A file that may be a script.
 struct Candidate {
     path: String,
+    is_unicode: bool,
     stem: String,
     language: Language,
     text: String,
@@ -56,39 +57,26 @@ enum Language {
     Other(&'static str),
 }
 
-/// Looks at a folder.
+/// Looks at a folder; where only helpers lie in it, also at those below in which people keep scripts.
 ///
 /// # Errors
 /// When it can't be read.
 pub fn scan(root: &Path, environment: &Environment) -> std::io::Result<Found> {
     let lookup = Lookup { root, environment, platform: Platform::current() };
-    let mut candidates = candidates(root, "")?;
+    let python = python(&lookup);
+    let (mut candidates, mut passed_over) = parted(candidates(root, "")?);
     for folder in BELOW {
         if candidates.is_empty() && root.join(folder).is_dir() {
-            candidates = self::candidates(&root.join(folder), &format!("{folder}/"))?;
+            let more = self::candidates(&root.join(folder), &format!("{folder}/"))?;
+            let (scripts, helpers) = parted(more);
+            candidates = scripts;
+            passed_over.extend(helpers);
         }
     }
-    candidates.sort_by(|a, b| natural(&a.path, &b.path));
-    let mut found = Found::default();
-    let modules = modules(&candidates);
-    let python = python(&lookup);
-    for Candidate { path, stem, language, text } in candidates {
-        let why = match language {
-            Language::Python if modules.contains(&stem) && !has_main(&text) => Some("another script imports it"),
-            Language::Python | Language::Node if is_tool(&path) => {
-                Some("it looks like a part of a test or of the build")
-            }
-            _ => None,
-        };
-        if let Some(why) = why {
-            found.passed_over.push((path, why.to_owned()));
-            continue;
-        }
+    let mut found = Found { scripts: Vec::new(), passed_over };
+    for Candidate { path, language, .. } in candidates {
         let choices = if language == Language::Python { python.clone() } else { commands(&language) };
-        let is_there = |command: &&Vec<String>| {
-            command.split_first().is_some_and(|(program, args)| lookup.find(program, args).is_ok())
-        };
-        match choices.iter().find(is_there) {
+        match choices.iter().find(|command| no_program(root, environment, command).is_none()) {
             Some(interpreter) => found.scripts.push(FoundScript { path, interpreter: interpreter.clone() }),
             None => {
                 let names: Vec<&str> =
@@ -100,11 +88,42 @@ pub fn scan(root: &Path, environment: &Environment) -> std::io::Result<Found> {
     Ok(found)
 }
 
+/// Why a command can't run the scripts of a folder, if that can be seen without starting it.
+#[must_use]
+pub fn no_program(root: &Path, environment: &Environment, command: &[String]) -> Option<String> {
+    let lookup = Lookup { root, environment, platform: Platform::current() };
+    let (program, args) = command.split_first()?;
+    let missing = lookup.find(program, args).err()?;
+    Some(missing.hint.map_or_else(|| missing.message.clone(), |hint| format!("{}; {hint}", missing.message)))
+}
+
+/// Scripts, in the order of their names, and what only looks like one, with the reason.
+fn parted(mut candidates: Vec<Candidate>) -> (Vec<Candidate>, Vec<(String, String)>) {
+    candidates.sort_by(|a, b| natural(&a.path, &b.path));
+    let modules = modules(&candidates);
+    let mut passed_over = Vec::new();
+    candidates.retain(|Candidate { path, is_unicode, stem, language, text }| {
+        let why = match language {
+            _ if !is_unicode => Some("its name is not Unicode; rename it"),
+            Language::Python if modules.contains(stem) && !has_main(text) => Some("another script imports it"),
+            Language::Python | Language::Node if is_tool(path) => {
+                Some("it looks like a part of a test or of the build")
+            }
+            _ => None,
+        };
+        passed_over.extend(why.map(|why| (path.clone(), why.to_owned())));
+        why.is_none()
+    });
+    (candidates, passed_over)
+}
+
 /// The files of one folder that may be scripts.
 fn candidates(folder: &Path, prefix: &str) -> std::io::Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
     for entry in std::fs::read_dir(folder)?.take(MOST).filter_map(Result::ok) {
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = entry.file_name();
+        let is_unicode = name.to_str().is_some();
+        let name = name.to_string_lossy();
         let file = entry.path();
         // What a link leads to counts.
         if name.starts_with('.') || !std::fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
@@ -123,7 +142,8 @@ fn candidates(folder: &Path, prefix: &str) -> std::io::Result<Vec<Candidate>> {
         }
         let text = text();
         if let Some(language) = language(&ending, &text) {
-            candidates.push(Candidate { path: format!("{prefix}{name}"), stem: stem.to_owned(), language, text });
+            let path = format!("{prefix}{name}");
+            candidates.push(Candidate { path, is_unicode, stem: stem.to_owned(), language, text });
         }
     }
     Ok(candidates)

@@ -101,7 +101,8 @@ fn span(crontab: &str, name: &str) -> Option<(usize, usize)> {
 }
 
 /// A word that `sh` takes as it is.
-fn shell_word(word: &str) -> String {
+#[must_use]
+pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/_.-+=:,@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

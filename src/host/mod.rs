@@ -19,6 +19,7 @@ mod tests;
 pub mod traps;
 pub mod units;
 
+pub use crontab::shell_word;
 pub use entry::{Host, Setting, Subject, entry_name};
 pub use refusal::Refusal;
 pub use units::{Label, Units};

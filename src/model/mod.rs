@@ -9,6 +9,7 @@ mod ids;
 mod likeness;
 mod mail;
 mod outcome;
+mod param_number;
 #[cfg(test)]
 mod param_tests;
 mod param_time;

@@ -67,6 +67,103 @@ fn each_type_reads_what_people_write() {
 }
 
 #[test]
+fn numbers_have_no_exponents_in_lists_either() {
+    let numbers = read(&list(ParamType::Float), "[1e21, -0.5, 1e-7, 3]").unwrap();
+    assert_eq!(value_text(&numbers), "[1000000000000000000000.0,-0.5,0.0000001,3.0]");
+    assert_eq!(serde_json::from_str::<Value>(&value_text(&numbers)).unwrap(), numbers, "it is JSON");
+    assert_eq!(value_text(&json!(["a,\"b", "1e3"])), r#"["a,\"b","1e3"]"#);
+    // A whole number is written in digits, wherever it stands.
+    assert!(read(&ParamType::Int, "1e3").unwrap_err().starts_with("is not a whole number: `1e3` at position 2;"));
+    let told = read(&list(ParamType::Int), "[1, 1e3]").unwrap_err();
+    assert!(told.starts_with("has an item 2 that is not a whole number: `1000.0` at position 5;"), "{told}");
+    let told = ParamType::Int.read_json(&json!(u64::MAX)).unwrap_err();
+    assert_eq!(told.what, "is too large: `18446744073709551615`");
+    assert!(ParamType::Int.read_json(&json!(2.0)).is_err());
+}
+
+/// Until 1911 clocks in Paris were 9 minutes and 21 seconds ahead of Greenwich, which RFC 3339 can't tell.
+#[test]
+fn times_at_offsets_with_seconds_are_told_in_utc() {
+    for (text, told) in [
+        ("1900-06-01T12:00", "1900-06-01T11:50:39+00:00"),
+        ("1900-06-01", "1900-05-31T23:50:39+00:00"),
+        ("1950-06-01T12:00", "1950-06-01T12:00:00+01:00"),
+    ] {
+        assert_eq!(read(&ParamType::DateTime, text), Ok(json!(told)), "{text}");
+    }
+    let then: Zoned = "1900-06-01T12:00:00+00:09:21[Europe/Paris]".parse().unwrap();
+    let now = ParamType::DateTime.read("now").unwrap().resolve(root(), &then);
+    assert_eq!(now, json!("1900-06-01T11:50:39+00:00"));
+}
+
+/// What is wrong, where in it if not all of it is, and what to do: for each type, as people read it after the input's name.
+#[test]
+fn each_type_has_its_own_words() {
+    let said = [
+        (
+            ParamType::Str,
+            "a\0b",
+            "holds a NUL character at position 2; take it out: neither arguments nor variables can hold it",
+        ),
+        (
+            ParamType::Int,
+            "1O",
+            "is not a whole number: `1O` at position 2; write a whole number of at most 64 bits, as in 42",
+        ),
+        (ParamType::Float, "0,5", "is not a number: `0,5` at position 2; write a number, as in 0.5"),
+        (ParamType::Bool, "maybe", "is not true or false: `maybe`; write true or false"),
+        (
+            ParamType::Date,
+            "2026-13-01",
+            "is not a date: `2026-13-01` at position 6; write YYYY-MM-DD, today or yesterday",
+        ),
+        (
+            ParamType::DateTime,
+            "2026-11-30T24:00",
+            "is not a date and time: `2026-11-30T24:00` at position 12; write YYYY-MM-DDTHH:MM, or now, today or yesterday",
+        ),
+        (
+            ParamType::Duration,
+            "1 fortnight",
+            "is not a duration: `1 fortnight` at position 3; write seconds (90), or units with them (1h 30m)",
+        ),
+        (ParamType::Path, "", "is not a path: ``; write a file or folder"),
+        (choice(), "asia", "is not one of `eu`, `us east`: `asia`; write one of them, as in eu"),
+        (
+            list(ParamType::Str),
+            r#"["a" "b"]"#,
+            r#"is not a list: `["a" "b"]` at position 6; write the items with commas between them, or a JSON list, as in ["a","b"]"#,
+        ),
+    ];
+    let words: Vec<&str> = said.iter().map(|(kind, ..)| kind.word()).collect();
+    assert_eq!(words, ParamType::WORDS);
+    for (kind, text, message) in said {
+        assert_eq!(read(&kind, text), Err(message.to_owned()));
+        if !matches!(kind, ParamType::List(_)) {
+            let item = list(kind.clone()).read_json(&json!(["eu", text])).unwrap_err();
+            let place = if matches!(kind, ParamType::Str | ParamType::Path | ParamType::Choice(_)) { 2 } else { 1 };
+            assert!(item.what.starts_with(&format!("has an item {place} that ")), "{}", item.what);
+        }
+    }
+}
+
+#[test]
+fn defaults_are_shown_as_they_could_be_given() {
+    for (kind, json) in [
+        (ParamType::Duration, json!("25h 1m 1s 500ms")),
+        (list(ParamType::Str), json!(["a", "b c"])),
+        (list(ParamType::Str), json!(["a,b", " c"])),
+        (list(ParamType::Str), json!(["[x]"])),
+        (list(ParamType::Str), json!([""])),
+        (list(ParamType::Str), json!([])),
+        (ParamType::Float, json!(1e21)),
+    ] {
+        let value = kind.read_json(&json).unwrap();
+        assert_eq!(kind.read(&value.written()), Ok(value.clone()), "{}", value.written());
+    }
+}
+
+#[test]
 fn each_type_says_what_is_wrong_and_where() {
     for (kind, text, message) in [
         (
@@ -81,8 +178,12 @@ fn each_type_says_what_is_wrong_and_where() {
             "9223372036854775808",
             "is too large: `9223372036854775808`; write a whole number of at most 64 bits",
         ),
-        (ParamType::Float, "NaN", "is not a number: `NaN`; write a number, as in 0.5"),
-        (ParamType::Float, "1,5", "is not a number: `1,5`"),
+        (ParamType::Float, "NaN", "is not a number: `NaN` at position 1; write a number, as in 0.5"),
+        (ParamType::Float, "1,5", "is not a number: `1,5` at position 2"),
+        (ParamType::Float, " .", "is not a number: ` .` at position 3"),
+        (ParamType::Float, "1.5e", "at position 5"),
+        (ParamType::Float, "-", "at position 2"),
+        (ParamType::Float, "1e400", "is too large: `1e400`; write a number"),
         (ParamType::Bool, "maybe", "is not true or false: `maybe`; write true or false"),
         (ParamType::Date, "2026-13-01", "is not a date: `2026-13-01` at position 6; write YYYY-MM-DD"),
         (ParamType::Date, "2026-02-29", "is not a date: `2026-02-29` at position 9"),
@@ -98,7 +199,17 @@ fn each_type_says_what_is_wrong_and_where() {
         (ParamType::DateTime, "2026-01-01T06:00+1", "at position 19"),
         (ParamType::DateTime, "2026-01-01T06:00:00.", "at position 21"),
         (ParamType::DateTime, "2026-01-01T06:00 Paris", "at position 17"),
-        (ParamType::Duration, "soon", "is not a duration: `soon`; write seconds (90), or units with them (1h 30m)"),
+        (
+            ParamType::Duration,
+            "soon",
+            "is not a duration: `soon` at position 1; write seconds (90), or units with them (1h 30m)",
+        ),
+        (ParamType::Duration, "1h 30x", "is not a duration: `1h 30x` at position 6"),
+        (ParamType::Duration, " 1.5.2", "at position 5"),
+        (ParamType::Duration, "", "is not a duration: `` at position 1"),
+        (ParamType::Duration, "-5m", "at position 1"),
+        (ParamType::Duration, "5h é", "at position 4"),
+        (ParamType::Duration, "99999999999999", "is too large: `99999999999999`"),
         (ParamType::Path, "", "is not a path: ``"),
         (ParamType::Str, "a\0b", "holds a NUL character at position 2"),
         (choice(), "EU", "is not one of `eu`, `us east`: `EU`; write one of them, as in eu"),
@@ -154,7 +265,9 @@ proptest! {
             prop_assert_eq!(again.as_ref(), Ok(&resolved));
             let again = kind.read(&value_text(&resolved)).map(|value| value.resolve(root(), &later));
             prop_assert_eq!(again.as_ref(), Ok(&resolved));
-            let _ = value.written();
+            // A list of one empty text, or of what isn't written as a text, is shown as JSON.
+            let shown = kind.read(&value.written()).map(|value| value.resolve(root(), &now()));
+            prop_assert_eq!(shown, Ok(resolved), "{}", value.written());
         }
     }
 

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::param_number::{self, NoNumber};
 use super::param_time::{self, Day, Time};
 use super::parse_duration;
 
@@ -182,20 +183,18 @@ impl ParamType {
     /// When it is no such value.
     pub fn read(&self, text: &str) -> Result<ParamValue, BadValue> {
         let bad = |position: Option<usize>| self.bad(text, position);
+        let no_number = |wrong| match wrong {
+            NoNumber::At(position) => bad(Some(position)),
+            NoNumber::TooLarge => BadValue { what: format!("is too large: {}", shown(text)), hint: self.hint() },
+        };
         if let Some(at) = text.chars().position(|c| c == '\0') {
             let hint = "take it out: neither arguments nor variables can hold it".to_owned();
             return Err(BadValue { what: format!("holds a NUL character at position {}", at + 1), hint });
         }
         match self {
             Self::Str => Ok(ParamValue::Text(text.to_owned())),
-            Self::Int => int(text).map(ParamValue::Int).map_err(|position| match position {
-                Some(_) => bad(position),
-                None => BadValue { what: format!("is too large: {}", shown(text)), hint: self.hint() },
-            }),
-            Self::Float => {
-                let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
-                number.map(ParamValue::Float).ok_or_else(|| bad(None))
-            }
+            Self::Int => param_number::int(text).map(ParamValue::Int).map_err(no_number),
+            Self::Float => param_number::float(text).map(ParamValue::Float).map_err(no_number),
             Self::Bool => match text.trim().to_lowercase().as_str() {
                 "true" | "yes" | "on" | "1" => Ok(ParamValue::Bool(true)),
                 "false" | "no" | "off" | "0" => Ok(ParamValue::Bool(false)),
@@ -203,7 +202,9 @@ impl ParamType {
             },
             Self::Date => param_time::day(text).map(ParamValue::Date).map_err(|at| bad(Some(at))),
             Self::DateTime => param_time::time(text).map(ParamValue::DateTime).map_err(|at| bad(Some(at))),
-            Self::Duration => parse_duration(text).map(ParamValue::Duration).map_err(|_| bad(None)),
+            Self::Duration => {
+                parse_duration(text).map(ParamValue::Duration).map_err(|_| no_number(param_number::no_duration(text)))
+            }
             Self::Path if text.is_empty() => Err(bad(None)),
             Self::Path => Ok(ParamValue::Path(text.to_owned())),
             Self::Choice(words) if words.iter().any(|word| word == text) => Ok(ParamValue::Text(text.to_owned())),
@@ -227,9 +228,8 @@ impl ParamType {
             // A comma in it would make two items.
             (Self::List(_), Json::String(_)) => Err(self.bad(&json.to_string(), None)),
             (_, Json::String(text)) => self.read(text),
-            (Self::Int, Json::Number(number)) => {
-                number.as_i64().map(ParamValue::Int).ok_or_else(|| self.bad(&number.to_string(), None))
-            }
+            // In digits, as on a command line: `1e3` and `5.0` are none.
+            (Self::Int, Json::Number(number)) => self.read(&number.to_string()),
             (Self::Float | Self::Duration, Json::Number(number)) => {
                 let written = number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number}"));
                 self.read(&written)
@@ -265,8 +265,13 @@ impl ParamValue {
             Self::Text(text) | Self::Path(text) => text.clone(),
             Self::Date(day) => day.to_string(),
             Self::DateTime(time) => time.to_string(),
-            Self::Duration(time) => super::format_duration(*time),
-            Self::List(values) => values.iter().map(Self::written).collect::<Vec<_>>().join(","),
+            // Not rounded, as reports do it.
+            Self::Duration(time) => humantime::format_duration(*time).to_string(),
+            Self::List(values) => {
+                let items: Vec<String> = values.iter().map(Self::written).collect();
+                let is_plain = |item: &String| !item.is_empty() && item.trim() == item && !item.contains([',', '[']);
+                if items.iter().all(is_plain) { items.join(",") } else { Json::from(items).to_string() }
+            }
             Self::Int(_) | Self::Float(_) | Self::Bool(_) => {
                 value_text(&self.resolve(Path::new(""), &Zoned::default()))
             }
@@ -283,6 +288,10 @@ pub fn value_text(value: &Json) -> String {
             // Shells and many programs don't know exponents.
             let plain = number.as_f64().map(|number| format!("{number}")).unwrap_or_default();
             if plain.contains('.') { plain } else { format!("{plain}.0") }
+        }
+        Json::Array(items) => {
+            let item = |item: &Json| if item.is_number() { value_text(item) } else { item.to_string() };
+            format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(","))
         }
         _ => value.to_string(),
     }
@@ -326,18 +335,6 @@ fn position_of(error: &serde_json::Error, text: &str) -> usize {
     let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let at = before + error.column().saturating_sub(1);
     text.char_indices().take_while(|(index, _)| *index < at).count() + 1
-}
-
-/// A whole number; the error is where it stops being one, from 1, or `None` if it is one of more than 64 bits.
-fn int(text: &str) -> Result<i64, Option<usize>> {
-    let trimmed = text.trim();
-    let begin = text.chars().count() - text.trim_start().chars().count();
-    trimmed.parse().map_err(|_| {
-        let sign = usize::from(trimmed.starts_with(['+', '-']));
-        let digits = trimmed.chars().skip(sign).take_while(char::is_ascii_digit).count();
-        let is_too_large = digits > 0 && sign + digits == trimmed.chars().count();
-        (!is_too_large).then_some(begin + sign + digits + 1)
-    })
 }
 
 /// A value in a message: in backquotes, and not all of a long one.

@@ -47,6 +47,14 @@ pub struct BadInput {
     pub message: String,
     /// What to do.
     pub hint: String,
+    /// Whether it was given so by whoever starts the run; else it is wrong in what the project finds around it.
+    pub is_given: bool,
+}
+
+impl BadInput {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), is_given: false }
+    }
 }
 
 impl fmt::Display for BadInput {
@@ -74,7 +82,12 @@ impl Inputs {
         for param in &project.params {
             match resolve(param, project, given, process, now) {
                 Ok(input) => inputs.push(input),
-                Err(problem) => problems.push(problem),
+                Err(problem) => {
+                    problems.push(BadInput {
+                        is_given: given.values.iter().any(|(name, _)| *name == param.name),
+                        ..problem
+                    });
+                }
             }
         }
         if problems.is_empty() { Ok(Self(inputs)) } else { Err(problems) }
@@ -152,7 +165,7 @@ fn unknown(name: &str, params: &[Param]) -> Option<BadInput> {
         (None, false) => format!("there are: {}", names.join(", ")),
         (None, true) => "the project declares none; its file's key `params` does that".to_owned(),
     };
-    Some(BadInput { message, hint })
+    Some(BadInput { is_given: true, ..BadInput::new(message, hint) })
 }
 
 fn resolve(
@@ -180,7 +193,7 @@ fn resolve(
         let is_empty = value.as_array().is_some_and(Vec::is_empty);
         if short.is_some() || !is_empty && !Secrets::can_be_declared(text) {
             let message = format!("{what} is too short to be masked in what scripts print");
-            return Err(BadInput { message, hint: "it needs 4 characters at least".to_owned() });
+            return Err(BadInput::new(message, "it needs 4 characters at least"));
         }
     }
     if let (None, true) = (&value, param.required) {
@@ -190,7 +203,7 @@ fn resolve(
             format!("add -p {}=VALUE, or set {} in the environment or in .env", param.name, param.variable())
         };
         let article = if param.secret { "the secret" } else { "the input" };
-        return Err(BadInput { message: format!("{article} `{}` is required", param.name), hint });
+        return Err(BadInput::new(format!("{article} `{}` is required", param.name), hint));
     }
     let Param { name, secret, .. } = param;
     let written = written.filter(|_| param.secret);
@@ -229,9 +242,12 @@ fn found(
         }
         Some(Err(why)) => {
             let message = format!("the secret `{}` can't be read: {why}", param.name);
-            return Err(BadInput { message, hint: format!("mend that, or set {}", param.variable()) });
+            return Err(BadInput::new(message, format!("mend that, or set {}", param.variable())));
         }
         None => {}
+    }
+    if let Some(lost) = lost(param, given) {
+        return Err(lost);
     }
     let source = if param.default.is_some() { ParamSource::Default } else { ParamSource::Unset };
     Ok((param.default.clone(), source, None))
@@ -248,7 +264,7 @@ fn of_run(param: &Param, given: &Given) -> Result<Option<ParamValue>, BadInput> 
         }
         let message = format!("`{}` of that run held a secret, which isn't kept", param.name);
         let hint = format!("add -p {}=VALUE, or set {}", param.name, param.variable());
-        return Err(BadInput { message, hint });
+        return Err(BadInput::new(message, hint));
     }
     param.kind.read_json(value).map(Some).map_err(|bad| {
         let hint = format!("the project declares it otherwise since that run; add -p {}=VALUE", param.name);
@@ -256,10 +272,26 @@ fn of_run(param: &Param, given: &Given) -> Result<Option<ParamValue>, BadInput> 
     })
 }
 
+/// That the run that is followed had a value that it keeps to itself, and that is nowhere to be had now: without it, or with the
+/// default, the scripts would do something else.
+fn lost(param: &Param, given: &Given) -> Option<BadInput> {
+    let other = given.taken_over.iter().find(|other| other.name == param.name)?;
+    let was_set = !matches!(other.source, ParamSource::Unset | ParamSource::Default);
+    if !was_set || !(param.secret || other.secret || other.masked) {
+        return None;
+    }
+    let message = format!("`{}` was set in that run, which keeps no secrets, and isn't now", param.name);
+    let hint = match param.secret {
+        true => how_secrets_are_given(param),
+        false => format!("add -p {}=VALUE, or set {}", param.name, param.variable()),
+    };
+    Some(BadInput::new(message, hint))
+}
+
 fn of_texts(param: &Param, texts: &[&str]) -> Result<ParamValue, BadInput> {
     if param.secret {
         let message = format!("the secret `{}` can't be given so, where every account may see it", param.name);
-        return Err(BadInput { message, hint: how_secrets_are_given(param) });
+        return Err(BadInput::new(message, how_secrets_are_given(param)));
     }
     let read = |text: &&str| param.kind.read(text).map_err(|bad| refused(param, bad));
     match (texts, &param.kind) {
@@ -272,10 +304,10 @@ fn of_texts(param: &Param, texts: &[&str]) -> Result<ParamValue, BadInput> {
             });
             Ok(ParamValue::List(items.collect()))
         }
-        _ => Err(BadInput {
-            message: format!("`{}` is given {} times", param.name, texts.len()),
-            hint: "give it once; only lists take several".to_owned(),
-        }),
+        _ => {
+            let message = format!("`{}` is given {} times", param.name, texts.len());
+            Err(BadInput::new(message, "give it once; only lists take several"))
+        }
     }
 }
 
@@ -290,10 +322,10 @@ fn of_environment(
     // A secret can't be empty: a variable that is says that it isn't set.
     let counts = |value: &std::ffi::OsStr| !(param.secret && value.is_empty());
     if let Some((_, value)) = value(&variable).filter(|(_, text)| counts(text) && value("RUNNER_RUN_ID").is_none()) {
-        return value.to_str().map(|text| Some(text.to_owned())).ok_or_else(|| BadInput {
-            message: format!("{variable}: the value is not Unicode"),
-            hint: "set it anew".to_owned(),
-        });
+        return value
+            .to_str()
+            .map(|text| Some(text.to_owned()))
+            .ok_or_else(|| BadInput::new(format!("{variable}: the value is not Unicode"), "set it anew"));
     }
     let of_file = project.dotenv.get(&variable).map(|value| value.expose_secret());
     Ok(of_file.filter(|value| counts(value.as_ref())).map(str::to_owned))
@@ -307,7 +339,7 @@ fn how_secrets_are_given(param: &Param) -> String {
 fn refused(param: &Param, bad: BadValue) -> BadInput {
     if param.secret {
         let message = format!("the secret `{}` is not of its type, {}", param.name, param.kind.word());
-        return BadInput { message, hint: how_secrets_are_given(param) };
+        return BadInput::new(message, how_secrets_are_given(param));
     }
-    BadInput { message: format!("`{}` {}", param.name, bad.what), hint: bad.hint }
+    BadInput::new(format!("`{}` {}", param.name, bad.what), bad.hint)
 }

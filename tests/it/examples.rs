@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mail_parser::MessageParser;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Finished, Project, Test, copy_dir, python};
 
@@ -219,6 +219,46 @@ fn watched() {
 
     let checked = example.test.runner(["check", "watched", "--explain"]).expect(0);
     assert!(checked.stderr.contains("the variable WATCHDOG is not set"), "{}", checked.stderr);
+}
+
+/// The example is where one looks up how a key is written.
+#[test]
+fn the_example_with_every_key_has_every_key_of_the_schema() {
+    fn collect(json: &Value, within: &mut dyn FnMut(&str, &Value)) {
+        match json {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                within(key, value);
+                collect(value, within);
+            }),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, within)),
+            _ => {}
+        }
+    }
+    let read = |path: &str| -> Value {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+    };
+    let (schema, example) =
+        (read("schema/exec_config.schema.json"), read("example_projects/every_key/exec_config.json"));
+    let keys_of = |json: &Value| {
+        let mut keys = std::collections::BTreeSet::new();
+        collect(json, &mut |key, _| {
+            keys.insert(key.to_owned());
+        });
+        keys
+    };
+    let there = keys_of(&example);
+    collect(&schema, &mut |key, value| {
+        for name in value.as_object().into_iter().flatten().map(|(name, _)| name).filter(|_| key == "properties") {
+            assert!(there.contains(name), "the example doesn't have the key {name}");
+        }
+    });
+    // Other keys have names as those of an input have.
+    let of_inputs = keys_of(&example["params"]);
+    for name in schema["$defs"]["Declaration"]["properties"].as_object().unwrap().keys() {
+        // A secret's file would have to be checked in.
+        assert!(name == "file" || of_inputs.contains(name), "no input of the example has the key {name}");
+    }
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn shells_complete_verbs_and_the_inputs_of_projects() {
     let params = serde_json::json!({
         "region": {"type": "choice", "choices": ["eu", "us"]},
         "rows": "int",
+        "size": {"type": "choice", "choices": ["very large", "small"]},
         "since": "date",
         "token": {"type": "str", "secret": true}
     });
@@ -161,11 +162,46 @@ fn shells_complete_verbs_and_the_inputs_of_projects() {
     let Some(verbs) = completed(&test, &["runner", "hist"]) else { return };
     assert_eq!(verbs, ["history"]);
     let complete = |words: &[&str]| completed(&test, words).unwrap();
-    assert_eq!(complete(&["runner", "run", "p", "-p", ""]), ["region=", "rows=", "since="]);
+    assert_eq!(complete(&["runner", "run", "p", "-p", ""]), ["region=", "rows=", "since=", "size="]);
     assert_eq!(complete(&["runner", "run", "p", "-p", "r"]), ["region=", "rows="]);
     assert_eq!(complete(&["runner", "run", "p", "-p", "region", "="]), ["eu", "us"]);
     assert_eq!(complete(&["runner", "run", "p", "--param", "region", "=", "e"]), ["eu"]);
     assert_eq!(complete(&["runner", "run", "p", "-p", "rows", "=", "1", "-p", "since", "=", "y"]), ["yesterday"]);
+    assert_eq!(complete(&["runner", "run", "p", "-p", "size", "=", ""]), [r"very\ large", "small"]);
+    assert_eq!(complete(&["runner", "run", "p", "-p", "size", "=", "\"very l"]), ["very large"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn shells_complete_profiles_and_the_inputs_of_runs_that_are_followed() {
+    let test = Test::new();
+    let project = test
+        .project("my jobs")
+        .script("a.txt", "exit 1")
+        .set("params", serde_json::json!({"rows": "int"}))
+        .file("exec_config.dev.json", r#"{"params": {"debug": "bool"}}"#)
+        .file("exec_config.test.json", "{}")
+        .file("exec_config.common.json", "{}");
+    test.runner(["run", "my jobs"]).expect(1);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    test.runner(["run", "my jobs", "--profile", "dev"]).expect(1);
+    let second = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
+    let Some(profiles) = completed(&test, &["runner", "run", r"my\ jobs", "--profile", ""]) else { return };
+    assert_eq!(profiles, ["dev", "test"]);
+    let complete = |words: &[&str]| completed(&test, words).unwrap();
+    assert_eq!(complete(&["runner", "check", "\"my jobs\"", "--profile", "=", "t"]), ["test"]);
+    assert_eq!(complete(&["runner", "run", r"my\ jobs", "-p", ""]), ["rows="]);
+    for profile in [&["--profile", "dev"][..], &["--profile", "=", "dev"]] {
+        let words = [&["runner", "run", r"my\ jobs"][..], profile, &["-p", ""]].concat();
+        assert_eq!(complete(&words), ["rows=", "debug="], "{profile:?}");
+    }
+    let state = test.path("state").display().to_string();
+    for verb in ["retry", "resume"] {
+        let with = |run: &str| complete(&["runner", "--state-dir", &state, verb, "-q", run, "-p", ""]);
+        assert_eq!(with(&first), ["rows="]);
+        assert_eq!(with(&second[..8]), ["rows=", "debug="], "with the profile of that run");
+        assert_eq!(complete(&["runner", "--state-dir", &state, verb, &first, "--profile", ""]), ["dev", "test"]);
+    }
 }
 
 #[test]

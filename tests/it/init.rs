@@ -99,6 +99,93 @@ fn scripts_in_a_folder_below() {
     assert_eq!(file["scripts"], json!(["scripts/archive.py", "scripts/Clean.py"]));
 }
 
+#[test]
+fn a_project_with_its_sources_in_a_folder_of_their_own() {
+    let Some(python) = python() else { return };
+    let test = Test::new();
+    let files = [
+        ("pyproject.toml", "[project]\nname = 'etl'\n"),
+        ("setup.py", "raise SystemExit('not to be run')\n"),
+        ("conftest.py", "raise SystemExit('not to be run')\n"),
+        ("__init__.py", ""),
+        ("src/__init__.py", ""),
+        ("src/helpers.py", "def greet():\n    return 'hello'\n"),
+        ("src/load data.py", "from helpers import greet\nprint(greet())\n"),
+        ("src/etl/__init__.py", ""),
+        ("tests/test_load.py", "raise SystemExit('a test')\n"),
+    ];
+    folder(&test, "etl", &files);
+    let (file, told) = init(&test, "etl", &[]);
+    assert_eq!((&file["scripts"], &file["python_command"]), (&json!(["src/load data.py"]), &json!(python)));
+    for name in ["setup.py", "conftest.py", "__init__.py", "src/__init__.py"] {
+        assert!(
+            told.contains(&format!("passed over {name}: it looks like a part of a test or of the build")),
+            "{told}"
+        );
+    }
+}
+
+/// Where there is no PowerShell something stands in for it that takes nothing but what PowerShell would run.
+#[test]
+fn powershell_scripts() {
+    let test = Test::new();
+    let bin = test.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let is_there = |shell: &str| Command::new(shell).arg("-Version").output().is_ok_and(|out| out.status.success());
+    if cfg!(unix) && !is_there("pwsh") {
+        let stand_in = "#!/bin/sh\n[ \"$1 $2 $3 $4 $5\" = '-NoProfile -NonInteractive -ExecutionPolicy Bypass -File' ] && test -f \"$6\"\n";
+        std::fs::write(bin.join("pwsh"), stand_in).unwrap();
+        make_executable(&bin.join("pwsh"));
+        println!("with a stand-in: pwsh isn't on PATH");
+    } else if cfg!(windows) && crate::harness::under_wine() {
+        println!("skipped: Wine's PowerShell runs nothing");
+        return;
+    }
+    let path = std::env::join_paths(
+        std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let path = path.unwrap();
+    folder(&test, "admin", &[("1_Get-Users.ps1", "Write-Output 'users'\n"), ("2_Send Report.PS1", "exit 0\n")]);
+    let run = |args: &[&str]| {
+        let mut command = test.command(args);
+        crate::harness::Finished::of(command.env("PATH", &path).output().unwrap()).expect(0)
+    };
+    run(&["init", "admin"]);
+    run(&["check", "admin"]);
+    run(&["run", "admin", "--no-mail"]);
+    let file: Value = serde_json::from_slice(&std::fs::read(test.path("admin/exec_config.json")).unwrap()).unwrap();
+    assert_eq!(file["scripts"], json!(["1_Get-Users.ps1", "2_Send Report.PS1"]));
+    assert_eq!(file["python_command"].as_array().unwrap().last().unwrap(), "-File");
+}
+
+#[cfg(unix)]
+fn make_executable(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(windows)]
+fn make_executable(_: &Path) {}
+
+#[cfg(unix)]
+#[test]
+fn shell_scripts() {
+    let test = Test::new();
+    folder(
+        &test,
+        "backup",
+        &[
+            ("10 rotate.sh", "#!/bin/sh\necho rotated\n"),
+            ("9_dump.sh", "echo dumped\n"),
+            ("verify", "#!/usr/bin/env sh\necho verified\n"),
+            ("crontab.txt", "0 3 * * * /backup/9_dump.sh\n"),
+        ],
+    );
+    let (file, told) = init(&test, "backup", &[]);
+    assert_eq!((&file["scripts"], told.as_str()), (&json!(["9_dump.sh", "10 rotate.sh", "verify"]), ""));
+    assert_eq!(file["python_command"], "sh");
+}
+
 #[cfg(unix)]
 #[test]
 fn shell_scripts_and_python_mixed() {
@@ -164,6 +251,81 @@ fn nothing_is_ever_overwritten() {
     }
 }
 
+/// Of several that write at once one does, and whoever sees the file sees all of it.
+#[test]
+fn of_several_at_once_one_writes_the_file_and_whole() {
+    let test = Test::new();
+    let interpreter = crate::harness::subject();
+    let root = folder(&test, "p", &[("a.txt", "")]);
+    let args = ["init", "p", "--script", "a.txt", "--interpreter", interpreter.to_str().unwrap()];
+    let runners: Vec<_> = (0..6).map(|_| test.start(args)).collect();
+    let seen = crate::harness::wait_for_file(&root.join("exec_config.json"));
+    assert_eq!(serde_json::from_str::<Value>(&seen).unwrap()["scripts"], json!(["a.txt"]));
+    let ends: Vec<_> = runners.into_iter().map(crate::harness::finish).collect();
+    let mut codes: Vec<i32> = ends.iter().map(|end| end.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 2, 2, 2, 2, 2]);
+    for end in ends.iter().filter(|end| end.code == 2) {
+        assert!(end.stderr.contains("exec_config.json is there already, and stays as it is"), "{}", end.stderr);
+    }
+    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 2, "nothing else is left");
+}
+
+#[test]
+fn what_it_says_to_do_next_can_be_typed() {
+    let test = Test::new();
+    let interpreter = crate::harness::subject();
+    let name = if cfg!(windows) { "it is here" } else { "it's $HOME here" };
+    folder(&test, name, &[("a.txt", "print ran")]);
+    let said =
+        test.runner(["init", name, "--script", "a.txt", "--interpreter", interpreter.to_str().unwrap()]).expect(0);
+    let next = said.stdout.lines().last().unwrap().strip_prefix("Next: runner ").unwrap().to_owned();
+    let mut shell = shell(&format!("{} {next} --no-mail", crate::harness::runner().display()));
+    let ran = shell.env("RUNNER_STATE_DIR", test.path("state")).output().unwrap();
+    crate::harness::Finished::of(ran).expect(0);
+}
+
+#[cfg(windows)]
+fn shell(line: &str) -> Command {
+    use std::os::windows::process::CommandExt;
+    let mut shell = Command::new("cmd");
+    shell.raw_arg(format!("/d /s /c \"{line}\""));
+    shell
+}
+
+#[cfg(unix)]
+fn shell(line: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line]);
+    shell
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_unicode_are_refused_by_name() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let test = Test::new();
+    let root = folder(&test, "p", &[("a.sh", "true")]);
+    let bad = OsStr::from_bytes(b"b\xff.sh");
+    std::fs::write(root.join(bad), "true").unwrap();
+    std::fs::write(root.join(OsStr::from_bytes(b"data\xff.csv")), "").unwrap();
+    let (file, told) = init(&test, "p", &[]);
+    assert_eq!(file["scripts"], json!(["a.sh"]));
+    assert_eq!(told, "passed over b\u{fffd}.sh: its name is not Unicode; rename it\n");
+    std::fs::remove_file(root.join("exec_config.json")).unwrap();
+    let mut named = test.command(["init", "p", "--script"]);
+    let said = crate::harness::Finished::of(named.arg(bad).output().unwrap()).expect(2).stderr;
+    assert!(said.contains("error: --script: b\u{fffd}.sh is not Unicode"), "{said}");
+    let folder = test.path("").join(OsStr::from_bytes(b"f\xff"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a.sh"), "true").unwrap();
+    let mut named = test.command(["init"]);
+    let said = crate::harness::Finished::of(named.arg(&folder).output().unwrap()).expect(2).stderr;
+    assert!(said.contains("f\u{fffd} is not Unicode; rename it, or reach it by a link"), "{said}");
+    assert!(!folder.join("exec_config.json").exists());
+}
+
 #[test]
 fn what_would_not_pass_the_check_is_not_written() {
     let test = Test::new();
@@ -174,13 +336,25 @@ fn what_would_not_pass_the_check_is_not_written() {
     };
     folder(&test, "empty", &[("notes.txt", "")]);
     gone("empty", &[], "error: no scripts were found; name them with --script");
-    gone("empty", &["--script", "x.py"], "what runs x.py? say so with --interpreter");
+    folder(&test, "unknown", &[("x.xyz", "")]);
+    gone("unknown", &["--script", "x.xyz"], "error: what runs x.xyz? say so with --interpreter");
     folder(&test, "p", &[("a.py", "")]);
     let interpreter = crate::harness::subject();
     let interpreter = interpreter.to_str().unwrap();
-    gone("p", &["--script", "b.py", "--interpreter", interpreter], "FileNotFoundError: `b.py` isn't there");
-    gone("p", &["--interpreter", "no such program", "--script", "a.py"], "BadPythonInterpreter");
-    gone("p", &["--recipient", "nobody", "--interpreter", interpreter, "--script", "a.py"], "BadRecipientList");
+    gone("p", &["--script", "b.py", "--interpreter", interpreter], "error: --script: `b.py` is no file in ");
+    gone(
+        "p",
+        &["--interpreter", "no such program", "--script", "a.py"],
+        "error: --interpreter: `no such program` isn't found",
+    );
+    let known = ["--interpreter", interpreter, "--script", "a.py"];
+    gone("p", &[&known[..], &["--recipient", "nobody"]].concat(), "error: --recipient: `nobody` is not an address");
+    gone("p", &[&known[..], &["--strategy", "all"]].concat(), "error: --strategy: all needs somebody who gets mails");
+    std::fs::write(test.path("p").join(".env"), "no sign").unwrap();
+    gone("p", &known, "error: nothing was written: the file would not pass `runner check`");
+    std::fs::remove_file(test.path("p").join(".env")).unwrap();
+    let left: Vec<_> = std::fs::read_dir(test.path("p")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["a.py"], "nothing is left of the attempts");
     gone("nowhere", &[], "is not a folder");
     let printed =
         test.runner(["init", "p", "--print", "--interpreter", interpreter, "--script", "a.py"]).expect(0).stdout;

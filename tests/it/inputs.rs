@@ -4,6 +4,31 @@ use serde_json::{Value, json};
 
 use crate::harness::{Finished, Project, Test};
 
+/// What the documentation has the program say, it says, of the project that stands there.
+#[test]
+fn the_documentation_has_the_program_s_words() {
+    let page = include_str!("../../docs/inputs.md");
+    let block = |kind: &str| {
+        let (_, rest) = page.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("\n```").unwrap().0
+    };
+    let test = Test::new();
+    // As it stands there, since the order counts.
+    let file = format!(
+        r#"{{"scripts": ["a.txt"], "python_command": {}, "recipients": [], "email_strategy": "none",
+        "include_traceback": true, "logs_backup_count": 0, {}}}"#,
+        json!(crate::harness::subject()),
+        block("json")
+    );
+    let project = test.project("reports").script("a.txt", "args").file("exec_config.json", file);
+    let (command, said) = block("text").split_once('\n').unwrap();
+    let args = command.strip_prefix("$ runner ").unwrap().split(' ');
+    assert_eq!(test.runner(args).expect(2).stderr.trim_end(), said);
+    let shown = block("sh").lines().last().unwrap().strip_prefix("runner ").unwrap();
+    test.runner(shown.split(' ')).expect(0);
+    assert_eq!(project.output_text(0), "<--since>\n<2026-11-30>\n<--region=eu>\n");
+}
+
 /// A project with an input of each kind, whose script prints its arguments and some variables.
 fn project(test: &Test) -> Project {
     let show = "args\nenv RUNNER_PARAM_SINCE\nenv RUNNER_PARAM_ROWS\nenv RUNNER_PARAM_TAGS\nenv RUNNER_PARAM_NOTE\nenv WHERE\n";
@@ -83,8 +108,35 @@ fn all_that_is_wrong_is_told_before_anything_runs() {
         assert!(told.lines().any(|said| said == line), "{line}\n{told}");
     }
     assert!(project.run_dirs().is_empty() && other.run_dirs().is_empty(), "{told}");
-    let usage = test.runner(["run", "p", "-p", "since"]).expect(2).stderr;
-    assert!(usage.contains("write NAME=VALUE, as in since=2026-11-30"), "{usage}");
+    for nameless in ["since", "=x"] {
+        let usage = test.runner(["run", "p", "-p", nameless]).expect(2).stderr;
+        assert!(usage.contains("write NAME=VALUE, as in since=2026-11-30"), "{usage}");
+    }
+}
+
+#[test]
+fn of_several_projects_none_runs_if_one_of_them_cannot_take_what_is_given() {
+    let test = Test::new();
+    let declares = |name: &str, params: Value| test.project(name).script("a.txt", "print a").set("params", params);
+    let (day, other) = (json!({"day": "date"}), json!({"rows": {"type": "int", "required": true}}));
+    let (p, q) = (declares("p", day.clone()), declares("q", other));
+    let runs = || (p.run_dirs().len(), q.run_dirs().len());
+    let told = test.runner(["run", "p", "q", "--jobs", "2", "-p", "day=2026-01-31"]).expect(2).stderr;
+    assert!(told.contains("error: q: there is no input `day`; there are: rows\n"), "{told}");
+    assert!(told.ends_with("nothing was run: what is given with -p goes for all of the projects\n"), "{told}");
+    assert_eq!(runs(), (0, 0));
+    declares("q", json!({"day": "int"}));
+    test.runner(["run", "p", "q", "-p", "day=2026-01-31"]).expect(2);
+    assert_eq!(runs(), (0, 0));
+
+    // What one project lacks is its own affair.
+    declares("q", json!({"rows": {"type": "int", "required": true}}));
+    let told = test.runner(["run", "q", "p"]).expect(2).stderr;
+    assert!(told.contains("error: q: the input `rows` is required"), "{told}");
+    assert_eq!(runs(), (1, 0));
+    test.project("q").script("a.txt", "").set("params", json!([]));
+    test.runner(["run", "q", "p", "-p", "day=2026-01-31"]).expect(2);
+    assert_eq!(runs(), (2, 0), "a broken file stops no other project");
 }
 
 #[test]
@@ -135,7 +187,24 @@ fn the_inputs_of_a_project_are_shown_as_a_command_shows_its_options() {
          \x20 -p rows=WHOLE_NUMBER  [default: 100]\n\
          \x20 -p since=YYYY-MM-DD   First day that is looked at. [default: 2026-01-31]\n\
          \x20 -p tags=TEXT,…        [default: x y,z]\n\
-         \x20 -p wait=DURATION      [default: 1 h 30 min]\n"
+         \x20 -p wait=DURATION      [default: 1h 30m]\n"
+    );
+    // Nobody's terminal: 80 columns.
+    let help = "What stands at the head of each page, before the table of contents; usually the customer's name.";
+    let long = json!({
+        "head": {"type": "str", "default": "postgres://u:s3cr3tpw@h/db", "help": help},
+        "mode": {"type": "choice", "choices": ["as quick as can be", "with care", "with all care there is"], "help": "How."}
+    });
+    test.project("long").script("b.txt", "").set("params", long);
+    let page = test.runner(["run", "long", "--help-params"]).expect(0).stdout;
+    assert_eq!(
+        page,
+        "Inputs of long, as in `runner run long -p \"head=postgres://u:***@h/db\"`:\n\
+         \x20 -p head=TEXT  What stands at the head of each page, before the table of\n\
+         \x20               contents; usually the customer's name. [default:\n\
+         \x20               postgres://u:***@h/db]\n\
+         \x20 -p mode=as quick as can be|with care|with all care there is\n\
+         \x20               How.\n"
     );
     test.project("q").script("b.txt", "");
     let page = test.runner(["run", "q", "--help-params"]).expect(0).stdout;
@@ -216,6 +285,107 @@ fn an_input_that_holds_a_password_is_masked_wherever_it_is_told() {
     let told = test.runner(["retry", &first]).expect(2).stderr;
     assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE"), "{told}");
     project.set("params", json!({"url": params["url"], "n": params["n"]})).set("args", json!([]));
+}
+
+/// An address from a variable is told without its password, and a run that follows takes it from there again.
+#[test]
+fn what_is_masked_of_a_variable_is_taken_from_it_again() {
+    let test = Test::new();
+    let project = test
+        .project("p")
+        .script_with("a.txt", "args\nexit 1", json!({"args": ["{url}", "{n}"]}))
+        .set("params", json!({"url": {"type": "str", "required": true}, "n": {"type": "int", "default": 1}}));
+    let run = |args: &[&str], url: &str| {
+        let mut command = test.command(args);
+        Finished::of(command.env("RUNNER_PARAM_URL", url).output().unwrap())
+    };
+    let shown = run(&["run", "p", "-p", "n=2", "-v"], "postgres://u:s3cr3tpw@h/db").expect(1);
+    let masked = json!({"name": "url", "value": "postgres://u:***@h/db", "source": "environment", "masked": true, "differs": true});
+    assert_eq!(started(&project)["params"][1], masked);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    let followed = run(&["retry", &first, "-v"], "postgres://u:other99@h/db").expect(1);
+    assert!(followed.stdout.contains(", with its inputs n=2\n"), "{}", followed.stdout);
+    let second = test.runner(["history", "--json", "-n", "1"]).json()[0].clone();
+    let params = test.runner(["show", second["run_id"].as_str().unwrap(), "--json"]).json()[0]["params"].clone();
+    assert_eq!((&params[1], &params[0]["source"]), (&masked, &json!("run")));
+    for text in [shown.stdout, followed.stdout, second.to_string()] {
+        assert!(!text.contains("s3cr3tpw") && !text.contains("other99"), "{text}");
+    }
+    let third = run(&["retry", second["run_id"].as_str().unwrap()], "").expect(1).stdout;
+    assert!(third.contains(", with its inputs n=2\n"), "{third}");
+
+    // Given by hand it has to be given again, also when the run that is followed had it from another.
+    let given = run(&["run", "p", "-q", "-p", "url=postgres://u:s3cr3tpw@h/db"], "").expect(1);
+    assert_eq!(given.stderr.matches("s3cr3tpw").count(), 0);
+    let fourth = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
+    let told = run(&["retry", &fourth], "postgres://u:other99@h/db").expect(2).stderr;
+    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE, or set"), "{told}");
+}
+
+#[test]
+fn what_a_run_had_and_does_not_keep_has_to_be_there_when_it_is_tried_again() {
+    let test = Test::new();
+    let params = json!({"token": {"type": "str", "secret": true}, "url": {"type": "str", "default": "none"}});
+    let project = test.project("p").script("a.txt", "exit 1").set("params", params.clone());
+    let run = |args: &[&str], is_set: bool| {
+        let mut command = test.command(args);
+        if is_set {
+            command.env("RUNNER_PARAM_TOKEN", "Sunday noon").env("RUNNER_PARAM_URL", "postgres://u:s3cr3tpw@h/db");
+        }
+        Finished::of(command.output().unwrap())
+    };
+    run(&["run", "p"], true).expect(1);
+    let first = project.run_dir().file_name().unwrap().to_str().unwrap().to_owned();
+    let told = run(&["retry", &first], false).expect(2).stderr;
+    for line in [
+        "error: p: `token` was set in that run, which keeps no secrets, and isn't now; set RUNNER_PARAM_TOKEN in the environment \
+         or in .env, or name a `file` for it in the project file",
+        "error: p: `url` was set in that run, which keeps no secrets, and isn't now; add -p url=VALUE, or set RUNNER_PARAM_URL",
+    ] {
+        assert!(told.lines().any(|said| said == line), "{told}");
+    }
+    assert_eq!(project.run_dirs().len(), 1);
+    run(&["resume", &first], true).expect(1);
+    assert_eq!(project.run_dirs().len(), 2);
+    // What the project no longer declares isn't missed.
+    let project = project.set("params", json!({"url": params["url"]}));
+    run(&["retry", &first, "-p", "url=x"], false).expect(1);
+    assert_eq!(project.run_dirs().len(), 3);
+}
+
+#[test]
+fn each_item_of_a_secret_list_is_masked() {
+    let test = Test::new();
+    let program = "env RUNNER_PARAM_KEYS\nprint -Monday morning-\nprint Tuesday\nprint \"Tues";
+    let project = test
+        .project("p")
+        .script("a.txt", program)
+        .set("params", json!({"keys": {"type": "list", "secret": true}}))
+        .file(".env", "RUNNER_PARAM_KEYS='Monday morning , Tuesday'\n");
+    test.runner(["run", "p", "-v"]).expect(0);
+    assert_eq!(project.output_text(0), "RUNNER_PARAM_KEYS=***\n-***-\n***\n\"Tues\n");
+    assert_eq!(started(&project)["params"], json!([{"name": "keys", "source": "environment", "secret": true}]));
+    let project = project.file(".env", "RUNNER_PARAM_KEYS='Monday, Tue'\n");
+    let told = test.runner(["run", "p"]).expect(2).stderr;
+    assert!(told.contains("error: p: item 2 of the secret `keys` is too short to be masked"), "{told}");
+    assert_eq!(project.run_dirs().len(), 1);
+}
+
+/// What is secret by its name in a script's `env` is so with what an input brings there.
+#[test]
+fn variables_that_are_filled_with_inputs_are_masked() {
+    let test = Test::new();
+    let keys = json!({"env": {"DB_PASSWORD": "pre-{part}", "OPEN": "{part}", "URL": "http://u:{key}@h/"}});
+    let project = test
+        .project("p")
+        .script_with("a.txt", "env DB_PASSWORD\nenv OPEN\nenv URL\nprint Friday evening", keys)
+        .set("params", json!({"part": "str", "key": {"type": "str", "secret": true}}))
+        .file(".env", "RUNNER_PARAM_KEY='Friday evening'\n");
+    test.runner(["run", "p", "-p", "part=middle", "-v"]).expect(0);
+    let text = project.output_text(0);
+    assert_eq!(text, "DB_PASSWORD=***\nOPEN=middle\nURL=http://u:***@h/\n***\n");
+    let plan = test.runner(["run", "p", "--dry-run", "-p", "part=middle"]).expect(0).stdout;
+    assert!(!plan.contains("Friday"), "{plan}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn values() -> impl Strategy<Value = BTreeMap<&'static str, Value>> {
         });
     let float =
         prop_oneof![any::<f64>().prop_filter("a number", |x| x.is_finite()), (-1000i32..1000).prop_map(f64::from)];
+    let numbers = float.clone();
     (
         texts(),
         any::<i64>(),
@@ -53,8 +54,9 @@ fn values() -> impl Strategy<Value = BTreeMap<&'static str, Value>> {
         0u32..10_000_000,
         proptest::collection::vec(texts(), 0..4),
         texts().prop_filter("words to choose from", |text| !text.trim().is_empty() && text != "other"),
+        proptest::collection::vec(numbers, 0..3),
     )
-        .prop_map(|(text, int, float, flag, date, time, seconds, list, choice)| {
+        .prop_map(|(text, int, float, flag, date, time, seconds, list, choice, numbers)| {
             BTreeMap::from([
                 ("text", json!(text)),
                 ("int", json!(int)),
@@ -65,6 +67,7 @@ fn values() -> impl Strategy<Value = BTreeMap<&'static str, Value>> {
                 ("seconds", json!(seconds)),
                 ("list", json!(list)),
                 ("choice", json!(choice)),
+                ("numbers", json!(numbers)),
             ])
         })
 }
@@ -73,6 +76,10 @@ fn values() -> impl Strategy<Value = BTreeMap<&'static str, Value>> {
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let item = |item: &Value| if item.is_number() { text(item) } else { item.to_string() };
+            format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(","))
+        }
         Value::Number(number) if number.is_f64() => {
             let plain = number.as_f64().unwrap().to_string();
             if plain.contains('.') { plain } else { plain + ".0" }
@@ -85,7 +92,7 @@ fn types(choice: &Value) -> Value {
     json!({
         "text": {"type": "str"}, "int": {"type": "int"}, "float": {"type": "float"}, "flag": {"type": "bool"},
         "date": {"type": "date"}, "time": {"type": "datetime"}, "seconds": {"type": "duration"},
-        "list": {"type": "list"}, "choice": {"type": "choice", "choices": ["other", choice]}
+        "list": {"type": "list"}, "numbers": {"type": "list", "of": "float"}, "choice": {"type": "choice", "choices": ["other", choice]}
     })
 }
 

@@ -66,6 +66,71 @@ fn nobody_else_may_read_the_settings() {
     assert!(!path.exists());
 }
 
+/// Owner, rights and list of a file or folder, as text.
+/// <https://learn.microsoft.com/windows/win32/secauthz/security-descriptor-string-format>
+#[cfg(windows)]
+#[allow(unsafe_code)]
+fn security(path: &std::path::Path) -> String {
+    use std::os::windows::ffi::OsStrExt;
+    use std::ptr::null_mut;
+    use windows_sys::Win32::Foundation::LocalFree;
+    use windows_sys::Win32::Security::Authorization::{
+        ConvertSecurityDescriptorToStringSecurityDescriptorW, GetNamedSecurityInfoW, SDDL_REVISION_1, SE_FILE_OBJECT,
+    };
+    use windows_sys::Win32::Security::{DACL_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION};
+    let name: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    let wanted = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION;
+    let (mut descriptor, mut text, mut length) = (null_mut(), null_mut(), 0);
+    // SAFETY: the name ends with a NUL; what is written goes to variables of its types, is used only where the call
+    // succeeded, and is freed once.
+    unsafe {
+        let (none, empty) = (null_mut(), null_mut());
+        let code =
+            GetNamedSecurityInfoW(name.as_ptr(), SE_FILE_OBJECT, wanted, none, none, empty, empty, &raw mut descriptor);
+        assert_eq!(code, 0, "{}", path.display());
+        let told = ConvertSecurityDescriptorToStringSecurityDescriptorW(
+            descriptor,
+            SDDL_REVISION_1,
+            wanted,
+            &raw mut text,
+            &raw mut length,
+        );
+        LocalFree(descriptor);
+        assert_ne!(told, 0, "{}", std::io::Error::last_os_error());
+        let told = String::from_utf16_lossy(std::slice::from_raw_parts(text, length as usize));
+        LocalFree(text.cast());
+        told.trim_end_matches('\0').to_owned()
+    }
+}
+
+/// The account, whatever it is called, the system and the administrators; nobody else.
+#[cfg(windows)]
+#[test]
+fn nobody_else_may_read_the_settings() {
+    let test = Test::new();
+    let project = waiting(&test);
+    let (runner, path) = while_it_runs(&test, &project);
+    for path in [path.as_path(), path.parent().unwrap()] {
+        let told = security(path);
+        println!("{}: {told}", path.display());
+        let (owner, list) = told.split_once("D:").unwrap();
+        let owner = owner.strip_prefix("O:").unwrap();
+        let trustees: Vec<&str> = list
+            .split('(')
+            .skip(1)
+            .map(|entry| entry.split(')').next().unwrap())
+            .filter(|entry| entry.starts_with("A;"))
+            .map(|entry| entry.rsplit(';').next().unwrap())
+            .collect();
+        assert!(!trustees.is_empty(), "an empty list lets nobody in, and none everybody: {told}");
+        let known = [owner, "OW", "S-1-3-4", "SY", "S-1-5-18", "BA", "S-1-5-32-544"];
+        assert!(trustees.iter().all(|one| known.contains(one)), "{told}");
+    }
+    std::fs::write(project.root.join("go"), "").unwrap();
+    crate::harness::finish(runner).expect(0);
+    assert!(!path.exists());
+}
+
 #[test]
 fn settings_of_a_killed_run_are_removed_by_whoever_sees_to_it() {
     let test = Test::new();

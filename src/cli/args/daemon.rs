@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::complete;
 use clap::{Args, Subcommand, ValueHint};
+use clap_complete::ArgValueCompleter;
 
 use crate::model::parse_duration;
 
@@ -56,7 +58,7 @@ pub(in crate::cli) struct DaemonWork {
     pub(in crate::cli) no_mail: bool,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(in crate::cli) profile: Option<String>,
 
     /// Print only what went wrong

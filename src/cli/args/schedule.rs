@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 
 use super::RunFlags;
+use crate::cli::complete;
 
 /// What `runner schedule` can do.
 #[derive(Debug, Subcommand)]
@@ -51,7 +53,7 @@ pub(in crate::cli) struct SchedulePauseArgs {
     pub(in crate::cli) schedule: Option<String>,
 
     /// Those that run with this profile
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(in crate::cli) profile: Option<String>,
 }
 
@@ -89,7 +91,7 @@ pub(in crate::cli) struct SchedulePreviewArgs {
     pub(in crate::cli) from: Option<jiff::Timestamp>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(in crate::cli) profile: Option<String>,
 
     /// Print one JSON object a line
@@ -165,7 +167,7 @@ pub(in crate::cli) struct ScheduleInstallArgs {
     pub(in crate::cli) wake: bool,
 
     /// Read exec_config.NAME.json over exec_config.json, and run with it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(in crate::cli) profile: Option<String>,
 }
 
@@ -196,7 +198,7 @@ pub(in crate::cli) struct ScheduleStatusArgs {
     pub(in crate::cli) projects: Vec<PathBuf>,
 
     /// Read exec_config.NAME.json over exec_config.json
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub(in crate::cli) profile: Option<String>,
 
     /// Print one JSON object a line

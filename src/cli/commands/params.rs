@@ -1,18 +1,44 @@
 //! `--help-params`: what inputs a project declares, as a command's help shows its options.
 
-use crate::model::{Param, ParamType, Project};
+use crate::model::{Param, ParamType, Project, without_passwords};
 
-/// A page of a project's inputs.
-pub(super) fn help(project: &Project) -> String {
+/// A page of a project's inputs, at most `width` wide where words allow it.
+pub(super) fn help(project: &Project, width: usize) -> String {
     let name = &project.name;
     if project.params.is_empty() {
         return format!("{name} declares no inputs; the key `params` of its file does that.");
     }
     let rows: Vec<(String, String)> = project.params.iter().map(|param| (usage(param), meaning(param))).collect();
-    let width = rows.iter().map(|(usage, _)| usage.chars().count()).max().unwrap_or_default();
-    let lines = rows.iter().map(|(usage, meaning)| format!("  {usage:width$}  {meaning}").trim_end().to_owned());
-    let lines: Vec<String> = lines.collect();
-    format!("Inputs of {name}, as in `runner run {name} -p {}`:\n{}", example(project), lines.join("\n"))
+    let lengths = rows.iter().map(|(usage, _)| usage.chars().count());
+    // Those that are longer have their meaning below.
+    let column = lengths.filter(|length| *length <= width / 2).max().unwrap_or(8);
+    let mut lines = vec![format!("Inputs of {name}, as in `runner run {name} -p {}`:", example(project))];
+    for (usage, meaning) in rows {
+        let mut meanings = wrapped(&meaning, width.saturating_sub(column + 4)).into_iter();
+        if usage.chars().count() <= column {
+            let first = meanings.next().unwrap_or_default();
+            lines.push(format!("  {usage:column$}  {first}").trim_end().to_owned());
+        } else {
+            lines.push(format!("  {usage}"));
+        }
+        lines.extend(meanings.map(|line| format!("  {:column$}  {line}", "")));
+    }
+    lines.join("\n")
+}
+
+/// Lines of words; a word that is longer than a line has one of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn example(project: &Project) -> String {
@@ -21,7 +47,7 @@ fn example(project: &Project) -> String {
     let param = param.or_else(|| project.params.iter().find(open));
     let Some(param) = param else { return "NAME=VALUE".to_owned() };
     let value = match (&param.default, &param.kind) {
-        (Some(default), _) => default.written(),
+        (Some(default), _) => without_passwords(&default.written()),
         (None, ParamType::Choice(words)) => words.first().cloned().unwrap_or_default(),
         (None, kind) => placeholder(kind),
     };
@@ -56,7 +82,7 @@ fn meaning(param: &Param) -> String {
         parts.push("[secret: from the environment, .env or its file]".to_owned());
     }
     if let Some(default) = &param.default {
-        parts.push(format!("[default: {}]", default.written()));
+        parts.push(format!("[default: {}]", without_passwords(&default.written())));
     }
     if param.required {
         parts.push("[required]".to_owned());

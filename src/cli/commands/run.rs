@@ -60,7 +60,7 @@ fn help_params(args: &RunArgs, output: &Output) -> ExitCode {
     let mut code = ExitCode::Success;
     for path in check::projects_or_here(&args.projects) {
         match check::load(&path, args.flags.profile.as_deref(), &env, output) {
-            Some(loaded) => output.line(params::help(&loaded.project)),
+            Some(loaded) => output.line(params::help(&loaded.project, output.width())),
             None => code = ExitCode::Usage,
         }
     }
@@ -110,18 +110,22 @@ pub(super) fn run_projects(
     let given = Given { values: flags.params.clone(), taken_over: request.taken_over.clone() };
     let when = When { at: request.planned.unwrap_or_else(Utc::now), schedule: None };
     // Of all projects, before one of them runs.
-    projects.retain(|project| match runner::inputs(project, &given, when) {
-        Ok(_) => true,
-        Err(error) => {
-            tell_error(&error, output);
-            worst = worst.max(ExitCode::Usage);
-            if let (Some(wanted), Some(state_dir), false) = (&request.wanted, state_dir.path(), flags.dry_run) {
-                let detail = error.to_string();
-                scheduled::cannot_be_run(&project.root, project.profile.as_deref(), wanted, detail, state_dir);
-            }
-            false
+    let mut is_misused = false;
+    projects.retain(|project| {
+        let Err(error) = runner::inputs(project, &given, when) else { return true };
+        tell_error(&error, output);
+        worst = worst.max(ExitCode::Usage);
+        is_misused |= matches!(&error, RunError::Inputs { problems, .. } if problems.iter().any(|one| one.is_given));
+        if let (Some(wanted), Some(state_dir), false) = (&request.wanted, state_dir.path(), flags.dry_run) {
+            let detail = error.to_string();
+            scheduled::cannot_be_run(&project.root, project.profile.as_deref(), wanted, detail, state_dir);
         }
+        false
     });
+    if is_misused && !projects.is_empty() {
+        output.error("nothing was run: what is given with -p goes for all of the projects");
+        projects.clear();
+    }
     if flags.dry_run {
         let dry_run = |project| match runner::plan(project, &request.selection, &given, when) {
             Ok(plan) => {
