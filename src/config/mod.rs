@@ -41,7 +41,7 @@ pub use environment::Environment;
 pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;
 pub use keys::PROJECT_FILE;
-pub use load::{LoadRequest, Loaded, config_folders, dotenv_files, is_config_file, load, load_config};
+pub use load::{LoadRequest, Loaded, config_folders, dotenv_files, dotenv_values, is_config_file, load, load_config};
 pub use most_runs::most_runs;
 pub use paths::{is_project, project_root};
 pub use problem::{ConfigError, Problem, ProblemKind};

@@ -38,7 +38,7 @@ impl News {
         // A file that is broken now keeps nobody from being told.
         let find = |dir: &Path, profile: Option<&str>| {
             let known = in_force.get(dir).filter(|project| project.profile.as_deref() == profile);
-            known.cloned().or_else(|| runner::load_as_it_is(dir, profile))
+            known.cloned().map_or_else(|| runner::load_as_it_is(dir, profile), Ok)
         };
         let history = History::Shared(options.history.current());
         let digests = runner::queue_due_digests(&history, &options.mail, &find, now).map(|digests| {
@@ -55,9 +55,9 @@ impl News {
 
     /// Nobody is mailed: who reads the daemon's lines is told there, once, of what was missed. Others may still mail it.
     fn without_mail(&self, options: &DaemonOptions, tell: &Tell) -> Option<Timestamp> {
-        let known = options.history.current().ask(When::Now, async move |store| runner::Known::read(store).await);
-        let known = known.recv().ok().and_then(Result::ok)?;
         let now = Utc::now();
+        let known = options.history.current().ask(When::Now, async move |store| runner::Known::read(store, now).await);
+        let known = known.recv().ok().and_then(Result::ok)?;
         let (news, next) = runner::news_in_words(&known, now);
         let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for text in &news {

@@ -185,6 +185,21 @@ impl Store {
         rows.iter().map(schedule_row).collect::<Result<_, _>>().map_err(|error| self.error(error))
     }
 
+    /// The path by which a project's folder is known, if links lead to it by several.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(super) async fn known_folder(&mut self, folder: &Path) -> Result<String, StoreError> {
+        let folder = folder.to_string_lossy().into_owned();
+        let by_this = "SELECT EXISTS (SELECT 1 FROM schedules WHERE project_dir = ?1 AND ended IS NULL)";
+        let by_this = sqlx::query_scalar(by_this).bind(&folder).fetch_one(&mut self.connection).await;
+        if by_this.map_err(|error| self.error(error))? {
+            return Ok(folder);
+        }
+        let known = known_as(&mut self.connection, std::slice::from_ref(&folder)).await;
+        Ok(known.map_err(|error| self.error(error))?.remove(&folder).unwrap_or(folder))
+    }
+
     /// The schedules of which somebody has a claim or, as far as is known, a run.
     ///
     /// # Errors
@@ -218,6 +233,8 @@ impl Store {
     /// When the database can't be written.
     pub async fn prune_answers(&mut self, until: Timestamp) -> Result<(), StoreError> {
         let statements = [
+            "DELETE FROM contacts WHERE ?1 = ?1
+                AND NOT EXISTS (SELECT 1 FROM schedules WHERE schedules.project_dir = contacts.project_dir)",
             "UPDATE schedules SET since = ?1 WHERE since < ?1 AND covered >= ?1",
             "DELETE FROM occurrences WHERE last <= ?1 AND state <> 'claimed'",
             "DELETE FROM schedules WHERE ended < ?1 AND covered >= ended
@@ -269,7 +286,7 @@ fn key(project_dir: &Path, profile: Option<&str>) -> Key {
 
 /// Where links lead several paths to one folder, it is known by the one under which something of it is in force: so nothing
 /// of it is kept twice. Says so of those of the folders that are known by another path; links may change, and paths stay.
-async fn known_as(
+pub(super) async fn known_as(
     connection: &mut SqliteConnection,
     folders: &[String],
 ) -> Result<HashMap<String, String>, sqlx::Error> {

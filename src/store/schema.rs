@@ -8,7 +8,7 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 /// Marks the file as ours ("prun"), so that no other program's database is taken for it.
 pub(super) const APPLICATION_ID: i64 = 0x7072_756e;
 
-pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+pub(super) const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// `scripts.outcome_kind` is NULL while a script has no end. The runs' counts are those of an ended run.
 const V1: &str = "
@@ -213,4 +213,19 @@ CREATE TABLE presences (
     seen INTEGER NOT NULL,
     ended INTEGER
 ) STRICT;
+";
+
+/// What alarms need. `contacts` has, as JSON, whom to tell of a project and profile whose files can't be read; `profile` is empty
+/// for none. Before `quiet_until` no instant of a schedule can be overdue; it is a bound that whoever looked last found, and
+/// goes back to 0 with `covered`. `version` is that of the daemon.
+const V5: &str = "
+CREATE TABLE contacts (
+    project_dir TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    contact TEXT NOT NULL,
+    PRIMARY KEY (project_dir, profile)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE schedules ADD COLUMN quiet_until INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX schedules_to_look_at ON schedules (quiet_until) WHERE ended IS NULL AND paused IS NULL;
+ALTER TABLE presences ADD COLUMN version TEXT;
 ";

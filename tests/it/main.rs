@@ -11,6 +11,7 @@
 
 mod alarm;
 mod architecture;
+mod broken;
 mod browser;
 mod changes;
 mod config;

@@ -96,13 +96,12 @@ pub(super) fn run_projects(
     let mut worst = ExitCode::Success;
     let mut projects = VecDeque::new();
     for path in folders {
-        match check::load(path, flags.profile.as_deref(), &env, output) {
-            Some(loaded) => projects.push_back(loaded.project),
-            None => {
+        match check::try_load(path, flags.profile.as_deref(), &env, output) {
+            Ok(loaded) => projects.push_back(loaded.project),
+            Err(error) => {
                 worst = worst.max(ExitCode::Usage);
                 if let (Some(wanted), Some(state_dir), false) = (&request.wanted, state_dir.path(), flags.dry_run) {
-                    let detail = scheduled::BROKEN.to_owned();
-                    scheduled::cannot_be_run(path, flags.profile.as_deref(), wanted, detail, state_dir);
+                    scheduled::cannot_be_run(path, flags.profile.as_deref(), wanted, error.first(), state_dir);
                 }
             }
         }
