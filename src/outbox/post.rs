@@ -87,13 +87,20 @@ impl Couriers for SmtpCouriers {
 pub struct Outbox {
     state_dir: PathBuf,
     couriers: Arc<dyn Couriers>,
+    own: Option<PathBuf>,
 }
 
 impl Outbox {
     /// That of this state folder, whose messages go out by these couriers.
     #[must_use]
     pub fn new(state_dir: PathBuf, couriers: Arc<dyn Couriers>) -> Self {
-        Self { state_dir, couriers }
+        Self { state_dir, couriers, own: None }
+    }
+
+    /// The same where the environment of this process is meant for the project in this folder alone, which needn't be loaded.
+    #[must_use]
+    pub fn meant_for(self, root: &Path) -> Self {
+        Self { own: Some(root.to_owned()), ..self }
     }
 
     /// The state folder.
@@ -216,7 +223,7 @@ fn drain(
     let mut drain = Drain {
         store,
         runtime,
-        senders: Senders::new(own, &*outbox.couriers),
+        senders: Senders::new(own, outbox.own.as_deref(), &*outbox.couriers),
         couriers: &*outbox.couriers,
         deadline,
         force: force.unwrap_or(Force::No),

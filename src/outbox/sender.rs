@@ -1,7 +1,7 @@
 //! Whose settings an entry goes out with: read from its project each time, and known by a fingerprint.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -11,7 +11,7 @@ use super::post::Couriers;
 use crate::config::{self, ConfigError, Environment, LoadRequest};
 use crate::mail::{self, MailSettings, SignIn, WebSlot};
 use crate::model::{Contact, MailOptions, Project};
-use crate::store::{OutboxRow, OutboxState};
+use crate::store::{self, OutboxRow, OutboxState};
 
 /// A sender as it is set up now.
 #[derive(Debug, Clone)]
@@ -76,9 +76,9 @@ pub(super) struct Senders<'a> {
 }
 
 impl<'a> Senders<'a> {
-    /// `own` is loaded already, and the environment of this process is meant for it alone.
-    pub(super) fn new(own: Option<&Project>, couriers: &'a dyn Couriers) -> Self {
-        let root = own.map(|own| own.root.clone());
+    /// `own` is loaded already, and the environment of this process is meant for it alone, or for the project in `root`.
+    pub(super) fn new(own: Option<&Project>, root: Option<&Path>, couriers: &'a dyn Couriers) -> Self {
+        let root = own.map(|own| own.root.as_path()).or(root).map(Path::to_owned);
         let own = own.map(|own| ((own.root.clone(), own.profile.clone()), Ok(Arc::new(Setup::of(own)))));
         let environment = Environment::from_process();
         Self { projects: own.into_iter().collect(), mail: BTreeMap::new(), couriers, environment, own: root }
@@ -142,7 +142,7 @@ impl<'a> Senders<'a> {
     }
 
     fn of_mail(&self, project: &Setup, login: Option<&str>) -> Result<Sender, NoSender> {
-        let settings = if self.own.as_ref().is_none_or(|own| *own == project.root) {
+        let settings = if self.own.as_ref().is_none_or(|own| store::is_same_folder(own, &project.root)) {
             self.couriers.settings(&project.dotenv).map_err(|error| error.to_string())?
         } else {
             self.of_another(project, login)?

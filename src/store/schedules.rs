@@ -172,6 +172,7 @@ impl Store {
         names: Option<&[String]>,
         now: Timestamp,
     ) -> Result<Vec<ScheduleRow>, StoreError> {
+        let folder = self.known_folder(project_dir).await?;
         let sql = format!(
             "UPDATE schedules SET ended = max(covered + 1, ?5)
             WHERE project_dir = ?1 AND coalesce(profile, '') = ?2 AND ended IS NULL AND keeper = ?3
@@ -179,7 +180,7 @@ impl Store {
             RETURNING {COLUMNS}"
         );
         let names = names.map(|names| serde_json::to_string(names).unwrap_or_default());
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project_dir.to_string_lossy());
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(folder);
         let query = query.bind(profile.unwrap_or_default()).bind(keeper.name()).bind(names).bind(now.as_microsecond());
         let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         rows.iter().map(schedule_row).collect::<Result<_, _>>().map_err(|error| self.error(error))

@@ -35,6 +35,8 @@ mod inputs;
 mod leaks;
 mod letters;
 mod library;
+#[cfg(unix)] // Links to folders take a privilege on Windows.
+mod linked;
 mod listener;
 mod mail;
 mod mail_lab;

@@ -10,6 +10,7 @@ use crate::config;
 use crate::mail::{MailSettings, MailSettingsError, RenderContext};
 use crate::model::{Contact, EmailStrategy, Language, MailOptions, Project};
 use crate::outbox::{Couriers, Dotenv, SmtpCouriers};
+use crate::store;
 
 /// A project as far as its alarms go.
 pub(super) struct Addressee {
@@ -70,7 +71,7 @@ impl Addressee {
         couriers: &SmtpCouriers,
         own: Option<&Path>,
     ) -> Result<MailSettings, MailSettingsError> {
-        if own.is_none_or(|own| own == self.root) {
+        if own.is_none_or(|own| store::is_same_folder(own, &self.root)) {
             couriers.settings(&self.dotenv)
         } else {
             couriers.settings_alone(&self.dotenv)

@@ -52,6 +52,9 @@ const SOON: TimeDelta = TimeDelta::minutes(2);
 /// One trouble, and whether somebody is told of it.
 #[derive(Debug)]
 pub(super) struct Finding {
+    /// The schedule's number, and when somebody was told of it before.
+    id: i64,
+    before: Option<DateTime<Utc>>,
     pub(super) trouble: Trouble,
     pub(super) telling: Telling,
 }
@@ -78,8 +81,8 @@ pub(super) struct Group {
     pub(super) project_dir: PathBuf,
     pub(super) profile: Option<String>,
     pub(super) findings: Vec<Finding>,
-    /// What is marked if those are told that are told now.
-    pub(super) marks: ToldMarks,
+    /// The missed instants of which nobody has to be told any more if those are told that are told now.
+    pub(super) missed: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// What is found.
@@ -126,7 +129,7 @@ fn look_with(known: &Known, is_daemon: bool, allowance: Option<TimeDelta>, now: 
         let group = group_of(&mut groups, schedule);
         match telling {
             Telling::Later(at) => found.next(at),
-            Telling::Now | Telling::Known => group.marks.missed.push((schedule.row.id, *first, *last)),
+            Telling::Now | Telling::Known => group.missed.push((schedule.row.id, *first, *last)),
         }
         if !group.findings.last_mut().is_some_and(|before| before.goes_on(&trouble, telling)) {
             group.add(schedule, trouble, telling);
@@ -167,14 +170,18 @@ fn look_with(known: &Known, is_daemon: bool, allowance: Option<TimeDelta>, now: 
 
 impl Group {
     fn add(&mut self, watched: &WatchedSchedule, trouble: Trouble, telling: Telling) {
-        if telling == Telling::Now && !self.marks.schedules.iter().any(|(id, _)| *id == watched.row.id) {
-            self.marks.schedules.push((watched.row.id, watched.told()));
-        }
-        self.findings.push(Finding { trouble, telling });
+        self.findings.push(Finding { id: watched.row.id, before: watched.told(), trouble, telling });
     }
 }
 
 impl Group {
+    /// What is marked if those are told that are told now.
+    pub(super) fn marks(&self) -> ToldMarks {
+        let told = self.findings.iter().filter(|finding| finding.telling == Telling::Now);
+        let schedules: BTreeMap<_, _> = told.map(|finding| (finding.id, finding.before)).collect();
+        ToldMarks { missed: self.missed.clone(), schedules: schedules.into_iter().collect() }
+    }
+
     /// Whether there is something to tell now.
     pub(super) fn has_news(&self) -> bool {
         self.findings.iter().any(|finding| finding.telling == Telling::Now)
@@ -214,7 +221,7 @@ fn group_of<'g>(
         project_dir: project_dir.clone(),
         profile: profile.clone(),
         findings: Vec::new(),
-        marks: ToldMarks::default(),
+        missed: Vec::new(),
     })
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn raise_alarms(
     for mut group in found.groups {
         let addressee = if group.has_news() { find_addressee(history, &mut group, request.find, now)? } else { None };
         let entries = match (&addressee, group.has_news()) {
-            (_, false) if group.marks.missed.is_empty() => continue,
+            (_, false) if group.missed.is_empty() => continue,
             (_, false) => Vec::new(),
             (None, true) => {
                 let folder = group.project_dir.display();
@@ -104,18 +104,17 @@ pub(crate) fn raise_alarms(
                 }
             }
         };
-        let (marks, is_told) = (group.marks.clone(), !entries.is_empty());
+        let (marks, is_told) = (group.marks(), !entries.is_empty());
         let raise = async move |store: &mut Store| store.raise_alarm(&entries, &marks, now).await;
-        // `None`: somebody else has just told it.
-        if let Some(ids) = ask(history, When::Now, raise)? {
-            alarms.queued.extend(ids);
-            if is_told {
-                alarms.told.push(format!(
-                    "{}: {}; the mail about that is on its way",
-                    group.name,
-                    first_in_words(&group)
-                ));
-            }
+        // `None`: somebody else has just told it, or something was added meanwhile.
+        let Some(ids) = ask(history, When::Now, raise)? else {
+            let again = now + LOOKS_APART;
+            alarms.next = Some(alarms.next.map_or(again, |next| next.min(again)));
+            continue;
+        };
+        alarms.queued.extend(ids);
+        if is_told {
+            alarms.told.push(format!("{}: {}; the mail about that is on its way", group.name, first_in_words(&group)));
         }
     }
     Ok(alarms)
@@ -155,12 +154,17 @@ fn find_addressee(
     })
 }
 
-/// The same at the end of a command that runs projects, `own` the first of which: delivers what it has put into the outbox, and tells
-/// the user.
-pub(crate) fn send_alarms(own: Option<&Project>, options: &RunOptions, deadline: &Deadline, tell: Tell<'_>) {
+/// The same at the end of a command that runs projects, the first of which is in the folder `root`, and loaded unless it is broken:
+/// delivers what it has put into the outbox, and tells the user.
+pub(crate) fn send_alarms(
+    root: &Path,
+    own: Option<&Project>,
+    options: &RunOptions,
+    deadline: &Deadline,
+    tell: Tell<'_>,
+) {
     let History::Shared(history) = &options.history else { return };
-    let request =
-        AlarmRequest { mail: &options.mail, find: &load, own: own.map(|own| own.root.as_path()), is_daemon: false };
+    let request = AlarmRequest { mail: &options.mail, find: &load, own: Some(root), is_daemon: false };
     let raised = raise_alarms(history, &request, Utc::now());
     let alarms = raised.unwrap_or_else(|why| {
         tracing::warn!("cannot look for runs that were missed: {why}");
@@ -171,7 +175,7 @@ pub(crate) fn send_alarms(own: Option<&Project>, options: &RunOptions, deadline:
         return;
     }
     let dir = history.state_dir().to_owned();
-    let outbox = Outbox::new(dir.clone(), Arc::new(SmtpCouriers::new(Some(dir))));
+    let outbox = Outbox::new(dir.clone(), Arc::new(SmtpCouriers::new(Some(dir)))).meant_for(root);
     if let Err(why) = outbox.drain(own, &alarms.queued, deadline, Force::No) {
         tracing::warn!("the outbox: {why}");
     }

@@ -21,7 +21,9 @@ use crate::ledger::Ledger;
 use crate::model::{Project, format_duration, to_timestamp};
 use crate::runner::{Known, Overdue, is_here, overdue};
 use crate::schedule::{Answer, SkipCause};
-use crate::store::{DaemonStay, Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError};
+use crate::store::{
+    DaemonStay, Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError, is_same_folder,
+};
 
 /// A schedule as it is shown.
 struct Standing {
@@ -177,7 +179,7 @@ async fn of_project(
         });
     }
     let is_left_over = |entry: &&Found| {
-        Path::new(&entry.label.project) == project.root
+        is_same_folder(Path::new(&entry.label.project), &project.root)
             && !project.schedules.iter().any(|schedule| Subject { project, schedule }.name() == entry.name)
             // Of another profile it may well be in force.
             && entry_name(&project.name, &project.root, project.profile.as_deref(), &entry.label.schedule) == entry.name
