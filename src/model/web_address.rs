@@ -80,7 +80,7 @@ pub(super) fn shows_nothing_secret(written: &str) -> bool {
     while let Some((before, after)) = rest.split_once("${") {
         let Some((_, after)) = after.split_once('}') else { return false };
         plain.push_str(before);
-        plain.push_str("/");
+        plain.push('/');
         rest = after;
     }
     plain.push_str(rest);

@@ -11,7 +11,7 @@ use super::post::Couriers;
 use crate::config::{self, ConfigError, Environment, LoadRequest};
 use crate::mail::{self, MailSettings, SignIn, WebSlot};
 use crate::model::{Contact, MailOptions, Project};
-use crate::store::{self, OutboxRow, OutboxState};
+use crate::store::{self, OutboxKind, OutboxRow, OutboxState};
 
 /// A sender as it is set up now.
 #[derive(Debug, Clone)]
@@ -90,11 +90,15 @@ impl<'a> Senders<'a> {
         if !row.kind.is_mail() {
             return Ok(web(row, self.project(&key)?)?);
         }
+        let project = self.project(&key)?;
+        // An alarm tells that the project file is broken; a mail about a run waits for that to be mended.
+        if let (Some(why), false) = (&project.broken, row.kind == OutboxKind::Alarm) {
+            return Err(why.clone().into());
+        }
         let of_login = (key, row.login.clone());
         if let Some(known) = self.mail.get(&of_login) {
             return known.clone();
         }
-        let project = self.project(&of_login.0)?;
         let sender = self.of_mail(&project, row.login.as_deref());
         self.mail.insert(of_login, sender.clone());
         sender
@@ -115,7 +119,7 @@ impl<'a> Senders<'a> {
         }
     }
 
-    /// What a project has for sending. Mails can be sent without its project file.
+    /// What a project has for sending. Alarms can be sent without its project file.
     fn project(&mut self, key: &ProjectKey) -> Result<Arc<Setup>, String> {
         if let Some(known) = self.projects.get(key) {
             return known.clone();

@@ -117,7 +117,9 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     assert!(count(&test, missed) > 2, "what was missed stays so");
     drop(daemon);
     test.runner(["mail", "flush"]).expect(0);
-    assert_eq!(office.taken().len(), 1, "{:?}", office.taken());
+    // The run that was killed with the first daemon may have its own mail now.
+    let alarms: Vec<Taken> = office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect();
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
 }
 
 #[test]
@@ -238,7 +240,7 @@ fn a_disk_that_is_away_when_the_daemon_starts_is_told_of() {
     let moved = format!(
         "UPDATE schedules SET project_dir = '{away}', covered = {covered}, quiet_until = 0, definition =
             replace(definition, '1s', '1h') WHERE project_dir = '{root}';
-        UPDATE contacts SET project_dir = '{away}'"
+        UPDATE contacts SET project_dir = '{away}'; DELETE FROM occurrences"
     );
     test.database(Box::leak(moved.into_boxed_str()));
     std::fs::remove_dir_all(&project.root).unwrap();
