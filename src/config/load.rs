@@ -155,6 +155,18 @@ pub fn dotenv_files(root: &Path) -> Vec<PathBuf> {
     dotenv_files_of(root, &trusted_parents(root)).collect()
 }
 
+/// The values of the `.env` files that count for a project, whatever its project file says, and if its folder is gone.
+///
+/// # Errors
+/// When one of them can't be read.
+pub fn dotenv_values(project: &Path) -> Result<BTreeMap<String, SecretString>, ConfigError> {
+    let root = paths::project_root(project).unwrap_or_else(|_| project.to_owned());
+    let mut layers = Layers::default();
+    let values = read_dotenv(&root, &trusted_parents(&root), &mut layers);
+    let Layers { problems, warnings, .. } = layers;
+    if problems.is_empty() { Ok(values) } else { Err(ConfigError { problems, warnings }) }
+}
+
 /// The folders whose files count for a project: its own, and those parents that are searched.
 #[must_use]
 pub fn config_folders(root: &Path) -> Vec<PathBuf> {

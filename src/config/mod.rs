@@ -42,7 +42,9 @@ pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;
 pub use keys::PROJECT_FILE;
 pub use layers::profiles;
-pub use load::{LoadRequest, Loaded, config_folders, dotenv_files, is_config_file, load, load_config, load_text};
+pub use load::{
+    LoadRequest, Loaded, config_folders, dotenv_files, dotenv_values, is_config_file, load, load_config, load_text,
+};
 pub use mail::is_address;
 pub use most_runs::most_runs;
 pub use paths::{is_project, project_root};

@@ -192,3 +192,16 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// What has to be mended first, and how much more there is, in one line.
+    #[must_use]
+    pub fn first(&self) -> String {
+        let first = self.problems.first().map(Problem::plain).unwrap_or_default();
+        match self.problems.len() {
+            0 | 1 => first,
+            2 => format!("{first} (and one more problem)"),
+            more => format!("{first} (and {} more problems)", more - 1),
+        }
+    }
+}

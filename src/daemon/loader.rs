@@ -41,23 +41,26 @@ impl Loader {
         config::load(&request).map(|loaded| (loaded.project, loaded.warnings))
     }
 
-    /// The project as its files have it now; if they are broken, as it was before.
-    pub(super) fn fresh(&self, before: &Arc<Project>) -> Arc<Project> {
+    /// The project as its files have it now; if they are broken, as it was before, and what is wrong.
+    pub(super) fn fresh(&self, before: &Arc<Project>) -> (Arc<Project>, Option<String>) {
         let root = &before.root;
         let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned();
         if let Some(known) = known.filter(|known| known.at.elapsed() < TRUSTED && known.stamp.holds()) {
-            return known.project;
+            return (known.project, None);
         }
         // Looked at before they are read: what changes meanwhile is seen the next time.
         let (stamp, at) = (Stamp::of(&config::config_folders(root)), Instant::now());
-        let Ok((project, _)) = self.load(root) else { return Arc::clone(before) };
+        let project = match self.load(root) {
+            Ok((project, _)) => project,
+            Err(error) => return (Arc::clone(before), Some(error.first())),
+        };
         let project = Arc::new(project);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         match stamp.is_settled() {
             true => drop(read.insert(root.clone(), Read { project: Arc::clone(&project), stamp, at })),
             false => drop(read.remove(root)),
         }
-        project
+        (project, None)
     }
 }
 
@@ -131,15 +134,15 @@ mod tests {
         let loader = Loader::new(None);
         let (project, _) = loader.load(&root).unwrap();
         let before = Arc::new(project);
-        assert!(!Arc::ptr_eq(&loader.fresh(&before), &loader.fresh(&before)), "what is new may change unseen");
+        assert!(!Arc::ptr_eq(&loader.fresh(&before).0, &loader.fresh(&before).0), "what is new may change unseen");
         age(&file, 60);
         settle();
-        let first = loader.fresh(&before);
+        let first = loader.fresh(&before).0;
         let is_settled = Stamp::of(&config::config_folders(&root)).is_settled();
-        assert_eq!(Arc::ptr_eq(&first, &loader.fresh(&before)), is_settled);
+        assert_eq!(Arc::ptr_eq(&first, &loader.fresh(&before).0), is_settled);
         call_it("other");
-        assert_eq!(loader.fresh(&before).log_filename, "other");
+        assert_eq!(loader.fresh(&before).0.log_filename, "other");
         std::fs::write(&file, "{").unwrap();
-        assert_eq!(loader.fresh(&before).log_filename, "one", "what is in force");
+        assert_eq!(loader.fresh(&before).0.log_filename, "one", "what is in force");
     }
 }

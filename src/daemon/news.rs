@@ -12,6 +12,7 @@ use super::work::DaemonOptions;
 use crate::model::{MailDelivery, Project, to_timestamp};
 use crate::runner::{self, AlarmRequest, History};
 use crate::sink::When;
+use crate::store;
 
 /// The projects in force, by their folders.
 pub(super) type InForce = HashMap<PathBuf, Arc<Project>>;
@@ -37,8 +38,10 @@ impl News {
         let now = Utc::now();
         // A file that is broken now keeps nobody from being told.
         let find = |dir: &Path, profile: Option<&str>| {
-            let known = in_force.get(dir).filter(|project| project.profile.as_deref() == profile);
-            known.cloned().or_else(|| runner::load_as_it_is(dir, profile))
+            // The ledger may know it by another path.
+            let linked = || Some(in_force.iter().find(|(other, _)| store::is_same_folder(other, dir))?.1);
+            let known = in_force.get(dir).or_else(linked).filter(|project| project.profile.as_deref() == profile);
+            known.cloned().map_or_else(|| runner::load_as_it_is(dir, profile), Ok)
         };
         let history = History::Shared(options.history.current());
         let digests = runner::queue_due_digests(&history, &options.mail, &find, now).map(|digests| {
@@ -55,9 +58,9 @@ impl News {
 
     /// Nobody is mailed: who reads the daemon's lines is told there, once, of what was missed. Others may still mail it.
     fn without_mail(&self, options: &DaemonOptions, tell: &Tell) -> Option<Timestamp> {
-        let known = options.history.current().ask(When::Now, async move |store| runner::Known::read(store).await);
-        let known = known.recv().ok().and_then(Result::ok)?;
         let now = Utc::now();
+        let known = options.history.current().ask(When::Now, async move |store| runner::Known::read(store, now).await);
+        let known = known.recv().ok().and_then(Result::ok)?;
         let (news, next) = runner::news_in_words(&known, now);
         let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for text in &news {
@@ -87,8 +90,8 @@ impl News {
         match runner::raise_alarms(&options.history.current(), &request, now) {
             Ok(alarms) => {
                 alarms.told.into_iter().chain(alarms.troubles).for_each(|text| tell(warning(text)));
-                let untold = options.history.current().ask(When::Now, async move |store| store.untold_mark().await);
-                (looked.alarms, looked.untold) = (alarms.next, untold.recv().ok().and_then(Result::ok));
+                // As it was before: what was missed meanwhile is looked at the next time.
+                (looked.alarms, looked.untold) = (alarms.next, untold);
                 alarms.next
             }
             Err(why) => {

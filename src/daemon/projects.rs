@@ -17,6 +17,8 @@ use crate::store;
 pub(super) enum Change {
     /// It is in force from now on.
     InForce(Arc<Project>),
+    /// Its files are broken, and were so when it was first looked at: nobody has said what is in force of it.
+    Broken(PathBuf),
     /// It is gone.
     Gone(PathBuf),
 }
@@ -47,6 +49,13 @@ impl Projects {
         // The ledger may know it by another path.
         let linked = || Some(self.known.iter().find(|(other, _)| store::is_same_folder(other, root))?.1);
         known.or_else(linked)?.in_force.as_ref()
+    }
+
+    /// Why nothing of the project in a folder can be run.
+    pub(super) fn why_not(&self, root: &Path) -> String {
+        let mut known = self.known.iter().filter(|(other, _)| store::is_same_folder(other, root));
+        let wrong = known.find_map(|(_, known)| known.wrong.first().cloned());
+        wrong.unwrap_or_else(|| "the project is gone".to_owned())
     }
 
     /// All that are in force, by their folders.
@@ -90,7 +99,7 @@ impl Projects {
         }
         for root in &projects {
             if !self.known.contains_key(root) || changed(root) {
-                changes.extend(self.read(root, is_first, tell).map(Change::InForce));
+                changes.extend(self.read(root, is_first, tell));
             }
         }
         changes
@@ -105,7 +114,7 @@ impl Projects {
     }
 
     /// Reads one; `None` if what is in force stays so.
-    fn read(&mut self, root: &Path, at_start: bool, tell: &dyn Fn(Word)) -> Option<Arc<Project>> {
+    fn read(&mut self, root: &Path, at_start: bool, tell: &dyn Fn(Word)) -> Option<Change> {
         let known = self.known.entry(root.to_owned()).or_default();
         match self.loader.load(root) {
             Ok((project, warnings)) => {
@@ -124,7 +133,7 @@ impl Projects {
                 word.into_iter().for_each(|word| tell(plain(format!("{}: {word}", project.name))));
                 let project = Arc::new(project);
                 *known = Known { in_force: Some(Arc::clone(&project)), wrong: Vec::new() };
-                Some(project)
+                Some(Change::InForce(project))
             }
             Err(error) => {
                 let wrong: Vec<String> = error.problems.iter().map(Problem::plain).collect();
@@ -137,7 +146,7 @@ impl Projects {
                     }));
                     known.wrong = wrong;
                 }
-                None
+                known.in_force.is_none().then(|| Change::Broken(root.to_owned()))
             }
         }
     }

@@ -11,7 +11,7 @@ use super::gate::Gate;
 use super::listener::{Listener, Stage};
 use super::loader::Loader;
 use super::word::{Tell, bad, plain, warning};
-use super::work::DaemonOptions;
+use super::work::{DaemonOptions, local};
 use crate::exec::Cancel;
 use crate::ledger::{self, Claim, carry_out};
 use crate::model::{Project, RunId};
@@ -79,16 +79,22 @@ impl Runs {
     }
 
     /// Starts what there is a place for; returns those claims that come to nothing, and why.
-    pub(super) fn start(&mut self, project: impl Fn(&Claim) -> Option<Arc<Project>>) -> Vec<(RunId, RunEnded)> {
+    /// `project`: what is in force of it, or why nothing of it can be run.
+    pub(super) fn start(&mut self, project: impl Fn(&Claim) -> Result<Arc<Project>, String>) -> Vec<(RunId, RunEnded)> {
         let mut failed = Vec::new();
         while self.has_place()
             && let Some(claim) = self.waiting.pop_front()
         {
             let run_id = claim.run_id.clone();
-            let Some(project) = project(&claim) else {
-                let detail = "the project is gone".to_owned();
-                failed.push((run_id, RunEnded::CouldNotRun { detail }));
-                continue;
+            let project = match project(&claim) {
+                Ok(project) => project,
+                Err(detail) => {
+                    let name = claim.project_dir.file_name().unwrap_or_default().to_string_lossy();
+                    let planned = local(claim.planned);
+                    (self.launcher.tell)(bad(format!("{name}: could not be run (planned {planned}): {detail}")));
+                    failed.push((run_id, RunEnded::CouldNotRun { detail }));
+                    continue;
+                }
             };
             let cancel = Cancel::default();
             let (launcher, cancel_it) = (Arc::clone(&self.launcher), cancel.clone());
@@ -138,6 +144,11 @@ impl Runs {
     }
 }
 
+/// The run's warning that it went by what is in the files no more.
+fn outdated(problem: &str) -> String {
+    format!("the project's files are broken, and what they said before is in force until they are mended: {problem}")
+}
+
 impl Launcher {
     /// Carries a claim out, on this thread.
     fn run(&self, claim: &Claim, in_force: &Arc<Project>, cancel: Cancel) {
@@ -145,7 +156,7 @@ impl Launcher {
         let send = |told| drop(self.sender.send(Message::Run(told)));
         let turn = Mutex::new(Some(self.gate.pass()));
         let end_turn = || drop(turn.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let project = self.loader.fresh(in_force);
+        let (project, broken) = self.loader.fresh(in_force);
         let notice = |notice: Notice| match notice {
             Notice::Waiting(text) => {
                 end_turn();
@@ -166,6 +177,7 @@ impl Launcher {
             spawner: Arc::clone(&self.options.spawner),
             cancel,
             max_runs: self.options.max_runs_here,
+            warnings: broken.iter().map(|problem| outdated(problem)).collect(),
             ..RunOptions::default()
         };
         let told = |told| match told {

@@ -40,7 +40,8 @@ impl Source {
             Self::Known(_) => true,
             Self::Folders(folders) => {
                 let parents = [Some(root), root.parent()];
-                folders.iter().any(|folder| parents.contains(&Some(folder)))
+                let is_in = |folder: &PathBuf| parents.iter().flatten().any(|one| store::is_same_folder(one, folder));
+                folders.iter().any(is_in)
             }
         }
     }

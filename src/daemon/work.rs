@@ -28,7 +28,7 @@ use crate::exec::{self, Cancel, Spawn};
 use crate::ledger::{Engine, Ledger, ScheduledProject};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
-use crate::store::{DaemonStay, Keeper, RunEnded, RunNews, Store, StoreError};
+use crate::store::{DaemonStay, Keeper, RunEnded, RunNews, ScheduleFilter, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -294,6 +294,11 @@ impl Daemon {
                     self.runtime.block_on(self.engine.remove(root, profile, now))?;
                     self.changes.pop_front();
                 }
+                Change::Broken(root) => {
+                    let root = root.clone();
+                    self.put_as_kept(&root, now)?;
+                    self.changes.pop_front();
+                }
                 Change::InForce(_) => self.put_all(now)?,
             }
         }
@@ -304,6 +309,11 @@ impl Daemon {
     fn put_all(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let projects: Vec<ScheduledProject> = self.changes.iter().map_while(scheduled).collect();
         let left = self.runtime.block_on(self.engine.put_all(&projects, now))?;
+        let in_force = self.changes.iter().take(projects.len()).filter_map(|change| match change {
+            Change::InForce(project) => Some(&**project),
+            Change::Broken(_) | Change::Gone(_) => None,
+        });
+        self.runtime.block_on(self.store.keep_contacts(in_force.filter(|project| !project.schedules.is_empty())))?;
         self.changes.drain(..projects.len());
         for (project, left) in projects.into_iter().zip(left) {
             for (schedule, keeper) in left {
@@ -314,6 +324,27 @@ impl Daemon {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Has the ledger go on with what it keeps of a project whose files are broken, so that each of its instants gets its answer,
+    /// and somebody is told.
+    fn put_as_kept(&mut self, root: &Path, now: Timestamp) -> Result<(), StoreError> {
+        let filter = ScheduleFilter { projects: Some(vec![root.to_owned()]), with_ended: false };
+        let mut rows = self.runtime.block_on(self.store.schedules(&filter))?;
+        rows.retain(|row| row.keeper == Keeper::Daemon && row.profile == self.options.profile);
+        let ledger = self.engine.ledger();
+        let schedules: Vec<_> = rows.iter().filter_map(|row| ledger.revive(row)).collect();
+        // What a newer runner has put there is left as it is.
+        let Some(row) = rows.first().filter(|_| schedules.len() == rows.len()) else { return Ok(()) };
+        let (dir, profile, name) = (root.to_owned(), row.profile.clone(), row.project.clone());
+        let project = ScheduledProject { dir, profile, name, schedules };
+        self.runtime.block_on(self.engine.put(&project, now))?;
+        let what = match rows.len() {
+            1 => "its schedule stays planned".to_owned(),
+            count => format!("its {count} schedules stay planned"),
+        };
+        self.say(warning(format!("{}: {what}; what is due meanwhile is missed, and told", project.name)));
         Ok(())
     }
 
@@ -328,7 +359,8 @@ impl Daemon {
 
     fn start_runs(&mut self) {
         let projects = &self.projects;
-        for (run_id, ended) in self.runs.start(|claim| projects.in_force(&claim.project_dir).cloned()) {
+        let in_force = |root: &Path| projects.in_force(root).cloned().ok_or_else(|| projects.why_not(root));
+        for (run_id, ended) in self.runs.start(|claim| in_force(&claim.project_dir)) {
             self.note(run_id, RunNews::Ended(ended, self.seen.at()));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{Local, Utc};
 use jiff::Timestamp;
 
 use super::{Finding, os};
@@ -10,7 +10,7 @@ use crate::exec;
 use crate::host::found::{self, Found, Standing};
 use crate::host::{Host, Subject, place, traps};
 use crate::model::Project;
-use crate::runner::{self, Known};
+use crate::runner::{self, Overdue};
 use crate::store::{DaemonStay, Keeper, ScheduleFilter, ScheduleRow, Store};
 
 const CHECK: &str = "schedule";
@@ -32,8 +32,9 @@ pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<
         let row = rows.iter().find(|row| row.name == schedule.name);
         findings.extend(kept(of, row.map(|row| row.keeper), daemon, &found));
     }
-    findings.extend(overdue.into_iter().map(|(name, planned, why)| {
-        let planned = planned.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+    let is_its = |overdue: &Overdue| project.schedules.iter().any(|schedule| schedule.name == overdue.schedule);
+    findings.extend(overdue.into_iter().filter(is_its).map(|Overdue { schedule: name, planned, why }| {
+        let (planned, why) = (planned.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"), why.reason());
         let found = format!("{name} is overdue: its run planned for {planned} has not begun ({why})");
         let remedy = format!("`runner schedule run-now {} {name}` makes up for it", project.root.display());
         Finding::warning(CHECK, found, remedy)
@@ -60,7 +61,7 @@ struct Ledger {
     rows: Vec<ScheduleRow>,
     daemon: Daemon,
     /// Schedules that should have run and haven't: since when, and why.
-    overdue: Vec<(String, DateTime<Utc>, &'static str)>,
+    overdue: Vec<Overdue>,
 }
 
 /// Whether a daemon is there.
@@ -87,9 +88,9 @@ async fn ledger(project: &Project, state_dir: Option<&Path>) -> Ledger {
         false if stays.iter().any(may_run) => Daemon::MayRun,
         false => Daemon::Off,
     };
-    let known = Known::read(&mut store).await.unwrap_or_default();
+    let overdue = runner::overdue(&mut store, &project.root, project.profile.as_deref(), Utc::now()).await;
     let _ = store.close().await;
-    Ledger { rows, daemon, overdue: runner::overdue(&known, project, Utc::now()) }
+    Ledger { rows, daemon, overdue: overdue.unwrap_or_default() }
 }
 
 /// Who keeps a schedule, and how its entry stands.

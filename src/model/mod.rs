@@ -2,6 +2,7 @@
 
 mod baseline;
 mod clock;
+mod contact;
 mod duration;
 #[cfg(test)]
 pub(crate) mod fuzz_tests;
@@ -25,6 +26,7 @@ mod web_address;
 
 pub use baseline::{Baseline, LEARNED_FROM, median, percentile_95, suggested_timeout, usual};
 pub use clock::{Clock, SystemClock, to_timestamp, to_utc};
+pub use contact::Contact;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ids::RunId;
 pub use likeness::did_you_mean;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{MailState, Outcome, RunId, RunReport, RunStatus, ScriptReport};
+use super::{MailState, Occasion, Outcome, RunId, RunReport, RunStatus, ScriptReport};
 
 /// So many past runs are looked at, at most: a day of a run each minute, which is as long as a digest or a reminder waits.
 pub const PAST_RUNS: u32 = 1500;
@@ -34,6 +34,12 @@ pub struct PastRun {
     /// When that mail was made, if that was not at the run's end: a digest goes out without a run, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_at: Option<DateTime<Utc>>,
+    /// The instant for which it was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<DateTime<Utc>>,
+    /// What became of that, and of those before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occasion: Option<Occasion>,
     /// Its scripts, in running order.
     pub scripts: Vec<PastScript>,
 }
@@ -97,6 +103,8 @@ impl From<&RunReport> for PastRun {
             status: report.status,
             mail: report.mail.clone(),
             told_at: None,
+            planned: report.planned,
+            occasion: report.occasion.clone(),
             scripts: report.scripts.iter().map(PastScript::from).collect(),
         }
     }
@@ -226,6 +234,8 @@ mod tests {
             status: RunStatus::Failure,
             mail: None,
             told_at: None,
+            planned: None,
+            occasion: None,
             scripts: ends.chars().enumerate().filter(|(_, letter)| *letter != ' ').map(script).collect(),
         };
         ends.iter().enumerate().map(run).collect()

@@ -71,6 +71,27 @@ pub fn shown_address(address: &str) -> String {
     format!("{scheme}://{host}{more}")
 }
 
+/// Whether an address as it is written gives nothing away that may be secret: beside variables it has nothing but a scheme and a
+/// host.
+#[must_use]
+pub(super) fn shows_nothing_secret(written: &str) -> bool {
+    let mut rest = written.trim();
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((_, after)) = after.split_once('}') else { return false };
+        plain.push_str(before);
+        plain.push('/');
+        rest = after;
+    }
+    plain.push_str(rest);
+    let beyond = match plain.split_once("://") {
+        Some((_, rest)) if rest.contains('@') => return false,
+        Some((_, rest)) => rest.split_once(['/', '?', '#']).map_or("", |(_, path)| path),
+        None => plain.as_str(),
+    };
+    beyond.bytes().all(|byte| byte == b'/')
+}
+
 /// Whether what is sent there could be read on the way: plain `http`, and not to this very machine.
 #[must_use]
 pub fn is_readable_on_the_way(address: &str) -> bool {
@@ -137,6 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn an_address_whose_secrets_are_in_variables_shows_none() {
+        for (written, nothing) in [
+            ("${HOOK}", true),
+            ("${HOOK}/", true),
+            ("https://chat.example/${HOOK}", true),
+            ("https://chat.example:8443/${A}/${B}", true),
+            ("https://chat.example", true),
+            ("https://chat.example/s3cret", false),
+            ("https://chat.example/${A}/s3cret", false),
+            ("https://chat.example?s3cret", false),
+            ("https://u:s3cret@chat.example/${A}", false),
+            ("${HOOK}/s3cret", false),
+            ("${HOOK", false),
+            ("s3cret", false),
+        ] {
+            assert_eq!(shows_nothing_secret(written), nothing, "{written}");
+        }
+    }
+
+    #[test]
     fn plain_http_is_for_this_machine() {
         for (address, readable) in [
             ("http://a.example/x", true),
@@ -158,7 +199,7 @@ mod tests {
                 prop_assert!(address.parse::<Uri>().is_ok());
                 prop_assert!(!address.chars().any(char::is_control));
             }
-            let _ = (shown_address(&written), is_readable_on_the_way(&written));
+            let _ = (shown_address(&written), shows_nothing_secret(&written), is_readable_on_the_way(&written));
         }
     }
 }

@@ -1,25 +1,45 @@
 //! How an entry leaves: by a courier to a mail server, or as a call of a web address.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::Mailbox;
 
-use super::post::Couriers;
+use super::post::{Couriers, Dotenv};
 use super::readdress::readdressed;
 use crate::mail::{
     self, Accepted, Courier, Deadline, DeliveryError, DeliveryFailure, MailSettings, Outgoing, Stage, WebRequest,
     WebSlot,
 };
-use crate::model::Project;
+use crate::model::{MailOptions, Project};
 use crate::store::{NewEntry, OutboxKind};
 
 /// Takes entries of one sender to where they should go.
 pub(super) enum Carrier {
     /// With who mails are from now.
     Mail(Box<dyn Courier>, Mailbox),
-    Web(Arc<Project>, WebSlot),
+    Web(Arc<Setup>, WebSlot),
+}
+
+/// What a project has for sending.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// The project's folder, and the profile.
+    pub(super) root: PathBuf,
+    pub(super) profile: Option<String>,
+    pub(super) mail: MailOptions,
+    pub(super) dotenv: Dotenv,
+    /// Why its project file can't be read; then there is nothing but the values of the `.env` files.
+    pub(super) broken: Option<String>,
+}
+
+impl Setup {
+    pub(super) fn of(project: &Project) -> Self {
+        let Project { root, profile, mail, dotenv, .. } = project.clone();
+        Self { root, profile, mail, dotenv, broken: None }
+    }
 }
 
 impl Carrier {
@@ -40,10 +60,10 @@ impl Carrier {
                     .ok_or_else(|| never("the mail's addresses in the outbox can't be read".to_owned()))?;
                 courier.send(&Outgoing { bytes, envelope }, deadline, handing_over)
             }
-            Self::Web(project, slot) => {
+            Self::Web(setup, slot) => {
                 let body = String::from_utf8_lossy(&bytes).into_owned();
                 let variable = |name: &str| std::env::var(name).ok();
-                let request = WebRequest::of(&project.mail, *slot, body, &project.dotenv, &variable)?
+                let request = WebRequest::of(&setup.mail, *slot, body, &setup.dotenv, &variable)?
                     .ok_or_else(|| never(format!("the project no longer names an address for `{}`", slot.name())))?;
                 handing_over();
                 mail::call(&request, deadline)
@@ -66,7 +86,7 @@ pub fn send_now(
     let slot = entry.slot.as_deref().and_then(WebSlot::from_name);
     let mut carrier = match (entry.kind, settings, slot) {
         (OutboxKind::Mail, Some(settings), _) => Carrier::Mail(couriers.courier(settings), settings.from.clone()),
-        (_, _, Some(slot)) => Carrier::Web(Arc::new(project.clone()), slot),
+        (_, _, Some(slot)) => Carrier::Web(Arc::new(Setup::of(project)), slot),
         _ => return Err(never("there are no settings to send it with".to_owned())),
     };
     let message = entry.message.clone();

@@ -15,6 +15,6 @@ mod turn;
 pub use carry::send_now;
 pub use drain::Force;
 pub use kept::{KEPT_ENVELOPE, keep};
-pub use post::{Couriers, Outbox, SmtpCouriers};
+pub use post::{Couriers, Dotenv, Outbox, SmtpCouriers};
 pub use settle::mail_state;
 pub(crate) use settle::tell_events;

@@ -11,6 +11,7 @@ use super::drain::{Drain, Force};
 use super::lock::Lock;
 use super::sender::Senders;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 
 use crate::mail::{Courier, Deadline, MailSettings, MailSettingsError, NoTokens, SmtpCourier, TokenSource, Tokens};
 use crate::model::Project;
@@ -19,19 +20,22 @@ use crate::store::{OutboxRow, OutboxState, Store, StoreError};
 /// How often one looks what has become of a mail that somebody else delivers.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Values of a project's `.env` files.
+pub type Dotenv = BTreeMap<String, SecretString>;
+
 /// Knows how projects are set up to send, and has couriers for them.
 pub trait Couriers: Send + Sync + fmt::Debug {
-    /// How a project is set up now.
+    /// How the project with these values is set up now.
     ///
     /// # Errors
     /// When it can't send.
-    fn settings(&self, project: &Project) -> Result<MailSettings, MailSettingsError>;
+    fn settings(&self, dotenv: &Dotenv) -> Result<MailSettings, MailSettingsError>;
 
-    /// How a project is set up by its own `.env` files, whatever the environment of this process says.
+    /// How it is set up by these values alone, whatever the environment of this process says.
     ///
     /// # Errors
     /// When it can't send.
-    fn settings_alone(&self, project: &Project) -> Result<MailSettings, MailSettingsError>;
+    fn settings_alone(&self, dotenv: &Dotenv) -> Result<MailSettings, MailSettingsError>;
 
     /// When somebody signed in for these settings; `None` if nobody did, or needs to.
     fn signed_in(&self, settings: &MailSettings) -> Option<u64>;
@@ -55,14 +59,14 @@ impl SmtpCouriers {
 }
 
 impl Couriers for SmtpCouriers {
-    fn settings(&self, project: &Project) -> Result<MailSettings, MailSettingsError> {
+    fn settings(&self, dotenv: &Dotenv) -> Result<MailSettings, MailSettingsError> {
         let stored = |settings: &MailSettings| self.signed_in(settings).is_some();
-        MailSettings::resolve(&project.dotenv, &|name: &str| std::env::var(name).ok(), &stored)
+        MailSettings::resolve(dotenv, &|name: &str| std::env::var(name).ok(), &stored)
     }
 
-    fn settings_alone(&self, project: &Project) -> Result<MailSettings, MailSettingsError> {
+    fn settings_alone(&self, dotenv: &Dotenv) -> Result<MailSettings, MailSettingsError> {
         let stored = |settings: &MailSettings| self.signed_in(settings).is_some();
-        MailSettings::resolve(&project.dotenv, &|_: &str| None, &stored)
+        MailSettings::resolve(dotenv, &|_: &str| None, &stored)
     }
 
     fn signed_in(&self, settings: &MailSettings) -> Option<u64> {
@@ -83,13 +87,20 @@ impl Couriers for SmtpCouriers {
 pub struct Outbox {
     state_dir: PathBuf,
     couriers: Arc<dyn Couriers>,
+    own: Option<PathBuf>,
 }
 
 impl Outbox {
     /// That of this state folder, whose messages go out by these couriers.
     #[must_use]
     pub fn new(state_dir: PathBuf, couriers: Arc<dyn Couriers>) -> Self {
-        Self { state_dir, couriers }
+        Self { state_dir, couriers, own: None }
+    }
+
+    /// The same where the environment of this process is meant for the project in this folder alone, which needn't be loaded.
+    #[must_use]
+    pub fn meant_for(self, root: &Path) -> Self {
+        Self { own: Some(root.to_owned()), ..self }
     }
 
     /// The state folder.
@@ -212,7 +223,7 @@ fn drain(
     let mut drain = Drain {
         store,
         runtime,
-        senders: Senders::new(own, &*outbox.couriers),
+        senders: Senders::new(own, outbox.own.as_deref(), &*outbox.couriers),
         couriers: &*outbox.couriers,
         deadline,
         force: force.unwrap_or(Force::No),

@@ -1,17 +1,17 @@
 //! Whose settings an entry goes out with: read from its project each time, and known by a fingerprint.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::carry::Carrier;
+use super::carry::{Carrier, Setup};
 use super::post::Couriers;
-use crate::config::{self, Environment, LoadRequest};
+use crate::config::{self, ConfigError, Environment, LoadRequest};
 use crate::mail::{self, MailSettings, SignIn, WebSlot};
-use crate::model::Project;
-use crate::store::{OutboxRow, OutboxState};
+use crate::model::{Contact, MailOptions, Project};
+use crate::store::{self, OutboxKind, OutboxRow, OutboxState};
 
 /// A sender as it is set up now.
 #[derive(Debug, Clone)]
@@ -26,14 +26,14 @@ pub(super) struct Sender {
 #[derive(Debug, Clone)]
 enum Way {
     Mail(Box<MailSettings>),
-    Web(Arc<Project>, WebSlot),
+    Web(Arc<Setup>, WebSlot),
 }
 
 impl Sender {
     pub(super) fn carrier(&self, couriers: &dyn Couriers) -> Carrier {
         match &self.way {
             Way::Mail(settings) => Carrier::Mail(couriers.courier(settings), settings.from.clone()),
-            Way::Web(project, slot) => Carrier::Web(Arc::clone(project), *slot),
+            Way::Web(setup, slot) => Carrier::Web(Arc::clone(setup), *slot),
         }
     }
 
@@ -66,7 +66,7 @@ type ProjectKey = (PathBuf, Option<String>);
 
 /// Knows the settings of projects that it was asked for before.
 pub(super) struct Senders<'a> {
-    projects: BTreeMap<ProjectKey, Result<Arc<Project>, String>>,
+    projects: BTreeMap<ProjectKey, Result<Arc<Setup>, String>>,
     /// By project, and by who its mail was made to sign in.
     mail: BTreeMap<(ProjectKey, Option<String>), Result<Sender, NoSender>>,
     couriers: &'a dyn Couriers,
@@ -76,10 +76,10 @@ pub(super) struct Senders<'a> {
 }
 
 impl<'a> Senders<'a> {
-    /// `own` is loaded already, and the environment of this process is meant for it alone.
-    pub(super) fn new(own: Option<&Project>, couriers: &'a dyn Couriers) -> Self {
-        let root = own.map(|own| own.root.clone());
-        let own = own.map(|own| ((own.root.clone(), own.profile.clone()), Ok(Arc::new(own.clone()))));
+    /// `own` is loaded already, and the environment of this process is meant for it alone, or for the project in `root`.
+    pub(super) fn new(own: Option<&Project>, root: Option<&Path>, couriers: &'a dyn Couriers) -> Self {
+        let root = own.map(|own| own.root.as_path()).or(root).map(Path::to_owned);
+        let own = own.map(|own| ((own.root.clone(), own.profile.clone()), Ok(Arc::new(Setup::of(own)))));
         let environment = Environment::from_process();
         Self { projects: own.into_iter().collect(), mail: BTreeMap::new(), couriers, environment, own: root }
     }
@@ -90,33 +90,64 @@ impl<'a> Senders<'a> {
         if !row.kind.is_mail() {
             return Ok(web(row, self.project(&key)?)?);
         }
+        let project = self.project(&key)?;
+        // An alarm tells that the project file is broken; a mail about a run waits for that to be mended.
+        if let (Some(why), false) = (&project.broken, row.kind == OutboxKind::Alarm) {
+            return Err(why.clone().into());
+        }
         let of_login = (key, row.login.clone());
         if let Some(known) = self.mail.get(&of_login) {
             return known.clone();
         }
-        let project = self.project(&of_login.0)?;
         let sender = self.of_mail(&project, row.login.as_deref());
         self.mail.insert(of_login, sender.clone());
         sender
     }
 
-    fn project(&mut self, key: &ProjectKey) -> Result<Arc<Project>, String> {
+    /// The sender of a call of a project whose file can't be read, by what was kept of that; the reason, if that isn't enough.
+    pub(super) fn of_kept(&mut self, row: &OutboxRow, contact: Option<&Contact>) -> Result<Sender, NoSender> {
+        let setup = self.project(&(row.project_dir.clone(), row.profile.clone()))?;
+        let (Setup { root, profile, dotenv, broken: Some(_), .. }, Some(contact)) = (&*setup, contact) else {
+            return Ok(web(row, setup)?);
+        };
+        let (root, profile, dotenv) = (root.clone(), profile.clone(), dotenv.clone());
+        let kept = Setup { root, profile, mail: contact.mail(), dotenv, broken: None };
+        let has_address = |slot: WebSlot| slot.address(&kept.mail).is_some();
+        match row.slot.as_deref().and_then(WebSlot::from_name).is_some_and(has_address) {
+            true => Ok(web(row, Arc::new(kept))?),
+            false => Ok(web(row, setup)?),
+        }
+    }
+
+    /// What a project has for sending. Alarms can be sent without its project file.
+    fn project(&mut self, key: &ProjectKey) -> Result<Arc<Setup>, String> {
         if let Some(known) = self.projects.get(key) {
             return known.clone();
         }
         let (root, profile) = key;
         let request = LoadRequest { project: root, profile: profile.as_deref(), env: &self.environment };
-        let loaded = config::load(&request).map(|loaded| Arc::new(loaded.project)).map_err(|error| {
-            let first = error.problems.first().map(ToString::to_string).unwrap_or_default();
+        let why = |error: &ConfigError| {
+            let first = error.first();
             format!("its project {} can't be read: {first}; `runner check` shows what is wrong", root.display())
-        });
-        self.projects.insert(key.clone(), loaded.clone());
-        loaded
+        };
+        let setup = match config::load(&request) {
+            Ok(loaded) => Ok(Setup::of(&loaded.project)),
+            Err(error) => config::dotenv_values(root).map_err(|error| why(&error)).map(|dotenv| Setup {
+                root: root.clone(),
+                profile: profile.clone(),
+                mail: MailOptions::default(),
+                dotenv,
+                broken: Some(why(&error)),
+            }),
+        };
+        let setup = setup.map(Arc::new);
+        self.projects.insert(key.clone(), setup.clone());
+        setup
     }
 
-    fn of_mail(&self, project: &Project, login: Option<&str>) -> Result<Sender, NoSender> {
-        let settings = if self.own.as_ref().is_none_or(|own| *own == project.root) {
-            self.couriers.settings(project).map_err(|error| error.to_string())?
+    fn of_mail(&self, project: &Setup, login: Option<&str>) -> Result<Sender, NoSender> {
+        let settings = if self.own.as_ref().is_none_or(|own| store::is_same_folder(own, &project.root)) {
+            self.couriers.settings(&project.dotenv).map_err(|error| error.to_string())?
         } else {
             self.of_another(project, login)?
         };
@@ -129,7 +160,7 @@ impl<'a> Senders<'a> {
 impl Senders<'_> {
     /// The environment of a run is meant for its own project: another one's mail may not go out by an account that only
     /// happens to stand there.
-    fn of_another(&self, project: &Project, login: Option<&str>) -> Result<MailSettings, NoSender> {
+    fn of_another(&self, project: &Setup, login: Option<&str>) -> Result<MailSettings, NoSender> {
         let later = |why: &str| {
             let why =
                 format!("{why}; the next run of {} itself sends it, or `runner mail flush`", project.root.display());
@@ -137,17 +168,20 @@ impl Senders<'_> {
         };
         let variable = |name: &str| std::env::var(name).ok();
         if mail::configured_login(&project.dotenv, &|_| None).is_some() {
-            return self.couriers.settings_alone(project).map_err(|error| later(&error.to_string()));
+            return self.couriers.settings_alone(&project.dotenv).map_err(|error| later(&error.to_string()));
         }
         if login.is_some() && mail::configured_login(&BTreeMap::new(), &variable).as_deref() == login {
-            return self.couriers.settings(project).map_err(|error| later(&error.to_string()));
+            return self.couriers.settings(&project.dotenv).map_err(|error| later(&error.to_string()));
         }
         Err(later("its project names no LOGIN_MAIL in its .env, and that of another project's run is another account"))
     }
 }
 
 /// Each address of a project is a sender of its own, since each has its own troubles.
-fn web(row: &OutboxRow, project: Arc<Project>) -> Result<Sender, String> {
+fn web(row: &OutboxRow, project: Arc<Setup>) -> Result<Sender, String> {
+    if let Some(why) = &project.broken {
+        return Err(why.clone());
+    }
     let slot = row.slot.as_deref().and_then(WebSlot::from_name).ok_or("a newer runner has put it into the outbox")?;
     let written = slot.address(&project.mail).unwrap_or_default();
     let name = format!("{}\n{:?}\n{}\n{written}", project.root.display(), project.profile, slot.name());

@@ -49,7 +49,7 @@ pub(crate) fn queue_due_digests(
     let gone = || "the thread that has the database ended".to_owned();
     let untold = writer.ask(When::Recorded, async move |store| store.untold_projects(now - WORTH).await);
     for untold in untold.recv().map_err(|_| gone())?? {
-        let project = find(&untold.project_dir, untold.profile.as_deref());
+        let project = find(&untold.project_dir, untold.profile.as_deref()).ok();
         let Some(project) = project.filter(|project| project.email_strategy == EmailStrategy::Digest) else { continue };
         let (latest, next) = digest_times(now, &RenderContext::of(&project, Vec::new()));
         let mut look_again = |at: DateTime<Utc>| digests.next = Some(digests.next.map_or(at, |next| next.min(at)));

@@ -56,7 +56,7 @@ impl Mailing {
             MailDelivery::Off => MailMode::Off,
             MailDelivery::Folder(folder) => MailMode::Folder(folder.clone()),
             MailDelivery::Send if project.email_strategy == EmailStrategy::None => MailMode::Off,
-            MailDelivery::Send => MailMode::Smtp(Box::new(couriers.settings(project)?)),
+            MailDelivery::Send => MailMode::Smtp(Box::new(couriers.settings(&project.dotenv)?)),
         };
         let sender = mail::configured_sender(&project.dotenv, &|name| std::env::var(name).ok());
         Ok(Self { mode, sends: *delivery == MailDelivery::Send, sender, couriers: Arc::new(couriers) })
@@ -250,10 +250,13 @@ fn context_with_past(
     let (project_dir, profile) = (project.root.clone(), project.profile.clone());
     let until_now = PastOf { project_dir, profile, before: Utc::now().max(report.started), with_written };
     let before = PastOf { before: report.started, ..until_now.clone() };
-    let asked = until_now.clone();
+    let (asked, is_scheduled) = (until_now.clone(), !project.schedules.is_empty());
     let answer = history.map(|history| {
         let read = async move |store: &mut store::Store| {
-            let kept = store.kept_schedules(&asked.project_dir, asked.profile.as_deref()).await?;
+            let kept = match is_scheduled {
+                true => store.kept_schedules(&asked.project_dir, asked.profile.as_deref()).await?,
+                false => Vec::new(),
+            };
             Ok::<_, StoreError>((store.past_runs(&before, PAST_RUNS).await?, store.last_told(&asked).await?, kept))
         };
         history.ask(When::Now, read).recv()

@@ -2,9 +2,10 @@
 //! which schedules nobody seems to run. Whether somebody is told is decided elsewhere; that it was is marked together with
 //! the mail that tells it, so that nobody is told twice.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteRow;
@@ -12,34 +13,39 @@ use sqlx::sqlite::SqliteRow;
 use super::batch::micros;
 use super::enqueue::insert;
 use super::query::Columns;
-use super::{Claimant, Keeper, NewEntry, Store, StoreError};
+use super::schedules::schedule_row;
+use super::{Claimant, NewEntry, ScheduleRow, Store, StoreError};
+use crate::model::to_utc;
 use crate::schedule::Hindrance;
 
-/// A schedule, as far as alarms go.
+/// A schedule, with what alarms need to know of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchedSchedule {
-    /// Its number in the database.
-    pub id: i64,
-    /// The project's folder.
-    pub project_dir: PathBuf,
-    /// The profile that it is run with.
-    pub profile: Option<String>,
-    /// The project's name.
-    pub project: String,
-    /// The schedule, as it is known among the project's.
-    pub name: String,
-    /// What it is; see [`Schedule::definition`](crate::schedule::Schedule::definition).
-    pub definition: String,
-    /// Who starts its runs.
-    pub keeper: Keeper,
-    /// Up to and with this instant each has its answer.
-    pub covered: DateTime<Utc>,
-    /// When somebody was last told that it doesn't run.
-    pub told: Option<DateTime<Utc>>,
-    /// Whether it has run since.
+    /// The schedule.
+    pub row: ScheduleRow,
+    /// Whether it has run since somebody was [told](ScheduleRow::overdue_told) that it doesn't.
     pub has_run: bool,
     /// What is claimed for a run, or was under way when last heard of, in order.
     pub held: Vec<HeldInstant>,
+}
+
+impl WatchedSchedule {
+    /// When somebody was last told that it doesn't run.
+    #[must_use]
+    pub fn told(&self) -> Option<DateTime<Utc>> {
+        self.row.overdue_told.map(to_utc)
+    }
+}
+
+/// Until when a schedule, as it was when one looked, can't be overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// The schedule's number.
+    pub id: i64,
+    /// Up to where its instants had their answers.
+    pub covered: Timestamp,
+    /// The bound; `None`: for ever.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// A planned instant that somebody has, or had when he died.
@@ -91,14 +97,15 @@ pub struct ToldMarks {
 macro_rules! select_watched {
     ($columns:literal, $rest:literal) => {
         concat!(
-            "SELECT s.id, s.project_dir, s.profile, s.project, s.name, s.definition, s.keeper, s.covered, s.overdue_told,
+            "SELECT s.id, s.project_dir, s.profile, s.project, s.name, s.definition, s.keeper, s.since, s.covered, s.paused,
+                s.ended, s.overdue_told,
                 s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
                     WHERE o.schedule_id = s.id AND o.state IN ('ran', 'late') AND o.began > s.overdue_told) AS has_run,
                 (SELECT json_group_array(json_object('at', o.first, 'begun', o.state <> 'claimed', 'by', json(o.holder)))
                     FROM (SELECT * FROM occurrences WHERE schedule_id = s.id AND holder IS NOT NULL ORDER BY first) AS o)
                     AS held",
             $columns,
-            " FROM schedules s ",
+            " FROM ",
             $rest
         )
     };
@@ -114,20 +121,77 @@ impl Store {
         project_dir: &Path,
         profile: Option<&str>,
     ) -> Result<Vec<String>, StoreError> {
+        let folder = self.known_folder(project_dir).await?;
         let names = "SELECT name FROM schedules
             WHERE project_dir = ?1 AND profile IS ?2 AND ended IS NULL AND paused IS NULL";
-        let names = sqlx::query_scalar(names).bind(project_dir.to_string_lossy()).bind(profile);
+        let names = sqlx::query_scalar(names).bind(folder).bind(profile);
         names.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))
     }
 
-    /// Every schedule that somebody keeps and that isn't paused.
+    /// The schedules that somebody keeps, that aren't paused, and that may be overdue by now, as far as was noted: not those that
+    /// [stay quiet](Store::stay_quiet).
     ///
     /// # Errors
     /// When the database can't be read.
-    pub async fn watched_schedules(&mut self) -> Result<Vec<WatchedSchedule>, StoreError> {
-        let rows = select_watched!("", "WHERE s.ended IS NULL AND s.paused IS NULL ORDER BY s.id");
-        let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
+    pub async fn watched_schedules(&mut self, now: DateTime<Utc>) -> Result<Vec<WatchedSchedule>, StoreError> {
+        let rows = select_watched!(
+            "",
+            "schedules s WHERE s.ended IS NULL AND s.paused IS NULL AND s.quiet_until <= ?1 ORDER BY s.id"
+        );
+        self.watched(sqlx::query(rows).bind(micros(now))).await
+    }
+
+    /// Those of one project and profile, whether they may be overdue or not.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn watched_of(
+        &mut self,
+        project_dir: &Path,
+        profile: Option<&str>,
+    ) -> Result<Vec<WatchedSchedule>, StoreError> {
+        let folder = self.known_folder(project_dir).await?;
+        let rows = select_watched!(
+            "",
+            "schedules s WHERE s.ended IS NULL AND s.paused IS NULL AND s.project_dir = ?1 AND s.profile IS ?2
+            ORDER BY s.id"
+        );
+        self.watched(sqlx::query(rows).bind(folder).bind(profile)).await
+    }
+
+    async fn watched(
+        &mut self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<Vec<WatchedSchedule>, StoreError> {
+        let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         rows.iter().map(|row| self.watched_row(row)).collect()
+    }
+
+    /// When the first of the schedules that stay quiet may be overdue.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn quiet_until(&mut self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let first =
+            "SELECT min(quiet_until) FROM schedules WHERE ended IS NULL AND paused IS NULL AND quiet_until > ?1";
+        let first = sqlx::query_scalar(first).bind(micros(now));
+        let first: Option<i64> = first.fetch_one(&mut self.connection).await.map_err(|error| self.error(error))?;
+        // What never is has the largest number there is.
+        Ok(first.and_then(DateTime::from_timestamp_micros))
+    }
+
+    /// Notes until when schedules needn't be looked at, as long as they don't go back to an earlier instant.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub async fn stay_quiet(&mut self, quiet: &[Quiet]) -> Result<(), StoreError> {
+        let rows: Vec<_> = quiet
+            .iter()
+            .map(|one| (one.id, one.covered.as_microsecond(), one.until.map_or(i64::MAX, micros)))
+            .collect();
+        let note = "UPDATE schedules SET quiet_until = value ->> 2 FROM json_each(?1)
+            WHERE schedules.id = value ->> 0 AND covered >= value ->> 1";
+        self.execute(sqlx::query(note).bind(serde_json::to_string(&rows).unwrap_or_default())).await
     }
 
     /// Planned instants that were missed and of which nobody was told, oldest first of each schedule.
@@ -137,8 +201,8 @@ impl Store {
     pub async fn untold_misses(&mut self) -> Result<Vec<MissedInstants>, StoreError> {
         let rows = select_watched!(
             ", m.first, m.last, m.count, m.reason, m.detail",
-            "JOIN occurrences m ON m.schedule_id = s.id AND NOT m.told AND m.state = 'missed'
-            ORDER BY s.id, m.first"
+            "occurrences m CROSS JOIN schedules s ON s.id = m.schedule_id WHERE NOT m.told AND m.state = 'missed'
+            ORDER BY m.schedule_id, m.first"
         );
         let rows = sqlx::query(rows).fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         let missed = |row: &SqliteRow| {
@@ -185,7 +249,6 @@ impl Store {
 
     fn watched_row(&self, row: &SqliteRow) -> Result<WatchedSchedule, StoreError> {
         let get = Columns { store: self, row };
-        let keeper: String = get.value("keeper")?;
         let held: Vec<HeldRow> = get.json("held")?.unwrap_or_default();
         let held = held.into_iter().map(|row| HeldInstant {
             planned: DateTime::from_timestamp_micros(row.at).unwrap_or_default(),
@@ -193,19 +256,8 @@ impl Store {
             // What can't be read is nobody's.
             holder: serde_json::from_value(row.by).ok(),
         });
-        Ok(WatchedSchedule {
-            id: get.value("id")?,
-            project_dir: get.value::<String>("project_dir")?.into(),
-            profile: get.value("profile")?,
-            project: get.value("project")?,
-            name: get.value("name")?,
-            definition: get.value("definition")?,
-            keeper: Keeper::from_name(&keeper).ok_or_else(|| get.bad("keeper", &keeper))?,
-            covered: get.time("covered")?.ok_or_else(|| get.bad("covered", "NULL"))?,
-            told: get.time("overdue_told")?,
-            has_run: get.value("has_run")?,
-            held: held.collect(),
-        })
+        let schedule = schedule_row(row).map_err(|error| self.error(error))?;
+        Ok(WatchedSchedule { row: schedule, has_run: get.value("has_run")?, held: held.collect() })
     }
 }
 

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::store::OutboxKind;
 use crate::store::samples::{at, eventful, id, of};
 use crate::store::{Durability, OutboxState};
+use crate::store::{Keeper, OutboxKind};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -65,9 +65,9 @@ fn what_is_missed_and_held_is_found() {
     let dir = tempfile::tempdir().unwrap();
     run(async {
         let mut store = known(dir.path()).await;
-        let watched = store.watched_schedules().await.unwrap().remove(0);
+        let watched = store.watched_schedules(at(100)).await.unwrap().remove(0);
         assert_eq!(
-            (watched.keeper, watched.covered, watched.told, watched.has_run),
+            (watched.row.keeper, to_utc(watched.row.covered), watched.told(), watched.has_run),
             (Keeper::Systemd, at(50), None, false)
         );
         let held: Vec<_> =
@@ -80,7 +80,7 @@ fn what_is_missed_and_held_is_found() {
         assert_eq!(store.kept_schedules(Path::new("daily"), None).await.unwrap(), ["nightly"]);
         assert!(store.kept_schedules(Path::new("daily"), Some("dev")).await.unwrap().is_empty());
         sqlx::query("UPDATE schedules SET paused = 1").execute(&mut store.connection).await.unwrap();
-        assert!(store.watched_schedules().await.unwrap().is_empty());
+        assert!(store.watched_schedules(at(100)).await.unwrap().is_empty());
         assert!(store.kept_schedules(Path::new("daily"), None).await.unwrap().is_empty());
         assert_eq!(store.untold_misses().await.unwrap().len(), 2, "what was missed before is told all the same");
     });
@@ -106,13 +106,13 @@ fn of_two_who_raise_an_alarm_one_does() {
         assert_eq!((&rows[0].run_id, &rows[0].run_dir), (&None, &None));
         assert!(store.untold_misses().await.unwrap().is_empty());
         assert_ne!(store.untold_mark().await.unwrap(), mark);
-        let watched = store.watched_schedules().await.unwrap().remove(0);
-        assert_eq!((watched.told, watched.has_run), (Some(at(100)), false), "it ran before that");
+        let watched = store.watched_schedules(at(100)).await.unwrap().remove(0);
+        assert_eq!((watched.told(), watched.has_run), (Some(at(100)), false), "it ran before that");
         sqlx::query("UPDATE occurrences SET began = began + 99000000 WHERE state = 'ran'")
             .execute(&mut store.connection)
             .await
             .unwrap();
-        assert!(store.watched_schedules().await.unwrap()[0].has_run);
+        assert!(store.watched_schedules(at(100)).await.unwrap()[0].has_run);
     });
 }
 
@@ -148,5 +148,31 @@ fn a_digest_goes_out_once_whether_a_run_or_the_clock_sends_it() {
         assert_eq!(store.enqueue(&[of_another]).await.unwrap().len(), 1);
         sqlx::query("UPDATE outbox SET state = 'failed'").execute(&mut store.connection).await.unwrap();
         assert_eq!(store.enqueue(&[digest('d')]).await.unwrap().len(), 1, "nobody got that one");
+    });
+}
+
+#[test]
+fn what_is_quiet_is_left_out_until_then() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = known(dir.path()).await;
+        let covered = store.watched_schedules(at(100)).await.unwrap()[0].row.covered;
+        assert_eq!(store.quiet_until(at(100)).await.unwrap(), None);
+        let quiet = Quiet { id: 7, covered, until: Some(at(200)) };
+        store.stay_quiet(&[quiet]).await.unwrap();
+        assert!(store.watched_schedules(at(199)).await.unwrap().is_empty());
+        assert_eq!(store.quiet_until(at(199)).await.unwrap(), Some(at(200)));
+        assert_eq!(store.watched_schedules(at(200)).await.unwrap().len(), 1);
+        assert_eq!(store.watched_of(Path::new("daily"), None).await.unwrap().len(), 1);
+        store.stay_quiet(&[Quiet { until: None, ..quiet }]).await.unwrap();
+        assert!(store.watched_schedules(at(1_000_000)).await.unwrap().is_empty());
+        assert_eq!(store.quiet_until(at(100)).await.unwrap(), None, "never is no time");
+        // Of what has gone back meanwhile one knows nothing.
+        sqlx::query("UPDATE schedules SET covered = covered - 1, quiet_until = 0")
+            .execute(&mut store.connection)
+            .await
+            .unwrap();
+        store.stay_quiet(&[quiet]).await.unwrap();
+        assert_eq!(store.watched_schedules(at(100)).await.unwrap().len(), 1);
     });
 }

@@ -78,27 +78,51 @@ fn a_database_of_the_third_version_opens() {
             store.schedules(&ScheduleFilter { with_ended: true, ..ScheduleFilter::default() }).await.unwrap(),
             []
         );
-        let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
-        let schedule = Schedule {
-            name: "1".to_owned(),
-            definition: String::new(),
-            trigger: Trigger::At(now),
-            zone: jiff::tz::TimeZone::UTC,
-            jitter: jiff::SignedDuration::ZERO,
-            misfire_grace: None,
-            coalesce: true,
-        };
-        let registration = Registration {
-            project_dir: Path::new(FIXTURE_PROJECT),
-            project: "daily",
-            profile: None,
-            keeper: Keeper::Cron,
-            schedules: &[schedule],
-        };
-        let registered = store.register(&[registration], now).await.unwrap();
-        let id = registered[0].rows[0].as_ref().unwrap().id;
+        let id = register(&mut store).await;
         assert_eq!(store.occurrences(id, 10).await.unwrap(), []);
     });
+}
+
+/// With a schedule that is kept, and word of a daemon.
+#[test]
+fn a_database_of_the_fourth_version_opens() {
+    let dir = fixture(4);
+    run(async {
+        let mut store = Store::open(dir.path()).await.unwrap();
+        let [row] = &store.schedules(&ScheduleFilter::default()).await.unwrap()[..] else { panic!("one schedule") };
+        assert_eq!((row.name.as_str(), row.keeper, row.covered), ("1", Keeper::Cron, due()));
+        assert_eq!(store.contact(Path::new(FIXTURE_PROJECT), None).await.unwrap(), None, "nobody had kept it");
+        assert_eq!(store.watched_schedules(crate::model::to_utc(due())).await.unwrap().len(), 1);
+        let stays = store.daemon_stays().await.unwrap();
+        assert_eq!((stays.len(), &stays[0].version), (1, &None));
+        assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 3);
+    });
+}
+
+/// When the fixtures' schedule is due.
+fn due() -> jiff::Timestamp {
+    jiff::Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+async fn register(store: &mut Store) -> i64 {
+    let schedule = Schedule {
+        name: "1".to_owned(),
+        definition: String::new(),
+        trigger: Trigger::At(due()),
+        zone: jiff::tz::TimeZone::UTC,
+        jitter: jiff::SignedDuration::ZERO,
+        misfire_grace: None,
+        coalesce: true,
+    };
+    let registration = Registration {
+        project_dir: Path::new(FIXTURE_PROJECT),
+        project: "daily",
+        profile: None,
+        keeper: Keeper::Cron,
+        schedules: &[schedule],
+    };
+    let registered = store.register(&[registration], due()).await.unwrap();
+    registered[0].rows[0].as_ref().unwrap().id
 }
 
 /// Makes the fixture; run by hand when a version of the schema is released: `cargo test make_fixture -- --ignored`.
@@ -113,6 +137,9 @@ fn make_fixture() {
         store.record(&of(&id('b'), plain(&id('b'), project, 100)), Durability::Process).await.unwrap();
         let events = following(&id('c'), project, 200, &id('a'));
         store.record(&of(&id('c'), events), Durability::Process).await.unwrap();
+        register(&mut store).await;
+        let process = crate::model::ProcessIdentity { pid: 7, started: 8, boot: "9".to_owned() };
+        store.begin_presence("here", &process, due()).await.unwrap();
         store.close().await.unwrap();
     });
     let name = format!("tests/fixtures/state/v{SCHEMA_VERSION}.db");

@@ -7,6 +7,7 @@
 mod alarms;
 mod batch;
 mod closing;
+mod contacts;
 mod digests;
 mod durations;
 mod enqueue;
@@ -37,7 +38,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use alarms::{HeldInstant, MissedInstants, ToldMarks, WatchedSchedule};
+pub use alarms::{HeldInstant, MissedInstants, Quiet, ToldMarks, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
 pub use digests::Untold;

@@ -25,6 +25,9 @@ struct Row {
     status: RunStatus,
     mail: Option<MailState>,
     told_at: Option<i64>,
+    planned: Option<i64>,
+    /// A newer runner may know more than can be read.
+    occasion: Option<serde_json::Value>,
     scripts: Vec<ScriptRow>,
 }
 
@@ -54,6 +57,8 @@ impl Row {
             status: self.status,
             mail: self.mail,
             told_at: self.told_at.and_then(DateTime::from_timestamp_micros),
+            planned: self.planned.and_then(DateTime::from_timestamp_micros),
+            occasion: self.occasion.and_then(|occasion| serde_json::from_value(occasion).ok()),
             scripts: self.scripts.into_iter().map(script).collect(),
         })
     }
@@ -64,7 +69,7 @@ impl Row {
 const PAST: &str = "
 SELECT json_group_array(json(run)) FROM (
     SELECT json_object('run_id', r.run_id, 'started', r.started, 'finished', r.finished, 'duration_us', r.duration_us,
-        'status', r.status, 'mail', json(r.mail_detail),
+        'status', r.status, 'mail', json(r.mail_detail), 'planned', r.planned, 'occasion', json(r.occasion),
         'told_at', (SELECT queued_at FROM outbox WHERE run_id = r.run_id AND kind = 'mail'),
         'scripts', (
             SELECT json_group_array(json_object('script', s.script, 'name', s.name, 'outcome', json(s.outcome),

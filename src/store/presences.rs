@@ -25,6 +25,8 @@ pub struct DaemonStay {
     pub seen: Timestamp,
     /// When it ended because it was asked to.
     pub ended: Option<Timestamp>,
+    /// Its version, if it was one that leaves word of that.
+    pub version: Option<String>,
 }
 
 impl DaemonStay {
@@ -48,11 +50,12 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let process = serde_json::to_string(process).unwrap_or_default();
         let id = sqlx::query_scalar(
-            "INSERT INTO presences (host, process, began, seen) VALUES (?1, ?2, ?3, ?3) RETURNING id",
+            "INSERT INTO presences (host, process, began, seen, version) VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",
         )
         .bind(host)
         .bind(process)
         .bind(now.as_microsecond())
+        .bind(env!("CARGO_PKG_VERSION"))
         .fetch_one(&mut self.connection)
         .await
         .map_err(|error| self.error(error))?;
@@ -84,7 +87,7 @@ impl Store {
     /// # Errors
     /// When the database can't be read.
     pub async fn daemon_stays(&mut self) -> Result<Vec<DaemonStay>, StoreError> {
-        let rows = sqlx::query("SELECT host, process, began, seen, ended FROM presences ORDER BY began, id")
+        let rows = sqlx::query("SELECT host, process, began, seen, ended, version FROM presences ORDER BY began, id")
             .fetch_all(&mut self.connection)
             .await
             .map_err(|error| self.error(error))?;
@@ -97,6 +100,7 @@ impl Store {
                 began: instant(row.try_get("began")?),
                 seen: instant(row.try_get("seen")?),
                 ended: ended.map(instant),
+                version: row.try_get("version")?,
             })
         };
         rows.iter().map(stay).collect::<Result<_, _>>().map_err(|error| self.error(error))

@@ -175,6 +175,7 @@ impl Store {
         names: Option<&[String]>,
         now: Timestamp,
     ) -> Result<Vec<ScheduleRow>, StoreError> {
+        let folder = self.known_folder(project_dir).await?;
         let sql = format!(
             "UPDATE schedules SET ended = max(covered + 1, ?5)
             WHERE project_dir = ?1 AND coalesce(profile, '') = ?2 AND ended IS NULL AND keeper = ?3
@@ -182,10 +183,25 @@ impl Store {
             RETURNING {COLUMNS}"
         );
         let names = names.map(|names| serde_json::to_string(names).unwrap_or_default());
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project_dir.to_string_lossy());
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(folder);
         let query = query.bind(profile.unwrap_or_default()).bind(keeper.name()).bind(names).bind(now.as_microsecond());
         let rows = query.fetch_all(&mut self.connection).await.map_err(|error| self.error(error))?;
         rows.iter().map(schedule_row).collect::<Result<_, _>>().map_err(|error| self.error(error))
+    }
+
+    /// The path by which a project's folder is known, if links lead to it by several.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(super) async fn known_folder(&mut self, folder: &Path) -> Result<String, StoreError> {
+        let folder = folder.to_string_lossy().into_owned();
+        let by_this = "SELECT EXISTS (SELECT 1 FROM schedules WHERE project_dir = ?1 AND ended IS NULL)";
+        let by_this = sqlx::query_scalar(by_this).bind(&folder).fetch_one(&mut self.connection).await;
+        if by_this.map_err(|error| self.error(error))? {
+            return Ok(folder);
+        }
+        let known = known_as(&mut self.connection, std::slice::from_ref(&folder)).await;
+        Ok(known.map_err(|error| self.error(error))?.remove(&folder).unwrap_or(folder))
     }
 
     /// The schedules of which somebody has a claim or, as far as is known, a run.
@@ -210,6 +226,8 @@ impl Store {
             "UPDATE schedules SET since = max(since, min(covered, ?1,
                     coalesce((SELECT min(first) - 1 FROM occurrences WHERE schedule_id = schedules.id), ?1)))
                 WHERE since < min(covered, ?1)",
+            "DELETE FROM contacts WHERE ?1 = ?1
+                AND NOT EXISTS (SELECT 1 FROM schedules WHERE schedules.project_dir = contacts.project_dir)",
             "DELETE FROM schedules WHERE ended < ?1 AND covered >= ended
                 AND NOT EXISTS (SELECT 1 FROM occurrences WHERE schedule_id = schedules.id)",
         ];
@@ -259,7 +277,7 @@ fn key(project_dir: &Path, profile: Option<&str>) -> Key {
 
 /// Where links lead several paths to one folder, it is known by the one under which something of it is in force: so nothing
 /// of it is kept twice. Says so of those of the folders that are known by another path; links may change, and paths stay.
-async fn known_as(
+pub(super) async fn known_as(
     connection: &mut SqliteConnection,
     folders: &[String],
 ) -> Result<HashMap<String, String>, sqlx::Error> {

@@ -205,7 +205,7 @@ async fn withdraw(
     }
     row.since = row.since.min(now);
     row.covered = now;
-    let set = sqlx::query("UPDATE schedules SET since = ?2, covered = ?3 WHERE id = ?1").bind(row.id);
+    let set = sqlx::query("UPDATE schedules SET since = ?2, covered = ?3, quiet_until = 0 WHERE id = ?1").bind(row.id);
     set.bind(row.since.as_microsecond()).bind(now.as_microsecond()).execute(connection).await?;
     Ok(())
 }

@@ -146,6 +146,21 @@ fn a_crontab_keeps_its_other_lines() {
 }
 
 #[test]
+fn an_entry_is_taken_away_by_whichever_path_leads_to_the_project() {
+    let machine = Machine::new();
+    let _project = machine.project(daily("6:00"));
+    std::os::unix::fs::symlink(machine.test.path(""), machine.test.path("link")).unwrap();
+    let kept = |machine: &Machine| machine.status()[0].1.clone();
+    for (installed, taken) in [("reports", "link/reports"), ("link/reports", "reports")] {
+        machine.runner(&["schedule", "install", installed, "--with", "cron"]).expect(0);
+        assert_eq!(kept(&machine), "cron");
+        let gone = machine.runner(&["schedule", "uninstall", taken]).expect(0);
+        assert!(gone.stdout.starts_with("removed cron entry"), "{}", gone.stdout);
+        assert_eq!((machine.crontab().as_str(), kept(&machine)), ("", Value::Null));
+    }
+}
+
+#[test]
 fn what_is_printed_changes_nothing() {
     let machine = Machine::new();
     let _project = machine.project(daily("6:00"));

@@ -12,6 +12,7 @@
 mod alarm;
 mod architecture;
 mod backlog;
+mod broken;
 mod browser;
 mod changes;
 mod config;
@@ -37,6 +38,8 @@ mod inputs;
 mod leaks;
 mod letters;
 mod library;
+#[cfg(unix)] // Links to folders take a privilege on Windows.
+mod linked;
 mod listener;
 mod mail;
 mod mail_lab;

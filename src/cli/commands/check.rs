@@ -108,14 +108,20 @@ pub(super) fn warnings(warnings: &[Problem], output: &Output) {
 
 /// Loads a project or shows what is wrong with it.
 pub(super) fn load(project: &Path, profile: Option<&str>, env: &Environment, output: &Output) -> Option<Loaded> {
-    match config::load(&LoadRequest { project, profile, env }) {
-        Ok(loaded) => {
-            warnings(&loaded.warnings, output);
-            Some(loaded)
-        }
-        Err(error) => {
-            problems(&error, output);
-            None
-        }
+    try_load(project, profile, env, output).ok()
+}
+
+/// Likewise; hands on what it has shown.
+pub(super) fn try_load(
+    project: &Path,
+    profile: Option<&str>,
+    env: &Environment,
+    output: &Output,
+) -> Result<Loaded, ConfigError> {
+    let loaded = config::load(&LoadRequest { project, profile, env });
+    match &loaded {
+        Ok(loaded) => warnings(&loaded.warnings, output),
+        Err(error) => problems(error, output),
     }
+    loaded
 }

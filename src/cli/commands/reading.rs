@@ -161,7 +161,7 @@ fn sentence(error: &CommandError) -> String {
 
 /// Says so if a project should have run and didn't. Whoever only reads sends nothing.
 pub(super) async fn warn_of_alarms(store: &mut Store, output: &Output) -> Result<(), StoreError> {
-    let known = Known::read(store).await?;
+    let known = Known::read(store, chrono::Utc::now()).await?;
     tell_alarm(&known, "; `runner schedule status` shows all", output);
     Ok(())
 }

@@ -96,13 +96,12 @@ pub(super) fn run_projects(
     let mut worst = ExitCode::Success;
     let mut projects = VecDeque::new();
     for path in folders {
-        match check::load(path, flags.profile.as_deref(), &env, output) {
-            Some(loaded) => projects.push_back(loaded.project),
-            None => {
+        match check::try_load(path, flags.profile.as_deref(), &env, output) {
+            Ok(loaded) => projects.push_back(loaded.project),
+            Err(error) => {
                 worst = worst.max(ExitCode::Usage);
                 if let (Some(wanted), Some(state_dir), false) = (&request.wanted, state_dir.path(), flags.dry_run) {
-                    let detail = scheduled::BROKEN.to_owned();
-                    scheduled::cannot_be_run(path, flags.profile.as_deref(), wanted, detail, state_dir);
+                    scheduled::cannot_be_run(path, flags.profile.as_deref(), wanted, error.first(), state_dir);
                 }
             }
         }
@@ -145,7 +144,8 @@ pub(super) fn run_projects(
     let command = RunCommand { max_runs, ..RunCommand::new(flags, mail, request, spawner, state_dir, output) };
     if projects.is_empty() {
         // Nobody looks at what the system's scheduler starts, so that somebody has to be told.
-        command.tell_alarms(None, &Deadline::after(MailOptions::default().deadline));
+        let root = folders.first().and_then(|folder| config::project_root(folder).ok()).unwrap_or_default();
+        command.tell_alarms(&root, None, &Deadline::after(MailOptions::default().deadline));
         return worst;
     }
     signals::interrupt_on_signals(command.cancel.clone());
@@ -232,14 +232,14 @@ impl<'a> RunCommand<'a> {
         let deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner).take();
         let deadline = deadline.unwrap_or_else(|| Deadline::after(MailOptions::default().deadline));
         runner::recover_others(&own, &self.options(), &deadline, &|notice| self.tell(&notice));
-        if self.cancel.cancelled_by().is_none() {
-            self.tell_alarms(first.as_ref(), &deadline);
+        if let (Some(first), None) = (first, self.cancel.cancelled_by()) {
+            self.tell_alarms(&first.root, Some(&first), &deadline);
         }
         worst
     }
 
-    fn tell_alarms(&self, own: Option<&Project>, deadline: &Deadline) {
-        runner::send_alarms(own, &self.options(), deadline, &|notice| self.tell(&notice));
+    fn tell_alarms(&self, root: &Path, own: Option<&Project>, deadline: &Deadline) {
+        runner::send_alarms(root, own, &self.options(), deadline, &|notice| self.tell(&notice));
     }
 
     fn options(&self) -> RunOptions {

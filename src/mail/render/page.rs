@@ -8,7 +8,7 @@ use super::clean::{hard_spaces, lines, one_line, tail};
 use super::digest::{Digest, Troubled};
 use super::facts::facts;
 use super::history::{Cell, Strip, script_cells, strip, symbols, usual_us};
-use super::verdict::{Tone, Verdict, name_and_end, of_digest, of_run, pace_remark};
+use super::verdict::{Tone, Verdict, name_and_end, of_digest, of_run, pace_remark, told_of_plan};
 use super::view::RenderContext;
 use super::words::{Item, Kind, Phrases, Word, phrases};
 use crate::mail::strategy::mentioned;
@@ -370,17 +370,28 @@ fn runs(digest: &Digest<'_>, context: &RenderContext, limits: Limits, words: &dy
             bar: Some(bar(run.duration_us, longest)),
             note: words.list(&ends, more),
             error: String::new(),
-            remark: String::new(),
+            remark: told_of_plan((run.planned, run.occasion.as_ref()), run.started, context, words).join(words.space()),
             before: Vec::new(),
         }
     };
-    let more = digest.runs.len().saturating_sub(limits.runs);
+    let shown = shown_runs(&digest.runs, limits.runs);
+    let more = digest.runs.len() - shown.len();
     Some(Runs {
         heading: words.runs_since(digest.since.as_deref()),
-        rows: digest.runs.iter().take(limits.runs).map(row).collect(),
+        rows: shown.iter().map(row).collect(),
         more: (more > 0).then(|| words.more(Item::Runs, more)),
         latest: words.word(Word::LatestRun),
     })
+}
+
+/// At most so many runs: the newest, and of those before them, in half of the room, those that were late or stand for others.
+fn shown_runs<'a>(runs: &[&'a PastRun], most: usize) -> Vec<&'a PastRun> {
+    let has_news = |run: &&&PastRun| {
+        run.occasion.as_ref().is_some_and(|occasion| occasion.late.is_some() || occasion.merged + occasion.missed > 0)
+    };
+    let odd = runs.iter().skip(most).filter(has_news).count().min(most / 2);
+    let (newest, older) = runs.split_at(runs.len().min(most - odd));
+    newest.iter().chain(older.iter().filter(has_news).take(odd)).copied().collect()
 }
 
 fn failure(script: &ScriptReport, report: &RunReport, limits: Limits, words: &dyn Phrases) -> Failure {

@@ -125,6 +125,19 @@ fn late() -> RunReport {
     report
 }
 
+/// Of a run that began so many seconds late, for so many planned times, after so many that were missed.
+fn late_by(started: DateTime<Utc>, (seconds, merged, missed): (i64, u64, u64)) -> Occasion {
+    let due = started - TimeDelta::seconds(seconds);
+    Occasion {
+        late: (seconds > 0).then_some(Hindrance::Busy),
+        merged,
+        merged_from: (merged > 0).then(|| due - TimeDelta::hours(4)),
+        missed,
+        missed_from: (missed > 0).then(|| due - TimeDelta::hours(6)),
+        ..Occasion::in_time("1", due)
+    }
+}
+
 /// A retry whose scripts exited with 0 and are failures all the same.
 fn unmet() -> RunReport {
     let what = "out/report.csv was not written by this run (last changed 2024-11-26 06:00)".to_owned();
@@ -174,6 +187,8 @@ pub(crate) fn past(report: &RunReport, hours: i64, runs: &[&str], told: &[usize]
             status: if letters.contains('f') { RunStatus::Failure } else { RunStatus::Success },
             mail: Some(if told.contains(&n) { MailState::Sent { reply: "250 OK".into() } } else { MailState::NotDue }),
             told_at: None,
+            planned: None,
+            occasion: None,
             scripts,
         }
     };
@@ -259,7 +274,10 @@ pub(crate) fn to_look_at() -> Vec<Sample> {
         Changes,
         past(&green, 24, &["sfs", "sfs", "sfs", "sss", "fss", "sss", "s-s"], &[2, 4]),
     );
-    let day = past(&red, 6, &["sfs", "sss", "fss", "sss", "sss", "sss", "sss", "sss"], &[4]);
+    let mut day = past(&red, 6, &["sfs", "sss", "fss", "sss", "sss", "sss", "sss", "sss"], &[4]);
+    for (run, occasion) in day.iter_mut().skip(1).zip([(1_500, 0, 0), (0, 2, 1)]) {
+        (run.planned, run.occasion) = (Some(run.started), Some(late_by(run.started, occasion)));
+    }
     let digest = sample("digest", red.clone(), Digest, day);
     let quiet = sample("quiet_digest", green.clone(), Digest, past(&green, 1, &well, &[14]));
     let reports = without_past().into_iter().map(|(name, report)| {

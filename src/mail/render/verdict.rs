@@ -1,10 +1,12 @@
 //! The first line: how the run went, what is new about that, and what is wanted of the reader.
 
+use chrono::{DateTime, Utc};
+
 use super::clean::one_line;
 use super::digest::Digest;
 use super::view::RenderContext;
 use super::words::{Change, Headline, Phrases, Planned, Wanted};
-use crate::model::{Outcome, PastByScript, RunReport, RunStatus, ScriptReport, Streak};
+use crate::model::{Occasion, Outcome, PastByScript, RunReport, RunStatus, ScriptReport, Streak};
 
 /// Characters of a script's name that the first line shows.
 const NAME: usize = 40;
@@ -104,7 +106,9 @@ pub(super) fn of_digest(
     // One run alone says with what is wanted what is to be said of its scripts.
     let told = if digest.runs.len() > 1 { NAMED + 1 } else { 0 };
     let troubled = digest.troubled.iter().take(told).map(|script| words.digested(&script.told(NAME)));
-    let news: Vec<String> = planned(report, context, words).into_iter().chain(troubled).collect();
+    // Of several each says so itself.
+    let planned = if digest.runs.len() > 1 { Vec::new() } else { planned(report, context, words) };
+    let news: Vec<String> = planned.into_iter().chain(troubled).collect();
     Verdict::new(tone, &headline, &news, &wanted, words)
 }
 
@@ -143,10 +147,20 @@ fn interrupted_headline(report: &RunReport) -> Headline {
 
 /// What became of the time that the run was planned for, and of those before it, in sentences; nothing if all was well.
 fn planned(report: &RunReport, context: &RenderContext, words: &dyn Phrases) -> Vec<String> {
-    let (Some(planned), Some(occasion)) = (report.planned, &report.occasion) else { return Vec::new() };
+    told_of_plan((report.planned, report.occasion.as_ref()), report.started, context, words)
+}
+
+/// The same by the planned instant and its occasion.
+pub(super) fn told_of_plan(
+    of: (Option<DateTime<Utc>>, Option<&Occasion>),
+    started: DateTime<Utc>,
+    context: &RenderContext,
+    words: &dyn Phrases,
+) -> Vec<String> {
+    let (Some(planned), Some(occasion)) = of else { return Vec::new() };
     let moment = |first: Option<_>| words.moment((context.local_time)(first.unwrap_or(planned)));
     let late = occasion.late.map(|why| {
-        let by = words.duration((report.started - occasion.due).to_std().unwrap_or_default());
+        let by = words.duration((started - occasion.due).to_std().unwrap_or_default());
         Planned::Late { by, why }
     });
     let merged =

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{to_timestamp, to_utc};
+use crate::model::to_utc;
 use crate::schedule::Schedule;
 use crate::store::{Claimant, Keeper, MissedInstants, WatchedSchedule};
 
@@ -46,6 +46,8 @@ pub(super) struct Present {
     pub(super) booted: Option<DateTime<Utc>>,
     /// Whether a daemon lives that sees to its schedules itself, so that nobody else speaks for it.
     pub(super) is_kept_by_another: bool,
+    /// How long after an instant its run may begin; `None` if the schedule says that.
+    pub(super) allowance: Option<TimeDelta>,
 }
 
 /// Whether the schedule should have run and hasn't. `is_gone` tells who is there no more of those who have something.
@@ -62,28 +64,42 @@ pub(super) fn running(
     let open = match dropped {
         _ if !kept.is_empty() => return Running::Fine,
         Some(planned) => Some(planned),
-        None => schedule.next_after(to_timestamp(watched.covered)).map(to_utc),
+        None => schedule.next_after(watched.row.covered).map(to_utc),
     };
     let Some(planned) = open else { return Running::Fine };
-    if present.is_kept_by_another && watched.keeper == Keeper::Daemon {
+    if present.is_kept_by_another && watched.row.keeper == Keeper::Daemon {
         return Running::Fine;
     }
-    let expected = present.booted.map_or(planned, |booted| booted.max(planned));
-    let micros = |length: jiff::SignedDuration| {
-        TimeDelta::microseconds(i64::try_from(length.as_micros()).unwrap_or(i64::MAX / 4))
-    };
-    let grace = schedule.misfire_grace.map_or(ALLOWANCE, micros).max(LEAST_ALLOWANCE);
-    let allowed = expected.checked_add_signed(micros(schedule.jitter)).and_then(|at| at.checked_add_signed(grace));
-    match allowed {
+    match allowed_until(planned, schedule, present) {
         Some(at) if at <= present.now => Running::Overdue(planned),
         Some(at) => Running::Until(at),
         None => Running::Fine,
     }
 }
 
+/// Until when the schedule can't be overdue, whoever dies meanwhile, as long as its cursor doesn't go back; `None`: for ever.
+pub(super) fn quiet_until(watched: &WatchedSchedule, schedule: &Schedule, present: &Present) -> Option<DateTime<Utc>> {
+    let claimed = watched.held.iter().filter(|held| !held.has_begun).map(|held| held.planned);
+    let next = schedule.next_after(watched.row.covered).map(to_utc);
+    allowed_until(claimed.chain(next).min()?, schedule, present)
+}
+
+/// Until when the run of a planned instant may begin before it is overdue; `None` if no calendar has it.
+fn allowed_until(planned: DateTime<Utc>, schedule: &Schedule, present: &Present) -> Option<DateTime<Utc>> {
+    let expected = present.booted.map_or(planned, |booted| booted.max(planned));
+    let micros = |length: jiff::SignedDuration| {
+        TimeDelta::microseconds(i64::try_from(length.as_micros()).unwrap_or(i64::MAX / 4))
+    };
+    let allowance = match present.allowance {
+        Some(allowance) => allowance,
+        None => schedule.misfire_grace.map_or(ALLOWANCE, micros).max(LEAST_ALLOWANCE),
+    };
+    expected.checked_add_signed(micros(schedule.jitter)).and_then(|at| at.checked_add_signed(allowance))
+}
+
 /// Whether it is told that a schedule is overdue: once until it runs again.
 pub(super) fn telling_overdue(watched: &WatchedSchedule, now: DateTime<Utc>) -> Telling {
-    match watched.told {
+    match watched.told() {
         Some(_) if !watched.has_run => Telling::Known,
         _ => no_sooner(watched, now),
     }
@@ -91,7 +107,7 @@ pub(super) fn telling_overdue(watched: &WatchedSchedule, now: DateTime<Utc>) -> 
 
 /// Whether it is told that instants were missed.
 pub(super) fn telling_missed(missed: &MissedInstants, now: DateTime<Utc>) -> Telling {
-    match missed.schedule.told {
+    match missed.schedule.told() {
         // It was told then that nothing of this has run.
         Some(told) if missed.last <= told => Telling::Known,
         _ => no_sooner(&missed.schedule, now),
@@ -101,7 +117,7 @@ pub(super) fn telling_missed(missed: &MissedInstants, now: DateTime<Utc>) -> Tel
 fn no_sooner(watched: &WatchedSchedule, now: DateTime<Utc>) -> Telling {
     let pause = if watched.has_run { AGAIN_AFTER_RUN } else { AGAIN };
     // A time in the future was set by a clock that was wrong.
-    match watched.told.filter(|told| *told <= now).and_then(|told| told.checked_add_signed(pause)) {
+    match watched.told().filter(|told| *told <= now).and_then(|told| told.checked_add_signed(pause)) {
         Some(at) if at > now => Telling::Later(at),
         _ => Telling::Now,
     }
@@ -113,9 +129,9 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::model::ProcessIdentity;
+    use crate::model::{ProcessIdentity, to_timestamp};
     use crate::schedule::{Hindrance, Trigger};
-    use crate::store::HeldInstant;
+    use crate::store::{HeldInstant, ScheduleRow};
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_732_690_800 + minutes * 60, 0).unwrap()
@@ -136,7 +152,7 @@ mod tests {
     }
 
     fn watched() -> WatchedSchedule {
-        WatchedSchedule {
+        let row = ScheduleRow {
             id: 1,
             project_dir: "p".into(),
             profile: None,
@@ -144,11 +160,14 @@ mod tests {
             name: "1".into(),
             definition: "{}".into(),
             keeper: Keeper::Daemon,
-            covered: at(0),
-            told: None,
-            has_run: false,
-            held: Vec::new(),
-        }
+            since: to_timestamp(at(0)),
+            covered: to_timestamp(at(0)),
+            pauses: Vec::new(),
+            paused: None,
+            ended: None,
+            overdue_told: None,
+        };
+        WatchedSchedule { row, has_run: false, held: Vec::new() }
     }
 
     /// With its first instant claimed, or running.
@@ -156,11 +175,12 @@ mod tests {
         let process = ProcessIdentity { pid: 1, started: 1, boot: String::new() };
         let holder = Some(Claimant { host: "here".into(), process, token: "1".into() });
         let held = vec![HeldInstant { planned: at(10), has_begun, holder }];
-        WatchedSchedule { held, covered: at(10), ..watched() }
+        let row = ScheduleRow { covered: to_timestamp(at(10)), ..watched().row };
+        WatchedSchedule { row, held, has_run: false }
     }
 
     fn present(minutes: i64) -> Present {
-        Present { now: at(minutes), booted: None, is_kept_by_another: false }
+        Present { now: at(minutes), booted: None, is_kept_by_another: false, allowance: None }
     }
 
     #[test]
@@ -187,14 +207,28 @@ mod tests {
         let of = |present: &Present| running(&watched(), &schedule(None), &|_| false, present);
         assert_eq!(of(&booted), Running::Until(at(362)), "whoever keeps it is given time after a boot");
         assert_eq!(of(&Present { is_kept_by_another: true, ..present(500) }), Running::Fine);
-        let by_host = WatchedSchedule { keeper: Keeper::Cron, ..watched() };
+        let row = ScheduleRow { keeper: Keeper::Cron, ..watched().row };
+        let by_host = WatchedSchedule { row, ..watched() };
         let kept = Present { is_kept_by_another: true, ..present(500) };
         assert_eq!(running(&by_host, &schedule(None), &|_| false, &kept), Running::Overdue(at(10)));
     }
 
     #[test]
+    fn what_is_quiet_is_so_whoever_dies() {
+        let quiet = |watched: &WatchedSchedule| quiet_until(watched, &schedule(None), &present(20));
+        assert_eq!(quiet(&watched()), Some(at(72)));
+        assert_eq!(quiet(&held(false)), Some(at(72)), "whoever has claimed it may die before it has begun");
+        assert_eq!(quiet(&held(true)), Some(at(82)));
+        let once = Schedule { trigger: Trigger::At(to_timestamp(at(0))), ..schedule(None) };
+        assert_eq!(quiet_until(&watched(), &once, &present(20)), None, "it is never due again");
+    }
+
+    #[test]
     fn nobody_is_told_twice_nor_all_the_time() {
-        let told = |minutes, has_run| WatchedSchedule { told: Some(at(minutes)), has_run, ..watched() };
+        let told = |minutes, has_run| {
+            let row = ScheduleRow { overdue_told: Some(to_timestamp(at(minutes))), ..watched().row };
+            WatchedSchedule { row, has_run, ..watched() }
+        };
         assert_eq!(telling_overdue(&watched(), at(0)), Telling::Now);
         assert_eq!(telling_overdue(&told(0, false), at(99_999)), Telling::Known, "once until it runs again");
         assert_eq!(telling_overdue(&told(0, true), at(59)), Telling::Later(at(60)));

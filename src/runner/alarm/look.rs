@@ -12,42 +12,66 @@ use crate::exec;
 use crate::mail::{Missing, Trouble};
 use crate::model::{Project, to_timestamp};
 use crate::runner::recording::host;
-use crate::schedule::{Presence, Schedule, Stay};
-use crate::store::{Claimant, DaemonStay, Keeper, MissedInstants, Store, StoreError, ToldMarks, WatchedSchedule};
+use crate::schedule::{Hindrance, Presence, Stay};
+use crate::store::{
+    Claimant, DaemonStay, Keeper, MissedInstants, Quiet, ScheduleRow, Store, StoreError, ToldMarks, WatchedSchedule,
+};
 
-/// Finds a project by its folder and profile, as it is in force; `None` if it can't be loaded.
-pub(crate) type FindProject<'a> = &'a dyn Fn(&Path, Option<&str>) -> Option<Arc<Project>>;
+/// Finds a project by its folder and profile, as it is in force; what is wrong with it if it can't be loaded.
+pub(crate) type FindProject<'a> = &'a dyn Fn(&Path, Option<&str>) -> Result<Arc<Project>, String>;
 
 /// What the database knows.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
+    /// Schedules that may be overdue.
     watched: Vec<WatchedSchedule>,
     missed: Vec<MissedInstants>,
     stays: Vec<DaemonStay>,
+    /// When others may be.
+    next: Option<DateTime<Utc>>,
 }
 
 impl Known {
-    pub(crate) async fn read(store: &mut Store) -> Result<Self, StoreError> {
-        let (watched, missed) = (store.watched_schedules().await?, store.untold_misses().await?);
+    /// What is of interest now of all projects.
+    pub(crate) async fn read(store: &mut Store, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        let (watched, missed) = (store.watched_schedules(now).await?, store.untold_misses().await?);
         let is_empty = watched.is_empty() && missed.is_empty();
-        Ok(Self { watched, missed, stays: if is_empty { Vec::new() } else { store.daemon_stays().await? } })
+        let stays = if is_empty { Vec::new() } else { store.daemon_stays().await? };
+        Ok(Self { watched, missed, stays, next: store.quiet_until(now).await? })
     }
 
     /// Whether a daemon is there now, on this machine.
-    pub(crate) fn has_daemon(&self) -> bool {
+    fn has_daemon(&self) -> bool {
         self.stays.iter().any(is_here)
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.watched.is_empty() && self.missed.is_empty()
-    }
 }
+
+/// How long after its instant a run has usually begun, whoever begins it.
+const SOON: TimeDelta = TimeDelta::minutes(2);
 
 /// One trouble, and whether somebody is told of it.
 #[derive(Debug)]
 pub(super) struct Finding {
+    /// The schedule's number, and when somebody was told of it before.
+    id: i64,
+    before: Option<DateTime<Utc>>,
     pub(super) trouble: Trouble,
     pub(super) telling: Telling,
+}
+
+impl Finding {
+    /// Takes in what was missed next of the same schedule, for the same reason: instants that were claimed one by one have a row each.
+    fn goes_on(&mut self, next: &Trouble, telling: Telling) -> bool {
+        let Trouble { schedule, what, why, detail } = &mut self.trouble;
+        let is_same = (&*schedule, &*why, &*detail, self.telling) == (&next.schedule, &next.why, &next.detail, telling);
+        match (what, next.what) {
+            (Missing::Missed { count, last, .. }, Missing::Missed { count: more, last: end, .. }) if is_same => {
+                (*count, *last) = (count.saturating_add(more), end);
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What is found of one project and profile.
@@ -57,8 +81,8 @@ pub(super) struct Group {
     pub(super) project_dir: PathBuf,
     pub(super) profile: Option<String>,
     pub(super) findings: Vec<Finding>,
-    /// What is marked if those are told that are told now.
-    pub(super) marks: ToldMarks,
+    /// The missed instants of which nobody has to be told any more if those are told that are told now.
+    pub(super) missed: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// What is found.
@@ -67,6 +91,8 @@ pub(super) struct Found {
     pub(super) groups: Vec<Group>,
     /// When something may be to be told next, if nothing happens until then.
     pub(super) next: Option<DateTime<Utc>>,
+    /// What needn't be looked at for a while.
+    pub(super) quiet: Vec<Quiet>,
 }
 
 impl Found {
@@ -77,8 +103,13 @@ impl Found {
 
 /// Holds what is known against the present. `is_daemon`: whether whoever looks keeps schedules itself.
 pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found {
+    look_with(known, is_daemon, None, now)
+}
+
+/// With another allowance than the schedules have.
+fn look_with(known: &Known, is_daemon: bool, allowance: Option<TimeDelta>, now: DateTime<Utc>) -> Found {
     let booted = exec::up_for().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
-    let present = Present { now, booted, is_kept_by_another: !is_daemon && known.has_daemon() };
+    let present = Present { now, booted, is_kept_by_another: !is_daemon && known.has_daemon(), allowance };
     let stay = |stay: &DaemonStay| match is_here(stay) {
         true => Stay { until: to_timestamp(now), ..stay.stay() },
         false => stay.stay(),
@@ -88,26 +119,36 @@ pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found 
         earlier: known.stays.iter().filter(|stay| stay.host == host()).map(stay).collect(),
         ..Presence::default()
     };
-    let mut found = Found::default();
+    let mut found = Found { next: known.next, ..Found::default() };
     let mut groups: BTreeMap<(PathBuf, Option<String>), Group> = BTreeMap::new();
     for missed in &known.missed {
         let telling = decide::telling_missed(missed, now);
         let MissedInstants { schedule, first, last, count, why, detail } = missed;
         let what = Missing::Missed { count: *count, first: *first, last: *last };
-        let trouble = Trouble { schedule: schedule.name.clone(), what, why: *why, detail: detail.clone() };
+        let trouble = Trouble { schedule: schedule.row.name.clone(), what, why: *why, detail: detail.clone() };
         let group = group_of(&mut groups, schedule);
         match telling {
             Telling::Later(at) => found.next(at),
-            Telling::Now | Telling::Known => group.marks.missed.push((schedule.id, *first, *last)),
+            Telling::Now | Telling::Known => group.missed.push((schedule.row.id, *first, *last)),
         }
-        group.add(schedule, trouble, telling);
+        if !group.findings.last_mut().is_some_and(|before| before.goes_on(&trouble, telling)) {
+            group.add(schedule, trouble, telling);
+        }
     }
     for watched in &known.watched {
-        let Some(schedule) = config::schedule_of_definition(&watched.name, &watched.definition) else { continue };
+        let row = &watched.row;
+        let Some(schedule) = config::schedule_of_definition(&row.name, &row.definition) else { continue };
         // Of another machine's processes nothing is known.
         let is_gone = |holder: &Claimant| holder.host == host() && exec::is_gone(&holder.process);
+        let until = decide::quiet_until(watched, &schedule, &present);
+        if until.is_none_or(|until| until > now) {
+            found.quiet.push(Quiet { id: row.id, covered: row.covered, until });
+        }
         let planned = match decide::running(watched, &schedule, &is_gone, &present) {
-            Running::Fine => continue,
+            Running::Fine => {
+                until.filter(|until| *until > now).into_iter().for_each(|at| found.next(at));
+                continue;
+            }
             Running::Until(at) => {
                 found.next(at);
                 continue;
@@ -118,10 +159,10 @@ pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found 
         if let Telling::Later(at) = telling {
             found.next(at);
         }
-        let why = presence.why(to_timestamp(planned), watched.keeper != Keeper::Daemon, false);
+        let why = presence.why(to_timestamp(planned), row.keeper != Keeper::Daemon, false);
         let what = Missing::Overdue { planned };
         let group = group_of(&mut groups, watched);
-        group.add(watched, Trouble { schedule: watched.name.clone(), what, why, detail: None }, telling);
+        group.add(watched, Trouble { schedule: row.name.clone(), what, why, detail: None }, telling);
     }
     found.groups = groups.into_values().collect();
     found
@@ -129,32 +170,43 @@ pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found 
 
 impl Group {
     fn add(&mut self, watched: &WatchedSchedule, trouble: Trouble, telling: Telling) {
-        if telling == Telling::Now && !self.marks.schedules.iter().any(|(id, _)| *id == watched.id) {
-            self.marks.schedules.push((watched.id, watched.told));
-        }
-        self.findings.push(Finding { trouble, telling });
+        self.findings.push(Finding { id: watched.row.id, before: watched.told(), trouble, telling });
     }
 }
 
 impl Group {
+    /// What is marked if those are told that are told now.
+    pub(super) fn marks(&self) -> ToldMarks {
+        let told = self.findings.iter().filter(|finding| finding.telling == Telling::Now);
+        let schedules: BTreeMap<_, _> = told.map(|finding| (finding.id, finding.before)).collect();
+        ToldMarks { missed: self.missed.clone(), schedules: schedules.into_iter().collect() }
+    }
+
     /// Whether there is something to tell now.
     pub(super) fn has_news(&self) -> bool {
         self.findings.iter().any(|finding| finding.telling == Telling::Now)
     }
 
-    /// The project as it is in force, if it can be loaded. What nobody has taken from the ledger yet though it was taken from the
-    /// project is nobody's trouble any more.
-    pub(super) fn find_project(&mut self, find: FindProject<'_>) -> Option<Arc<Project>> {
+    /// The project as it is in force, or what is wrong with it. What nobody has taken from the ledger yet though it was taken
+    /// from the project is nobody's trouble any more.
+    pub(super) fn find_project(&mut self, find: FindProject<'_>) -> Result<Arc<Project>, String> {
         let project = find(&self.project_dir, self.profile.as_deref());
         // A drive that isn't there comes back; a folder that isn't there was deleted.
         let is_deleted = !self.project_dir.exists() && self.project_dir.parent().is_some_and(Path::is_dir);
         self.findings.retain(|finding| match (finding.trouble.what, &project) {
             (Missing::Missed { .. }, _) => true,
-            (Missing::Overdue { .. }, None) => !is_deleted,
-            (Missing::Overdue { .. }, Some(project)) => {
+            (Missing::Overdue { .. }, Err(_)) => !is_deleted,
+            (Missing::Overdue { .. }, Ok(project)) => {
                 project.schedules.iter().any(|schedule| schedule.name == finding.trouble.schedule)
             }
         });
+        if let Err(problem) = &project {
+            // Whoever starts it then: it wouldn't run.
+            for finding in &mut self.findings {
+                let is_overdue = matches!(finding.trouble.what, Missing::Overdue { .. });
+                finding.trouble.detail = finding.trouble.detail.take().or_else(|| is_overdue.then(|| problem.clone()));
+            }
+        }
         project
     }
 }
@@ -163,13 +215,13 @@ fn group_of<'g>(
     groups: &'g mut BTreeMap<(PathBuf, Option<String>), Group>,
     watched: &WatchedSchedule,
 ) -> &'g mut Group {
-    let WatchedSchedule { project_dir, profile, project, .. } = watched;
+    let ScheduleRow { project_dir, profile, project, .. } = &watched.row;
     groups.entry((project_dir.clone(), profile.clone())).or_insert_with(|| Group {
         name: project.clone(),
         project_dir: project_dir.clone(),
         profile: profile.clone(),
         findings: Vec::new(),
-        marks: ToldMarks::default(),
+        missed: Vec::new(),
     })
 }
 
@@ -179,27 +231,17 @@ pub(crate) fn is_here(stay: &DaemonStay) -> bool {
 }
 
 /// As the project's files have it now.
-pub(crate) fn load(folder: &Path, profile: Option<&str>) -> Option<Arc<Project>> {
+pub(crate) fn load(folder: &Path, profile: Option<&str>) -> Result<Arc<Project>, String> {
     let env = Environment::from_process();
     let loaded = config::load(&LoadRequest { project: folder, profile, env: &env });
-    loaded.ok().map(|loaded| Arc::new(loaded.project))
-}
-
-/// When a project is due next, by those of its schedules that somebody keeps and that aren't paused.
-pub(super) fn next_planned(project: &Project, known: &Known, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let kept = |schedule: &Schedule| {
-        known.watched.iter().any(|watched| {
-            watched.name == schedule.name && watched.project_dir == project.root && watched.profile == project.profile
-        })
-    };
-    project.next_planned(now, kept)
+    loaded.map(|loaded| Arc::new(loaded.project)).map_err(|error| error.first())
 }
 
 /// What is wrong now of any project, in a sentence for whoever reads the listings; `None` if nothing is.
 pub(crate) fn standing_alarm(known: &Known, now: DateTime<Utc>) -> Option<String> {
     let mut found = look(known, false, now);
     for group in &mut found.groups {
-        group.find_project(&load);
+        let _ = group.find_project(&load);
     }
     let untold = |finding: &&Finding| match finding.trouble.what {
         Missing::Overdue { .. } => true,
@@ -229,30 +271,43 @@ pub(crate) fn news_in_words(known: &Known, now: DateTime<Utc>) -> (Vec<String>, 
     (found.groups.iter().flat_map(of_group).collect(), found.next)
 }
 
-/// The schedules of a project that should have run and haven't: their names, since when, and why, as far as can be told.
-pub(crate) fn overdue(
-    known: &Known,
-    project: &Project,
+/// One that should have run by now and hasn't.
+#[derive(Debug, Clone)]
+pub(crate) struct Overdue {
+    /// The schedule, as it is known among the project's.
+    pub(crate) schedule: String,
+    /// Its first instant that nobody has answered for.
+    pub(crate) planned: DateTime<Utc>,
+    /// What keeps it, as far as can be told.
+    pub(crate) why: Hindrance,
+}
+
+/// The schedules of a project, whether its files can be read or not, that should have run and haven't, long before anybody is alarmed.
+pub(crate) async fn overdue(
+    store: &mut Store,
+    project_dir: &Path,
+    profile: Option<&str>,
     now: DateTime<Utc>,
-) -> Vec<(String, DateTime<Utc>, &'static str)> {
-    let groups = look(known, false, now).groups.into_iter();
-    let of_it = groups.filter(|group| group.project_dir == project.root && group.profile == project.profile);
-    let troubles = of_it.flat_map(|group| group.findings).map(|finding| finding.trouble);
-    let overdue = troubles.filter_map(|trouble| match trouble.what {
-        Missing::Overdue { planned } => Some((trouble.schedule, planned, trouble.why.reason())),
+) -> Result<Vec<Overdue>, StoreError> {
+    let watched = store.watched_of(project_dir, profile).await?;
+    let known = Known { watched, stays: store.daemon_stays().await?, ..Known::default() };
+    let troubles = look_with(&known, false, Some(SOON), now).groups.into_iter().flat_map(|group| group.findings);
+    let overdue = troubles.filter_map(|Finding { trouble, .. }| match trouble.what {
+        Missing::Overdue { planned } => Some(Overdue { schedule: trouble.schedule, planned, why: trouble.why }),
         Missing::Missed { .. } => None,
     });
-    overdue.filter(|(name, ..)| project.schedules.iter().any(|schedule| schedule.name == *name)).collect()
+    Ok(overdue.collect())
 }
 
 /// `3 planned runs of schedule 1 were missed since 2026-11-20 06:00: no daemon was running`.
 pub(super) fn in_words(trouble: &Trouble) -> String {
     let at = |time: DateTime<Utc>| time.with_timezone(&Local).format("%Y-%m-%d %H:%M");
-    let Trouble { schedule, what, why, .. } = trouble;
+    let Trouble { schedule, what, why, detail } = trouble;
     let what = match what {
         Missing::Missed { count: 1, first, .. } => format!("the run planned for {} was missed", at(*first)),
         Missing::Missed { count, first, .. } => format!("{count} planned runs since {} were missed", at(*first)),
         Missing::Overdue { planned } => format!("the run planned for {} has not begun", at(*planned)),
     };
-    format!("{what} (schedule `{schedule}`: {})", why.reason())
+    let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{what} (schedule `{schedule}`: {}{detail})", why.reason())
 }

@@ -7,18 +7,18 @@ use std::time::SystemTime;
 use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::Mailbox;
 
+use super::addressee::Addressee;
 use super::decide::Telling;
-use super::look::{FindProject, Group, Known, in_words, load, look, next_planned};
+use super::look::{FindProject, Group, Known, in_words, load, look};
 use crate::mail::{
-    self, Addressing, Alarm, Deadline, EmlFolder, FinishedMessage, MailSettings, Missing, RenderContext, Rendered,
-    WebSlot,
+    self, Addressing, Alarm, Deadline, EmlFolder, FinishedMessage, MailSettings, Missing, Rendered, WebSlot,
 };
 use crate::model::{EmailStrategy, MailDelivery, Project};
-use crate::outbox::{Couriers, Force, Outbox, SmtpCouriers};
+use crate::outbox::{Force, Outbox, SmtpCouriers};
 use crate::runner::options::{History, Notice, RunOptions, Tell};
 use crate::runner::recording::host;
 use crate::sink::{HistoryWriter, When};
-use crate::store::{NewEntry, OutboxKind, StoreError};
+use crate::store::{NewEntry, OutboxKind, Store, StoreError};
 
 /// One looks no sooner again: alarms are no matter of seconds.
 const LOOKS_APART: TimeDelta = TimeDelta::minutes(1);
@@ -62,19 +62,18 @@ pub(crate) fn raise_alarms(
     if *request.mail == MailDelivery::Off {
         return Ok(alarms);
     }
-    let gone = || "the thread that has the database ended".to_owned();
-    let known = history.ask(When::Recorded, async move |store| Known::read(store).await);
-    let known = known.recv().map_err(|_| gone())??;
-    if known.is_empty() {
-        return Ok(alarms);
-    }
+    let known = ask(history, When::Recorded, async move |store| Known::read(store, now).await)?;
     let found = look(&known, request.is_daemon, now);
     alarms.next = found.next.map(|at| at.max(now + LOOKS_APART));
+    if !found.quiet.is_empty() {
+        let quiet = found.quiet;
+        ask(history, When::Now, async move |store| store.stay_quiet(&quiet).await)?;
+    }
     let couriers = SmtpCouriers::new(Some(history.state_dir().to_owned()));
     for mut group in found.groups {
-        let project = if group.has_news() { group.find_project(request.find) } else { None };
-        let entries = match (&project, group.has_news()) {
-            (_, false) if group.marks.missed.is_empty() => continue,
+        let addressee = if group.has_news() { find_addressee(history, &mut group, request.find, now)? } else { None };
+        let entries = match (&addressee, group.has_news()) {
+            (_, false) if group.missed.is_empty() => continue,
             (_, false) => Vec::new(),
             (None, true) => {
                 let folder = group.project_dir.display();
@@ -85,8 +84,8 @@ pub(crate) fn raise_alarms(
                 ));
                 continue;
             }
-            (Some(project), true) => {
-                let message = Composed::of(&group, project, &known, now);
+            (Some(addressee), true) => {
+                let message = Composed::of(&group, addressee, now);
                 match request.mail {
                     MailDelivery::Folder(folder) => {
                         match message.write(folder, &couriers) {
@@ -105,31 +104,67 @@ pub(crate) fn raise_alarms(
                 }
             }
         };
-        let (marks, is_told) = (group.marks.clone(), !entries.is_empty());
-        let raise = async move |store: &mut crate::store::Store| -> Result<Option<Vec<i64>>, StoreError> {
-            store.raise_alarm(&entries, &marks, now).await
+        let (marks, is_told) = (group.marks(), !entries.is_empty());
+        let raise = async move |store: &mut Store| store.raise_alarm(&entries, &marks, now).await;
+        // `None`: somebody else has just told it, or something was added meanwhile.
+        let Some(ids) = ask(history, When::Now, raise)? else {
+            let again = now + LOOKS_APART;
+            alarms.next = Some(alarms.next.map_or(again, |next| next.min(again)));
+            continue;
         };
-        // `None`: somebody else has just told it.
-        if let Some(ids) = history.ask(When::Now, raise).recv().map_err(|_| gone())?? {
-            alarms.queued.extend(ids);
-            if is_told {
-                alarms.told.push(format!(
-                    "{}: {}; the mail about that is on its way",
-                    group.name,
-                    first_in_words(&group)
-                ));
-            }
+        alarms.queued.extend(ids);
+        if is_told {
+            alarms.told.push(format!("{}: {}; the mail about that is on its way", group.name, first_in_words(&group)));
         }
     }
     Ok(alarms)
 }
 
-/// The same at the end of a command that runs projects, `own` the first of which: delivers what it has put into the outbox, and tells
-/// the user.
-pub(crate) fn send_alarms(own: Option<&Project>, options: &RunOptions, deadline: &Deadline, tell: Tell<'_>) {
+/// Has the thread that has the database do something, and waits for it.
+fn ask<T: Send + 'static>(
+    history: &HistoryWriter,
+    when: When,
+    work: impl AsyncFnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, String> {
+    let gone = |_| "the thread that has the database ended".to_owned();
+    history.ask(when, work).recv().map_err(gone)?
+}
+
+/// Whom to tell; `None` if nobody knows.
+fn find_addressee(
+    history: &HistoryWriter,
+    group: &mut Group,
+    find: FindProject<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Addressee>, String> {
+    let project = group.find_project(find);
+    if !group.has_news() {
+        return Ok(None);
+    }
+    let (dir, profile) = (group.project_dir.clone(), group.profile.clone());
+    Ok(match project {
+        Ok(project) => {
+            let kept = async move |store: &mut Store| store.kept_schedules(&dir, profile.as_deref()).await;
+            Some(Addressee::of(&project, &ask(history, When::Now, kept)?, now))
+        }
+        Err(_) => {
+            let contact = async move |store: &mut Store| store.contact(&dir, profile.as_deref()).await;
+            ask(history, When::Now, contact)?.map(|contact| Addressee::kept(contact, group))
+        }
+    })
+}
+
+/// The same at the end of a command that runs projects, the first of which is in the folder `root`, and loaded unless it is broken:
+/// delivers what it has put into the outbox, and tells the user.
+pub(crate) fn send_alarms(
+    root: &Path,
+    own: Option<&Project>,
+    options: &RunOptions,
+    deadline: &Deadline,
+    tell: Tell<'_>,
+) {
     let History::Shared(history) = &options.history else { return };
-    let request =
-        AlarmRequest { mail: &options.mail, find: &load, own: own.map(|own| own.root.as_path()), is_daemon: false };
+    let request = AlarmRequest { mail: &options.mail, find: &load, own: Some(root), is_daemon: false };
     let raised = raise_alarms(history, &request, Utc::now());
     let alarms = raised.unwrap_or_else(|why| {
         tracing::warn!("cannot look for runs that were missed: {why}");
@@ -140,7 +175,7 @@ pub(crate) fn send_alarms(own: Option<&Project>, options: &RunOptions, deadline:
         return;
     }
     let dir = history.state_dir().to_owned();
-    let outbox = Outbox::new(dir.clone(), Arc::new(SmtpCouriers::new(Some(dir))));
+    let outbox = Outbox::new(dir.clone(), Arc::new(SmtpCouriers::new(Some(dir)))).meant_for(root);
     if let Err(why) = outbox.drain(own, &alarms.queued, deadline, Force::No) {
         tracing::warn!("the outbox: {why}");
     }
@@ -153,37 +188,31 @@ fn first_in_words(group: &Group) -> String {
 
 /// An alarm, in words.
 struct Composed<'a> {
-    project: &'a Project,
+    addressee: &'a Addressee,
     alarm: Alarm,
     rendered: Rendered,
 }
 
 impl<'a> Composed<'a> {
-    fn of(group: &Group, project: &'a Project, known: &Known, now: DateTime<Utc>) -> Self {
+    fn of(group: &Group, addressee: &'a Addressee, now: DateTime<Utc>) -> Self {
         let told = group.findings.iter().filter(|finding| finding.telling == Telling::Now);
         let alarm = Alarm {
-            project: project.name.clone(),
+            project: addressee.name.clone(),
             project_dir: group.project_dir.clone(),
             profile: group.profile.clone(),
             host: host(),
             time: now,
             troubles: told.map(|finding| finding.trouble.clone()).collect(),
         };
-        let next_planned = next_planned(project, known, now);
-        let context = RenderContext { next_planned, ..RenderContext::of(project, Vec::new()) };
-        let rendered = mail::render_alarm(&alarm, &context);
-        Self { project, alarm, rendered }
+        let rendered = mail::render_alarm(&alarm, &addressee.context());
+        Self { addressee, alarm, rendered }
     }
 
     /// What goes out: a mail unless the project wants none, and the call of its chat.
     fn entries(&self, own: Option<&Path>, couriers: &SmtpCouriers) -> Result<Vec<NewEntry>, String> {
         let mut entries = Vec::new();
-        if self.project.email_strategy != EmailStrategy::None {
-            let settings = if own.is_none_or(|own| own == self.project.root) {
-                couriers.settings(self.project)
-            } else {
-                couriers.settings_alone(self.project)
-            };
+        if self.addressee.strategy != EmailStrategy::None {
+            let settings = self.addressee.settings(couriers, own);
             let message = self.message(settings.as_ref().ok())?;
             entries.push(NewEntry {
                 // Without settings it waits for them, and goes out with the sender that they name.
@@ -194,7 +223,7 @@ impl<'a> Composed<'a> {
                 ..self.blank(OutboxKind::Alarm, None)
             });
         }
-        let webhook = self.project.mail.webhook.as_ref().filter(|webhook| webhook.when != EmailStrategy::None);
+        let webhook = self.addressee.options.webhook.as_ref().filter(|webhook| webhook.when != EmailStrategy::None);
         entries.extend(webhook.map(|webhook| NewEntry {
             message: mail::alarm_body(webhook, &self.alarm, &self.rendered).to_string().into_bytes(),
             ..self.blank(OutboxKind::Webhook, Some(WebSlot::Webhook.name().to_owned()))
@@ -206,10 +235,10 @@ impl<'a> Composed<'a> {
         // A domain that is guaranteed not to exist (RFC 2606, section 2): the sender is set when it is sent.
         let nobody = || "runner@localhost.invalid".parse::<Mailbox>().map_err(|error| error.to_string());
         let from = settings.map_or_else(nobody, |settings| Ok(settings.from.clone()))?;
-        let Project { recipients, mail: options, .. } = self.project;
+        let Addressee { recipients, options, .. } = self.addressee;
         let addressing = Addressing { from: &from, recipients, options, conversation: None };
         mail::finish_alarm(&self.alarm, &self.name(), &self.rendered, &addressing, SystemTime::now())
-            .map_err(|error| format!("the alarm of {} could not be made: {error}", self.project.name))
+            .map_err(|error| format!("the alarm of {} could not be made: {error}", self.addressee.name))
     }
 
     /// What tells this alarm from others of the project: the last instant that it is about.
@@ -224,17 +253,17 @@ impl<'a> Composed<'a> {
 
     /// Writes it to a folder unless it is there; says so if it was not.
     fn write(&self, folder: &Path, couriers: &SmtpCouriers) -> Result<Option<String>, String> {
-        if self.project.email_strategy == EmailStrategy::None {
+        if self.addressee.strategy == EmailStrategy::None {
             return Ok(None);
         }
-        let message = self.message(couriers.settings(self.project).ok().as_ref())?;
+        let message = self.message(self.addressee.settings(couriers, None).ok().as_ref())?;
         let folder = EmlFolder::new(folder.to_owned());
         let file: PathBuf = folder.file_for(&message);
         if file.exists() {
             return Ok(None);
         }
         folder.write(&message).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-        Ok(Some(format!("{}: an alarm is written to {}", self.project.name, file.display())))
+        Ok(Some(format!("{}: an alarm is written to {}", self.addressee.name, file.display())))
     }
 
     fn blank(&self, kind: OutboxKind, slot: Option<String>) -> NewEntry {

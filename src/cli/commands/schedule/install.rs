@@ -185,6 +185,7 @@ async fn put_all(
         let (project_dir, profile) = (project.root.as_path(), project.profile.as_deref());
         let of = Registration { project_dir, project: &project.name, profile, keeper: keeper(host), schedules: one };
         ledger.register(&of, Timestamp::now()).await?;
+        ledger.store().keep_contacts([project]).await?;
         if let Err(error) = put(entry, setting) {
             if before.is_none_or(|row| row.keeper != keeper(host)) {
                 let names = [schedule.name.clone()];

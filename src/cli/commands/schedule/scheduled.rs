@@ -276,6 +276,7 @@ impl Job {
             schedules,
         };
         let registered = ledger.register(&registration, since).await?;
+        ledger.store().keep_contacts([project]).await?;
         let ours = registered.rows.into_iter().flatten().find(|row| row.name == schedule.name);
         match (ours, known) {
             (Some(row), _) | (None, Some(row)) => Ok(Some(row)),
@@ -379,9 +380,6 @@ fn without_ledger(command: &RunCommand<'_>, project: &Project, schedule: &Schedu
         None => command.run_for(project.clone(), None),
     }
 }
-
-/// What a project can't be run for.
-pub(in crate::cli::commands) const BROKEN: &str = "its exec_config.json has problems; `runner check` shows them";
 
 /// What is due of a project that can't be run is missed, and somebody is told.
 pub(in crate::cli::commands) fn cannot_be_run(

@@ -1,7 +1,7 @@
 //! `runner schedule status`: who starts each schedule's runs, and whether that fits the project file.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -19,9 +19,11 @@ use crate::host::found::{Found, Standing as EntryStanding};
 use crate::host::{Subject, entry_name};
 use crate::ledger::Ledger;
 use crate::model::{Project, format_duration, to_timestamp};
-use crate::runner::{Known, is_here, overdue};
+use crate::runner::{Known, Overdue, is_here, overdue};
 use crate::schedule::{Answer, SkipCause};
-use crate::store::{Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError};
+use crate::store::{
+    DaemonStay, Keeper, OccurrenceRow, OccurrenceState, ScheduleFilter, ScheduleRow, StoreError, is_same_folder,
+};
 
 /// A schedule as it is shown.
 struct Standing {
@@ -37,8 +39,8 @@ struct Standing {
     last: Option<OccurrenceRow>,
     next: Option<Timestamp>,
     zone: TimeZone,
-    /// Whether the project file has problems, so that all this is from the ledger.
-    is_broken: bool,
+    /// What is wrong with the project's files; then all this is from the ledger.
+    broken: Option<String>,
 }
 
 pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Output) -> ExitCode {
@@ -46,55 +48,80 @@ pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Outpu
     let mut code = ExitCode::Success;
     let (mut projects, mut broken) = (Vec::new(), Vec::new());
     for folder in projects_or_known(&args.projects, state) {
-        match check::load(&folder, args.profile.as_deref(), &env, output) {
-            Some(loaded) => projects.push(loaded.project),
-            None => {
+        match check::try_load(&folder, args.profile.as_deref(), &env, output) {
+            Ok(loaded) => projects.push(loaded.project),
+            Err(error) => {
                 code = ExitCode::Usage;
-                broken.push(folder);
+                broken.extend(config::project_root(&folder).map(|root| (root, error.first())));
             }
         }
     }
     let found = entries::all(None, output);
-    let broken: Vec<_> = broken.iter().filter_map(|folder| config::project_root(folder).ok()).collect();
     code.max(with_ledger(state, output, async |ledger| {
-        let known = Known::read(ledger.store()).await?;
+        let known = Known::read(ledger.store(), chrono::Utc::now()).await?;
         tell_alarm(&known, "", output);
         let mut standings = Vec::new();
         for project in &projects {
             let mut of_it = of_project(ledger, project, &found, output).await?;
-            for (name, planned, why) in overdue(&known, project, chrono::Utc::now()) {
-                let late = of_it.iter_mut().find(|standing| standing.schedule == name && standing.keeper.is_some());
-                late.into_iter().for_each(|standing| standing.overdue = Some((to_timestamp(planned), why)));
-            }
+            tell_overdue(ledger, &project.root, project.profile.as_deref(), &mut of_it).await?;
             standings.extend(of_it);
         }
-        if !broken.is_empty() {
-            standings.extend(kept_of_broken(ledger, broken, args.profile.as_deref()).await?);
+        for (root, problem) in &broken {
+            let profile = args.profile.as_deref();
+            let mut of_it = kept_of_broken(ledger, root, problem, profile).await?;
+            tell_overdue(ledger, root, profile, &mut of_it).await?;
+            standings.extend(of_it);
         }
-        let by_daemon = |standing: &Standing| standing.keeper == Some(Keeper::Daemon);
-        let has_daemon = ledger.store().daemon_stays().await?.iter().any(is_here);
-        if !has_daemon && standings.iter().any(by_daemon) {
-            let warning = styled(output::WARNING, "warning:");
-            output.error(format!(
-                "{warning} no daemon is running, which would start what it keeps; `runner daemon` does"
-            ));
-        }
+        let daemon = ledger.store().daemon_stays().await?.into_iter().rfind(is_here);
         if args.json {
-            standings.iter().for_each(|standing| output.line(as_json(standing)));
+            standings.iter().for_each(|standing| output.line(as_json(standing, daemon.as_ref())));
         } else if !standings.is_empty() || code == ExitCode::Success {
             show(&standings, output);
+        }
+        let by_daemon = |standing: &Standing| standing.keeper == Some(Keeper::Daemon);
+        match &daemon {
+            None if standings.iter().any(by_daemon) => {
+                let warning = styled(output::WARNING, "warning:");
+                output.error(format!(
+                    "{warning} no daemon is running, which would start what it keeps; `runner daemon` does"
+                ));
+            }
+            Some(daemon) if !args.json => output.line(who(daemon)),
+            _ => {}
         }
         Ok(ExitCode::Success)
     }))
 }
 
-/// What the ledger keeps of projects whose files are broken.
+/// `A daemon is there: process 4242, since 2026-11-23 06:00:00, version 0.1.0`.
+fn who(daemon: &DaemonStay) -> String {
+    let process = daemon.process.as_ref().map(|process| format!("process {}, ", process.pid)).unwrap_or_default();
+    let version = daemon.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    format!("A daemon is there: {process}since {}{version}", in_zone(daemon.began, &TimeZone::system()))
+}
+
+/// Notes which of a project's schedules should have run by now and haven't.
+async fn tell_overdue(
+    ledger: &mut Ledger,
+    root: &Path,
+    profile: Option<&str>,
+    standings: &mut [Standing],
+) -> Result<(), StoreError> {
+    for Overdue { schedule, planned, why } in overdue(ledger.store(), root, profile, chrono::Utc::now()).await? {
+        let late = standings.iter_mut().find(|standing| standing.schedule == schedule && standing.keeper.is_some());
+        late.into_iter().for_each(|standing| standing.overdue = Some((to_timestamp(planned), why.reason())));
+    }
+    Ok(())
+}
+
+/// What the ledger keeps of a project whose files are broken.
 async fn kept_of_broken(
     ledger: &mut Ledger,
-    folders: Vec<PathBuf>,
+    root: &Path,
+    problem: &str,
     profile: Option<&str>,
 ) -> Result<Vec<Standing>, StoreError> {
-    let filter = ScheduleFilter { projects: Some(folders), with_ended: false };
+    let filter = ScheduleFilter { projects: Some(vec![root.to_owned()]), with_ended: false };
     let mut standings = Vec::new();
     for row in ledger.store().schedules(&filter).await?.into_iter().filter(|row| row.profile.as_deref() == profile) {
         let schedule = ledger.revive(&row);
@@ -110,7 +137,7 @@ async fn kept_of_broken(
             entry: None,
             paused: row.paused,
             overdue: None,
-            is_broken: true,
+            broken: Some(problem.to_owned()),
         });
     }
     Ok(standings)
@@ -152,7 +179,7 @@ async fn of_project(
         });
     }
     let is_left_over = |entry: &&Found| {
-        Path::new(&entry.label.project) == project.root
+        is_same_folder(Path::new(&entry.label.project), &project.root)
             && !project.schedules.iter().any(|schedule| Subject { project, schedule }.name() == entry.name)
             // Of another profile it may well be in force.
             && entry_name(&project.name, &project.root, project.profile.as_deref(), &entry.label.schedule) == entry.name
@@ -179,7 +206,7 @@ fn nothing(project: &Project) -> Standing {
         last: None,
         next: None,
         zone: TimeZone::system(),
-        is_broken: false,
+        broken: None,
     }
 }
 
@@ -228,12 +255,15 @@ fn show(standings: &[Standing], output: &Output) {
             None => Cell::styled("nobody", output::WARNING),
         };
         let state = match (standing.paused, standing.overdue) {
+            _ if standing.broken.is_some() => {
+                let overdue = if standing.overdue.is_some() { "overdue: " } else { "" };
+                Cell::styled(format!("{overdue}the project file is broken"), output::BAD)
+            }
             (Some(since), _) => Cell::styled(format!("paused since {}", local(since)), output::WARNING),
             (None, Some((planned, why))) => {
                 let length = format_duration(Timestamp::now().duration_since(planned).try_into().unwrap_or_default());
                 Cell::styled(format!("has not begun, {length} overdue: {why}"), output::BAD)
             }
-            (None, None) if standing.is_broken => Cell::styled("the project file is broken", output::BAD),
             (None, None) => "".into(),
         };
         let last = standing.last.as_ref().map(|row| format!("{} {}", local(row.last), told(row)));
@@ -279,7 +309,11 @@ fn told(row: &OccurrenceRow) -> String {
     }
 }
 
-fn as_json(standing: &Standing) -> serde_json::Value {
+fn as_json(standing: &Standing, daemon: Option<&DaemonStay>) -> serde_json::Value {
+    let daemon = daemon.map(|daemon| {
+        let pid = daemon.process.as_ref().map(|process| process.pid);
+        json!({ "pid": pid, "since_utc": daemon.began.to_string(), "version": daemon.version })
+    });
     let last = standing.last.as_ref().map(|row| {
         let (answer, why) = words(row);
         json!({ "planned_utc": row.last.to_string(), "answer": answer, "reason": why, "run_id": row.run_id })
@@ -294,8 +328,11 @@ fn as_json(standing: &Standing) -> serde_json::Value {
         "entry_name": standing.entry.as_ref().and_then(|(_, name)| name.clone()),
         "paused_since": standing.paused.map(|since| since.to_string()),
         "overdue_since_utc": standing.overdue.map(|(planned, _)| planned.to_string()),
+        "overdue_reason": standing.overdue.map(|(_, why)| why),
+        "broken": standing.broken,
         "last": last,
         "next_utc": standing.next.map(|next| next.to_string()),
+        "daemon": daemon,
     })
 }
 

@@ -14,7 +14,7 @@ use crate::host::found::{Found, units_dir};
 use crate::host::place::{self, PlaceError};
 use crate::host::{Host, crontab, entry_name};
 use crate::ledger::Ledger;
-use crate::store::{ScheduleFilter, ScheduleRow, StoreError};
+use crate::store::{ScheduleFilter, ScheduleRow, StoreError, is_same_folder};
 
 pub(super) fn uninstall(args: &ScheduleUninstallArgs, state: &StateDir, output: &Output) -> ExitCode {
     let folders = check::projects_or_here(&args.projects);
@@ -41,7 +41,7 @@ async fn of_project(
         ledger.store().schedules(&filter).await?.into_iter().filter(|row| wanted(&row.name)).collect();
     let name = |row: &ScheduleRow| entry_name(&row.project, &row.project_dir, row.profile.as_deref(), &row.name);
     let mut found: Vec<Found> = entries::all(args.account.as_deref(), output);
-    found.retain(|entry| Path::new(&entry.label.project) == root && wanted(&entry.label.schedule));
+    found.retain(|entry| is_same_folder(Path::new(&entry.label.project), root) && wanted(&entry.label.schedule));
     found.extend(rows.iter().filter_map(|row| entries::task(&name(row), root, &row.name, output)));
     let mut code = ExitCode::Success;
     let mut failed = Vec::new();
@@ -53,7 +53,7 @@ async fn of_project(
             }
             Err(error) => {
                 fail(output, &error);
-                failed.push(entry.name.as_str());
+                failed.push(entry.label.schedule.as_str());
                 code = ExitCode::ScriptFailed;
             }
         }
@@ -61,7 +61,7 @@ async fn of_project(
     for row in &rows {
         let is_host =
             [Host::TaskScheduler, Host::Systemd, Host::Cron].into_iter().any(|host| keeper(host) == row.keeper);
-        if is_host && !failed.contains(&name(row).as_str()) {
+        if is_host && !failed.contains(&row.name.as_str()) {
             let names = [row.name.clone()];
             ledger
                 .store()

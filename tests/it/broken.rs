@@ -1,0 +1,253 @@
+//! Who is told when a project whose file is broken should run.
+
+use std::process::Stdio;
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::harness::{Project, Test, wait_for};
+use crate::post_office::{At, Manner, PostOffice, Taken};
+use crate::web_server::{Answer, WebServer};
+
+const LOGIN: &str = "runs@example.test";
+
+/// A project that is due each second, whose mails are French and go to the office.
+fn each_second(test: &Test, office: &PostOffice) -> Project {
+    let settings = format!(
+        "LOGIN_MAIL={LOGIN}\nPASSWORD_MAIL=of-the-mailbox\nMAIL_HOST=127.0.0.1\nMAIL_PORT={}\nMAIL_TLS=none\n",
+        office.port
+    );
+    test.project("p")
+        .script("a.txt", "print a")
+        .set("schedule", json!({"interval": "1s", "name": "often"}))
+        .set("language", "fr")
+        .set("email_strategy", "failure_only")
+        .set("mail", json!({"subject_prefix": "[jobs]", "cc": ["boss@example.com"]}))
+        .file(".env", settings)
+}
+
+/// A daemon that doesn't outlive its test.
+struct Daemon(std::process::Child);
+
+impl Daemon {
+    fn start(test: &Test) -> Self {
+        let said = std::fs::File::create(test.path("said")).unwrap();
+        let mut command = test.command(["daemon", "p"]);
+        Self(command.stdout(said.try_clone().unwrap()).stderr(Stdio::from(said)).spawn().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn said(test: &Test) -> String {
+    std::fs::read_to_string(test.path("said")).unwrap_or_default()
+}
+
+fn count(test: &Test, sql: &'static str) -> i64 {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        use sqlx::{ConnectOptions, Connection};
+        let mut connection = options.connect().await.unwrap();
+        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        count
+    })
+}
+
+/// Has a daemon keep the project for a moment, and then nobody.
+fn keep(test: &Test, project: &Project) {
+    let daemon = Daemon::start(test);
+    wait_for("a run", || (!project.run_dirs().is_empty()).then_some(()));
+    wait_for("word of it", || (count(test, "SELECT count(*) FROM contacts") == 1).then_some(()));
+    drop(daemon);
+}
+
+/// Harms the project file in its second line; returns the file as it was.
+fn harm(project: &Project) -> Vec<u8> {
+    let file = project.root.join("exec_config.json");
+    let before = std::fs::read(&file).unwrap();
+    let mut config: Value = serde_json::from_slice(&before).unwrap();
+    config.as_object_mut().unwrap().remove("scripts");
+    let rest = config.to_string();
+    std::fs::write(file, format!("{{\n \"scripts\": 7,{}", &rest[1..])).unwrap();
+    before
+}
+
+fn text(taken: &Taken) -> (String, String) {
+    let mail = mail_parser::MessageParser::default().parse(taken.data.as_bytes()).unwrap();
+    (mail.subject().unwrap().to_owned(), mail.body_text(0).unwrap().into_owned())
+}
+
+#[track_caller]
+fn check_alarm(taken: &Taken) {
+    let (subject, text) = text(taken);
+    assert!(subject.starts_with("[jobs] ✗ p : "), "{subject}");
+    assert!(text.contains("exec_config.json:2:13: scripts"), "{text}");
+    assert!(text.contains("n’a pas pu être exécuté"), "{text}");
+    assert_eq!(taken.to, ["team@example.com", "boss@example.com"]);
+    assert!(taken.data.contains(LOGIN), "{}", taken.data);
+}
+
+#[test]
+fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office);
+    keep(&test, &project);
+    let mended = harm(&project);
+    let daemon = Daemon::start(&test);
+    let alarm = wait_for("the alarm", || office.taken().first().cloned());
+    check_alarm(&alarm);
+    wait_for("word on the output", || said(&test).contains("p: could not be run (planned ").then_some(()));
+    assert!(said(&test).contains("p: its schedule stays planned; what is due meanwhile is missed"), "{}", said(&test));
+
+    // Whatever is planned has its answer, and goes on when the file is in order.
+    let missed = "SELECT count(*) FROM occurrences WHERE state = 'missed' AND reason = 'could_not_run'";
+    wait_for("missed instants", || (count(&test, missed) > 2).then_some(()));
+    assert_eq!(count(&test, "SELECT count(*) FROM schedules"), 1, "it is the same schedule as before");
+    std::fs::write(project.root.join("exec_config.json"), mended).unwrap();
+    let runs = project.run_dirs().len();
+    wait_for("a run", || (project.run_dirs().len() > runs + 1).then_some(()));
+    assert!(count(&test, missed) > 2, "what was missed stays so");
+    drop(daemon);
+    test.runner(["mail", "flush"]).expect(0);
+    // The run that was killed with the first daemon may have its own mail now.
+    let alarms: Vec<Taken> = office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect();
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+}
+
+#[test]
+fn an_alarm_of_a_broken_project_outlives_who_raised_it() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office);
+    keep(&test, &project);
+    harm(&project);
+    office.misbehave(At::Greeting, Manner::Stalls, usize::MAX);
+    let mut daemon = Daemon::start(&test);
+    wait_for("the alarm in the outbox", || {
+        (count(&test, "SELECT count(*) FROM outbox WHERE kind = 'alarm'") == 1).then_some(())
+    });
+    daemon.0.kill().unwrap();
+    daemon.0.wait().unwrap();
+    assert!(office.taken().is_empty());
+    office.behave();
+    let _daemon = Daemon::start(&test);
+    let alarm = wait_for("the alarm", || office.taken().first().cloned());
+    check_alarm(&alarm);
+    wait_for("word of that", || (count(&test, "SELECT count(*) FROM outbox WHERE state = 'sent'") == 1).then_some(()));
+    test.runner(["mail", "flush"]).expect(0);
+    assert_eq!(office.taken().len(), 1);
+}
+
+#[test]
+fn an_entry_of_the_host_has_somebody_mailed_though_the_folder_is_gone() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let schedule = json!({"cron": "* * * * * *", "timezone": "UTC", "name": "often"});
+    let project = each_second(&test, &office).set("schedule", schedule);
+    let entry = |code| test.runner(["run", "p", "--scheduled", "often", "--keeper", "cron"]).expect(code);
+    entry(0);
+    let mended = harm(&project);
+    // The run before may have been for an instant that was just coming.
+    let called = wait_for("a call for an instant", || {
+        let called = entry(2);
+        (!office.taken().is_empty()).then_some(called)
+    });
+    assert!(called.stderr.contains("exec_config.json:2:13"), "{}", called.stderr);
+    assert!(called.stderr.contains("the mail about that is on its way"), "{}", called.stderr);
+    check_alarm(&office.taken()[0]);
+    entry(2);
+    assert_eq!(office.taken().len(), 1, "once until it has run again");
+
+    std::fs::write(project.root.join("exec_config.json"), mended).unwrap();
+    entry(0);
+    // As if all that had been yesterday.
+    test.database(
+        "UPDATE schedules SET overdue_told = overdue_told - 86400000000;
+        UPDATE occurrences SET began = began - 3600000000",
+    );
+    // The settings are those of the folder above.
+    std::fs::rename(project.root.join(".env"), test.path(".env")).unwrap();
+    std::fs::remove_dir_all(&project.root).unwrap();
+    let alarm = wait_for("another alarm", || {
+        entry(2);
+        office.taken().get(1).cloned()
+    });
+    assert!(text(&alarm).1.contains("the project's folder isn't there"), "{}", text(&alarm).1);
+}
+
+#[test]
+fn a_missing_interpreter_is_told_by_mail_and_by_the_chat_whose_address_a_variable_has() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let chat = WebServer::start(&[Answer::Reply(200, "", "")]);
+    let project = each_second(&test, &office).set("mail", json!({"webhook": {"url": "${CHAT}"}}));
+    let env = std::fs::read_to_string(project.root.join(".env")).unwrap() + &format!("CHAT={}\n", chat.url("/s3cret"));
+    let project = project.file(".env", env);
+    keep(&test, &project);
+    let project = project.set("python_command", "no-such-interpreter");
+    let _daemon = Daemon::start(&test);
+    let alarm = wait_for("the alarm", || office.taken().first().cloned());
+    assert!(text(&alarm).1.contains("no-such-interpreter"), "{}", text(&alarm).1);
+    let told = wait_for("the call", || chat.requests().first().cloned());
+    assert!(told.body.contains("no-such-interpreter"), "{}", told.body);
+    assert_eq!(count(&test, "SELECT count(*) FROM contacts WHERE contact LIKE '%s3cret%'"), 0);
+    drop(project);
+}
+
+#[test]
+fn nobody_is_kept_who_could_be_told_by_a_secret_address() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office).set("mail", json!({"webhook": {"url": "https://127.0.0.1:1/s3cret"}}));
+    keep(&test, &project);
+    assert_eq!(count(&test, "SELECT count(*) FROM contacts WHERE contact LIKE '%s3cret%'"), 0);
+    assert_eq!(count(&test, "SELECT count(*) FROM contacts WHERE contact LIKE '%of-the-mailbox%'"), 0);
+}
+
+#[test]
+fn a_run_by_what_broken_files_said_before_has_that_in_its_mail() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office).set("email_strategy", "all").set("overlap", "skip");
+    let _daemon = Daemon::start(&test);
+    wait_for("a run", || (!project.run_dirs().is_empty()).then_some(()));
+    harm(&project);
+    let warned = wait_for("a mail with the warning", || {
+        office.taken().into_iter().find(|taken| text(taken).1.contains("exec_config.json:2:13"))
+    });
+    assert!(text(&warned).1.contains("what they said before is in force until they are mended"), "{}", text(&warned).1);
+    assert_eq!(count(&test, "SELECT count(*) FROM occurrences WHERE state = 'missed'"), 0);
+}
+
+#[test]
+fn a_disk_that_is_away_when_the_daemon_starts_is_told_of() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office);
+    keep(&test, &project);
+    // As if the project were in a folder of a disk that isn't there now.
+    let root = project.root.display().to_string();
+    let away = test.path("disk/p").display().to_string();
+    let covered = (Utc::now() - TimeDelta::hours(2)).timestamp_micros();
+    let moved = format!(
+        "UPDATE schedules SET project_dir = '{away}', covered = {covered}, quiet_until = 0, definition =
+            replace(definition, '1s', '1h') WHERE project_dir = '{root}';
+        UPDATE contacts SET project_dir = '{away}'; DELETE FROM occurrences"
+    );
+    test.database(Box::leak(moved.into_boxed_str()));
+    std::fs::remove_dir_all(&project.root).unwrap();
+    let flushed = office.of(&mut test.command(["mail", "flush"])).output().unwrap();
+    assert!(flushed.status.success(), "{flushed:?}");
+    let [alarm] = &office.taken()[..] else { panic!("{:?}", office.taken()) };
+    let (subject, text) = text(alarm);
+    assert!(subject.contains("en retard") || text.contains("retard"), "{subject} {text}");
+    assert!(text.contains("the project's folder isn't there"), "{text}");
+}
