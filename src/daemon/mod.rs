@@ -16,6 +16,7 @@ mod post;
 mod projects;
 mod runs;
 mod source;
+mod standing;
 mod times;
 #[cfg(unix)]
 mod unit;

@@ -97,7 +97,7 @@ pub(super) struct Daemon {
     /// For the presence.
     store: Store,
     presence_id: i64,
-    engine: Engine,
+    pub(super) engine: Engine,
     /// What the ledger has to hear of projects, as soon as it can be used.
     pub(super) changes: VecDeque<Change>,
     /// What it has to hear of runs.
@@ -116,12 +116,12 @@ pub(super) struct Daemon {
     pub(super) out_of_reach: Vec<(PathBuf, String)>,
     presence: Presence,
     pub(super) seen: Seen,
-    runs: Runs,
+    pub(super) runs: Runs,
     post: Post,
     errand: Arc<Errand>,
     /// What asked it to end.
-    ends: Option<String>,
-    status: String,
+    pub(super) ends: Option<String>,
+    pub(super) status: String,
 }
 
 impl Daemon {
@@ -460,43 +460,6 @@ impl Daemon {
         self.ends = Some(by);
     }
 
-    fn greet(&self) {
-        let (projects, schedules) = self.projects.count();
-        let next = self.engine.next_wake().map_or_else(String::new, |at| format!(", the next at {}", local(at)));
-        let s = |n: usize| if n == 1 { "" } else { "s" };
-        self.say(plain(format!(
-            "looking after {projects} project{} with {schedules} schedule{}{next}",
-            s(projects),
-            s(schedules)
-        )));
-        for project in self.projects.all_in_force().values() {
-            for over in project.schedules.iter().filter(|schedule| schedule.next_after(self.seen.at()).is_none()) {
-                self.say(warning(format!(
-                    "{}: its schedule `{}` is over: it is never due again",
-                    project.name, over.name
-                )));
-            }
-        }
-    }
-
-    fn tell_status(&mut self) {
-        let under_way = match self.runs.count() {
-            0 => String::new(),
-            1 => "one run under way; ".to_owned(),
-            n => format!("{n} runs under way; "),
-        };
-        let then = match (&self.ends, self.engine.next_wake()) {
-            (Some(by), _) => format!("ending: {by}"),
-            (None, Some(at)) => format!("next at {}", local(at)),
-            (None, None) => "nothing is planned".to_owned(),
-        };
-        let status = under_way + &then;
-        if status != self.status {
-            manager::status(&status);
-            self.status = status;
-        }
-    }
-
     fn leave(mut self) {
         let ended = self.runtime.block_on(async {
             self.store.end_presence(self.presence_id, Timestamp::now()).await?;
@@ -516,9 +479,4 @@ fn scheduled(change: &Change) -> Option<ScheduledProject> {
         name: project.name.clone(),
         schedules: project.schedules.clone(),
     })
-}
-
-/// `2026-11-23 06:00:00`, in the machine's zone.
-pub(super) fn local(at: Timestamp) -> String {
-    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
