@@ -151,7 +151,7 @@ fn a_database_of_a_newer_runner_is_refused_and_left_alone() {
         let before = std::fs::read(dir.path().join(DATABASE_FILE)).unwrap();
         let error = Store::open(dir.path()).await.unwrap_err();
         assert!(
-            error.to_string().ends_with("state.db was written by a newer runner (version 7, this one knows 4)"),
+            error.to_string().ends_with("state.db was written by a newer runner (version 7, this one knows 5)"),
             "{error}"
         );
         assert!(error.sentence().contains("--state-dir"));
