@@ -40,10 +40,12 @@ pub(super) fn steer_on_signals(control: Control) {
 }
 
 fn listen(heard: impl Fn(&'static str) + Send + 'static) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    // Not on the thread: a signal may come before that has begun.
+    let signals = runtime.block_on(async { platform::Signals::new() });
     let listen = move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Some(mut signals) = signals else { return };
         runtime.block_on(async {
-            let Some(mut signals) = platform::Signals::new() else { return };
             loop {
                 heard(signals.next().await);
             }

@@ -78,7 +78,10 @@ fn told(wall: &Wall, lines: &mut Vec<String>) -> Result<(), Refusal> {
     };
     let two = |number: u32| format!("{number:02}");
     let months = if wall.months == ALL_MONTHS { "*".to_owned() } else { list(u64::from(wall.months), "..", two) };
-    let field = |mask: u64, all: u64, max: u32| match step_to(mask, max) {
+    // Where a step doesn't come out even systemd (252) goes on counting over the end of a month: after `00/7` of the 30th at 21:00
+    // comes the 1st at 07:00, and midnight is left out.
+    let comes_out_even = |step: &u32, max: u32| (max + 1).is_multiple_of(*step);
+    let field = |mask: u64, all: u64, max: u32| match step_to(mask, max).filter(|step| comes_out_even(step, max)) {
         _ if mask == all => "*".to_owned(),
         Some(step) => format!("{:02}/{step}", mask.trailing_zeros()),
         None => list(mask, "..", two),

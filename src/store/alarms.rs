@@ -98,7 +98,7 @@ macro_rules! select_watched {
     ($columns:literal, $rest:literal) => {
         concat!(
             "SELECT s.id, s.project_dir, s.profile, s.project, s.name, s.definition, s.keeper, s.since, s.covered, s.paused,
-                s.ended, s.overdue_told,
+                s.pauses, s.ended, s.overdue_told,
                 s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
                     WHERE o.schedule_id = s.id AND o.state IN ('ran', 'late') AND o.began > s.overdue_told) AS has_run,
                 (SELECT json_group_array(json_object('at', o.first, 'begun', o.state <> 'claimed', 'by', json(o.holder)))

@@ -349,6 +349,7 @@ async fn change(
             continue;
         }
         let (mut paused, mut pauses) = (None, Vec::new());
+        let mut from = now;
         let row = match known {
             Some(mut row) if row.definition == schedule.definition => {
                 if other.is_some() || row.project != registration.project {
@@ -365,7 +366,10 @@ async fn change(
             }
             Some(row) => {
                 (paused, pauses) = (row.paused, row.pauses.clone());
-                registered.closing.push(end(connection, row, now).await?);
+                let ended = end(connection, row, now).await?;
+                // Where the clock was set back: what has its answer already doesn't get another by the new definition.
+                from = ended.ended.unwrap_or(now);
+                registered.closing.push(ended);
                 None
             }
             None => {
@@ -377,7 +381,7 @@ async fn change(
         let row = match row {
             Some(row) => row,
             None => {
-                let mut row = begin(connection, registration, schedule, paused, now).await?;
+                let mut row = begin(connection, registration, schedule, paused, from).await?;
                 if !pauses.is_empty() {
                     row.pauses = pauses;
                     write_pauses(connection, &row).await?;
@@ -413,7 +417,7 @@ async fn begin(
     registration: &Registration<'_>,
     schedule: &Schedule,
     paused: Option<Timestamp>,
-    now: Timestamp,
+    since: Timestamp,
 ) -> Result<ScheduleRow, sqlx::Error> {
     let insert = sqlx::query_scalar(
         "INSERT INTO schedules (project_dir, profile, project, name, definition, keeper, since, covered, paused)
@@ -421,7 +425,7 @@ async fn begin(
     );
     let insert = insert.bind(registration.project_dir.to_string_lossy()).bind(registration.profile);
     let insert = insert.bind(registration.project).bind(&schedule.name).bind(&schedule.definition);
-    let insert = insert.bind(registration.keeper.name()).bind(now.as_microsecond());
+    let insert = insert.bind(registration.keeper.name()).bind(since.as_microsecond());
     let id = insert.bind(paused.map(Timestamp::as_microsecond)).fetch_one(connection).await?;
     Ok(ScheduleRow {
         id,
@@ -431,8 +435,8 @@ async fn begin(
         name: schedule.name.clone(),
         definition: schedule.definition.clone(),
         keeper: registration.keeper,
-        since: now,
-        covered: now,
+        since,
+        covered: since,
         paused,
         pauses: Vec::new(),
         ended: None,

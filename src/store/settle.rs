@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -205,8 +205,14 @@ async fn withdraw(
     }
     row.since = row.since.min(now);
     row.covered = now;
-    let set = sqlx::query("UPDATE schedules SET since = ?2, covered = ?3, quiet_until = 0 WHERE id = ?1").bind(row.id);
-    set.bind(row.since.as_microsecond()).bind(now.as_microsecond()).execute(connection).await?;
+    // One that ended by the clock before: it doesn't answer beside what came after it. It stays closing until its claims are seen to.
+    let end = now.checked_add(SignedDuration::from_micros(1)).unwrap_or(now);
+    row.ended = row.ended.map(|ended| ended.min(end));
+    let set = sqlx::query(
+        "UPDATE schedules SET since = ?2, covered = ?3, ended = min(ended, ?4), quiet_until = 0 WHERE id = ?1",
+    );
+    let set = set.bind(row.id).bind(row.since.as_microsecond()).bind(now.as_microsecond());
+    set.bind(end.as_microsecond()).execute(connection).await?;
     Ok(())
 }
 

@@ -250,3 +250,51 @@ fn an_engine_comes_through_a_backlog_and_forgets_what_is_old() {
         assert!(old.iter().all(|row| row.last > at(4 * DAY)) && rows[0].since == at(3 * DAY), "{rows:?} {old:?}");
     });
 }
+
+/// A definition that changes after the clock was set back, by that many minutes: what ran at an instant that comes again.
+fn changed_after_the_clock_went_back(minutes: i64) -> Vec<(i64, usize)> {
+    const HOUR: i64 = 3600;
+    let test = Test::new();
+    let project = |definition: &str| {
+        let schedule = Schedule { definition: definition.to_owned(), ..each(HOUR, true, None) };
+        let dir = std::path::PathBuf::from("/srv/p");
+        ScheduledProject { dir, name: "p".to_owned(), schedules: vec![schedule], ..ScheduledProject::default() }
+    };
+    run(async {
+        let mut engine = Engine::new(Ledger::open(&test.path("state")).await.unwrap());
+        let presence = Presence { since: Some(at(0)), ..Presence::default() };
+        engine.put(&project("before"), at(0)).await.unwrap();
+        let mut runs = Vec::new();
+        let after_three = 3 * HOUR + 300;
+        let back = after_three - minutes * 60;
+        let hours =
+            |from: i64, until: i64| (from.div_euclid(HOUR) + 1..=until.div_euclid(HOUR)).map(|hour| hour * HOUR);
+        let times = hours(0, after_three).chain([back]).chain(hours(back, 5 * HOUR));
+        let mut last = 0;
+        for time in times {
+            if time < last {
+                engine.put(&project("after"), at(time)).await.unwrap();
+            }
+            last = time;
+            let claims = engine.tick(at(time), &presence).await.unwrap();
+            runs.push((time, claims.len()));
+            for claim in claims {
+                engine.began(&claim.run_id, at(time)).await.unwrap();
+                engine.ended(&claim.run_id, RunEnded::Ran, at(time)).await.unwrap();
+            }
+        }
+        runs.into_iter().map(|(time, count)| (time / HOUR, count)).collect()
+    })
+}
+
+#[test]
+fn a_definition_that_changes_after_the_clock_was_set_back_doubles_nothing() {
+    let before = [(1, 1), (2, 1), (3, 1)];
+    // A little: what has its answer keeps it.
+    assert_eq!(changed_after_the_clock_went_back(20), [&before[..], &[(2, 0), (3, 0), (4, 1), (5, 1)]].concat());
+    // By hours: the new definition has its own instants, and the old one none any more.
+    assert_eq!(
+        changed_after_the_clock_went_back(120),
+        [&before[..], &[(1, 0), (2, 1), (3, 1), (4, 1), (5, 1)]].concat()
+    );
+}

@@ -14,7 +14,7 @@ use crate::host::found::{Found, units_dir};
 use crate::host::place::{self, PlaceError};
 use crate::host::{Host, crontab, entry_name};
 use crate::ledger::Ledger;
-use crate::store::{ScheduleFilter, ScheduleRow, StoreError, is_same_folder};
+use crate::store::{Keeper, ScheduleFilter, ScheduleRow, StoreError, is_same_folder};
 
 pub(super) fn uninstall(args: &ScheduleUninstallArgs, state: &StateDir, output: &Output) -> ExitCode {
     let folders = check::projects_or_here(&args.projects);
@@ -45,12 +45,19 @@ async fn of_project(
     found.extend(rows.iter().filter_map(|row| entries::task(&name(row), root, &row.name, output)));
     let mut code = ExitCode::Success;
     let mut failed = Vec::new();
+    let removed = |host: Host, name: &str| {
+        output.line(format!("{} {} entry {name}", styled(output::GOOD, "removed"), host.name()));
+    };
+    // Not every Task Scheduler shows each of its tasks to whoever may take it away.
+    let is_unseen = |row: &&ScheduleRow| {
+        cfg!(windows) && row.keeper == Keeper::TaskScheduler && found.iter().all(|entry| entry.name != name(row))
+    };
+    let unseen: Vec<String> = rows.iter().filter(is_unseen).map(name).collect();
+    let unseen: Vec<&String> = unseen.iter().filter(|name| place::remove_task(name).is_ok()).collect();
+    unseen.iter().for_each(|name| removed(Host::TaskScheduler, name));
     for entry in &found {
         match remove(entry, args.account.as_deref()) {
-            Ok(()) => {
-                let (host, name) = (entry.host.name(), &entry.name);
-                output.line(format!("{} {host} entry {name}", styled(output::GOOD, "removed")));
-            }
+            Ok(()) => removed(entry.host, &entry.name),
             Err(error) => {
                 fail(output, &error);
                 failed.push(entry.label.schedule.as_str());
@@ -69,7 +76,7 @@ async fn of_project(
                 .await?;
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && unseen.is_empty() {
         output.line(format!("{} has no entry in a scheduler of this system", root.display()));
     }
     Ok(code)
