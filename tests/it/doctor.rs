@@ -368,7 +368,9 @@ mod schedules {
         daemon.wait().unwrap();
         holds(&machine, "warning", &["1 is kept by the daemon, but none is running", "start `runner daemon`"]);
         assert!(told(&machine).iter().all(|(_, text)| !text.contains("overdue")));
-        machine.test.database("UPDATE schedules SET since = since - 172800000000, covered = covered - 172800000000, quiet_until = 0");
+        machine.test.database(
+            "UPDATE schedules SET since = since - 172800000000, covered = covered - 172800000000, quiet_until = 0",
+        );
         let words = ["1 is overdue: its run planned for ", "`runner schedule run-now /", "reports 1`"];
         holds(&machine, "warning", &words);
         let status = machine.runner(&["schedule", "status", "reports"]).expect(0);
