@@ -1,6 +1,7 @@
 //! Reading projects, and only as often as their files change.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -43,11 +44,30 @@ impl Loader {
 
     /// The project as its files have it now; if they are broken, as it was before, and what is wrong.
     pub(super) fn fresh(&self, before: &Arc<Project>) -> (Arc<Project>, Option<String>) {
-        let root = &before.root;
-        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned();
-        if let Some(known) = known.filter(|known| known.at.elapsed() < TRUSTED && known.stamp.holds()) {
-            return (known.project, None);
+        match self.known(&before.root) {
+            Some(known) if known.at.elapsed() < TRUSTED && known.stamp.holds() => (known.project, None),
+            _ => self.read_again(before),
         }
+    }
+
+    /// Reads a project that runs often again before it has to be: when a run of it has ended, which keeps no other from
+    /// beginning. Not all of them at the same time.
+    pub(super) fn renew(&self, project: &Arc<Project>) {
+        let mut hasher = DefaultHasher::new();
+        project.root.hash(&mut hasher);
+        let share = u32::try_from(hasher.finish() % 16).unwrap_or_default();
+        let after = TRUSTED / 4 + TRUSTED / 32 * share;
+        if self.known(&project.root).is_some_and(|known| known.at.elapsed() > after) {
+            self.read_again(project);
+        }
+    }
+
+    fn known(&self, root: &Path) -> Option<Read> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned()
+    }
+
+    fn read_again(&self, before: &Arc<Project>) -> (Arc<Project>, Option<String>) {
+        let root = &before.root;
         // Looked at before they are read: what changes meanwhile is seen the next time.
         let (stamp, at) = (Stamp::of(&config::config_folders(root)), Instant::now());
         let project = match self.load(root) {

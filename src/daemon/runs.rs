@@ -190,5 +190,6 @@ impl Launcher {
             Err(error @ RunError::AlreadyRunning { .. }) => (self.tell)(warning(format!("skipped: {error}"))),
             Err(error) => (self.tell)(bad(error.to_string())),
         }
+        self.loader.renew(in_force);
     }
 }
