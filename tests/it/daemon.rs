@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Project, Test, wait_for, wait_for_file};
+#[cfg(unix)]
+use crate::harness::wait_for_file;
+use crate::harness::{Project, Test, wait_for};
 #[cfg(unix)]
 use crate::post_office::{At, Manner, PostOffice};
 

@@ -282,6 +282,15 @@ impl Simulation {
         self.world.lock().unwrap().living.remove(&pid);
     }
 
+    /// Whether schedules that have ended still have to answer for something.
+    async fn is_closing(&mut self, known: &Arc<Mutex<HashMap<String, Schedule>>>) -> bool {
+        let (mut ledger, pid) = self.ledger(known).await;
+        let all = ScheduleFilter { with_ended: true, ..ScheduleFilter::default() };
+        let rows = ledger.store().schedules(&all).await.unwrap();
+        self.world.lock().unwrap().living.remove(&pid);
+        rows.iter().any(ScheduleRow::is_closing)
+    }
+
     /// Lives on until there is nothing to do before `until`.
     async fn live(&mut self, until: i64, known: &Arc<Mutex<HashMap<String, Schedule>>>) {
         let mut serial = 1_000_000;
@@ -428,7 +437,13 @@ async fn simulate(schedules: usize, days: i64, seed: u64) -> (u64, HashMap<&'sta
             simulation.daemons[index].engine.put(&project, now).await.unwrap();
         }
     }
-    simulation.live(simulation.elapsed + 10 * DAY, &known).await;
+    // As long as it takes to work off, one after the other, what a schedule doesn't merge.
+    for _ in 0..50 {
+        simulation.live(simulation.elapsed + 10 * DAY, &known).await;
+        if !simulation.is_closing(&known).await {
+            break;
+        }
+    }
     simulation.count("daemons left");
     let now = simulation.now();
     let world = std::mem::take(&mut *simulation.world.lock().unwrap());
