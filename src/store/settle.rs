@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::occurrences::Claimant;
+use super::occurrences::{Claimant, miss_merged};
 use super::pauses::write_pauses;
 use super::schedules::{instant, schedule_row};
 use super::{Keeper, ScheduleRow, Store, StoreError};
@@ -339,6 +339,9 @@ async fn write_answers(connection: &mut SqliteConnection, id: i64, settlement: &
         }
     }
     for span in &settlement.again {
+        if let (Answer::Missed(_), (_, Some(reason))) = (span.answer, span.answer.words()) {
+            miss_merged(connection, id, span.first.as_microsecond(), reason, None).await?;
+        }
         insert(connection, id, span).await?;
     }
     Ok(())

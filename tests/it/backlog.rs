@@ -298,3 +298,36 @@ fn a_definition_that_changes_after_the_clock_was_set_back_doubles_nothing() {
         [&before[..], &[(1, 0), (2, 1), (3, 1), (4, 1), (5, 1)]].concat()
     );
 }
+
+#[test]
+fn what_is_merged_into_a_run_that_never_was_is_missed_with_it() {
+    let test = Test::new();
+    run(async {
+        let mut kept = Kept::new(&test, each(10, true, None)).await;
+        let detail = || "the file is broken".to_owned();
+        // Nothing comes of the first claim, which the next look merges into the instant that came after it.
+        let (_, claim) = kept.look(at(35)).await;
+        let given_back = |claim: &Claim| (claim.run_id.clone(), RunNews::Ended(RunEnded::GaveBack, at(36)));
+        kept.ledger.hear([given_back(&claim.unwrap())]).await.unwrap();
+        let (_, claim) = kept.look(at(51)).await;
+        // What comes while it waits is merged into it, too.
+        assert!(kept.look(at(61)).await.1.is_none());
+        let ended = RunEnded::CouldNotRun { detail: detail() };
+        kept.ledger.hear([(claim.unwrap().run_id, RunNews::Ended(ended, at(62)))]).await.unwrap();
+        let rows = kept.answers().await;
+        assert_eq!(count(&rows, Answer::Missed(Hindrance::CouldNotRun)), 6, "{rows:?}");
+        assert!(rows.iter().all(|row| row.into.is_none() && row.detail == Some(detail())), "{rows:?}");
+        let told = kept.ledger.store().untold_misses().await.unwrap();
+        assert_eq!(told.iter().map(|missed| missed.count).sum::<u64>(), 6, "{told:?}");
+
+        // What ran before stands for what was merged into it.
+        let (_, claim) = kept.look(at(95)).await;
+        kept.tell(&claim.unwrap(), at(95)).await;
+        let (_, claim) = kept.look(at(125)).await;
+        let ended = RunEnded::CouldNotRun { detail: detail() };
+        kept.ledger.hear([(claim.unwrap().run_id, RunNews::Ended(ended, at(126)))]).await.unwrap();
+        let rows = kept.answers().await;
+        assert_eq!((count(&rows, Answer::Merged), count(&rows, Answer::Ran)), (2, 1), "{rows:?}");
+        assert_eq!(count(&rows, Answer::Missed(Hindrance::CouldNotRun)), 9, "{rows:?}");
+    });
+}
