@@ -22,10 +22,10 @@ pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<
         return Vec::new();
     }
     let Ledger { rows, daemon, overdue } = ledger(project, state_dir).await;
-    let (found, error) = found::all(None);
-    let mut findings: Vec<Finding> = error
+    let (found, unseen) = found::all(None);
+    let mut findings: Vec<Finding> = unseen
         .iter()
-        .map(|error| Finding::warning(CHECK, format!("entries can't be looked at: {error}"), error.hint()))
+        .map(|(_, error)| Finding::warning(CHECK, format!("entries can't be looked at: {error}"), error.hint()))
         .collect();
     for schedule in &project.schedules {
         let of = Subject { project, schedule };
@@ -121,7 +121,7 @@ fn kept(of: Subject<'_>, keeper: Option<Keeper>, daemon: Daemon, found: &[Found]
         }];
     }
     let Some(entry) = entry else {
-        let found = format!("{name} is kept by {}, which has no entry for it", keeper.name());
+        let found = format!("{name} is kept by {}, which has no entry for it that this account sees", keeper.name());
         return vec![Finding::warning(CHECK, found, AGAIN)];
     };
     let host = entry.host.name();

@@ -58,20 +58,23 @@ pub fn units_dir(system_wide: bool) -> Result<PathBuf, PlaceError> {
     place::units_dir(system_wide, &|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(Into::into))
 }
 
-/// The entries of systemd, and of cron for an account, of whatever project, and what could not be looked at. Those of Task
+/// The entries of systemd, and of cron for an account, of whatever project, and which of them could not be looked at. Those of Task
 /// Scheduler can't be listed without knowing their names.
 #[must_use]
-pub fn all(account: Option<&str>) -> (Vec<Found>, Option<PlaceError>) {
+pub fn all(account: Option<&str>) -> (Vec<Found>, Vec<(Host, PlaceError)>) {
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
     if cfg!(windows) {
-        return (Vec::new(), None);
+        return (found, unseen);
     }
-    let mut found = Vec::new();
     for system_wide in [true, false] {
         let Ok(dir) = units_dir(system_wide) else { continue };
-        found.extend(place::find_units(&dir).into_iter().map(|(name, label)| {
-            let enabled = place::is_enabled(&name, &dir);
-            Found { host: Host::Systemd, name, label, system_wide, enabled }
-        }));
+        match place::find_units(&dir) {
+            Ok(units) => found.extend(units.into_iter().map(|(name, label)| {
+                let enabled = place::is_enabled(&name, &dir);
+                Found { host: Host::Systemd, name, label, system_wide, enabled }
+            })),
+            Err(error) => unseen.push((Host::Systemd, error)),
+        }
     }
     match place::find_blocks(account) {
         Ok(blocks) => found.extend(blocks.into_iter().map(|(name, label)| Found {
@@ -83,9 +86,9 @@ pub fn all(account: Option<&str>) -> (Vec<Found>, Option<PlaceError>) {
         })),
         // Without cron there is no crontab.
         Err(PlaceError::Start { .. }) => {}
-        Err(error) => return (found, Some(error)),
+        Err(error) => unseen.push((Host::Cron, error)),
     }
-    (found, None)
+    (found, unseen)
 }
 
 /// The task of this name, if this is Windows and Task Scheduler has it.

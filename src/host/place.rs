@@ -114,9 +114,14 @@ pub fn remove_units(name: &str, dir: &Path, system_wide: bool) -> Result<(), Pla
 
 /// Our entries in a folder of units: their names, and what they tell of themselves. An entry of which a file is missing counts
 /// as edited.
-#[must_use]
-pub fn find_units(dir: &Path) -> Vec<(String, Label)> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+///
+/// # Errors
+/// When the folder is there and can't be read.
+pub fn find_units(dir: &Path) -> Result<Vec<(String, Label)>, PlaceError> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file("read", dir)(error)),
+        entries => entries.into_iter().flatten().flatten(),
+    };
     let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".timer")?.to_owned()));
     let read = |name: &str, ending: &str| {
         label(&std::fs::read_to_string(dir.join(format!("{name}.{ending}"))).unwrap_or_default())
@@ -129,7 +134,7 @@ pub fn find_units(dir: &Path) -> Vec<(String, Label)> {
     };
     let mut found: Vec<_> = names.filter(|name| name.starts_with("runner-")).filter_map(told).collect();
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
+    Ok(found)
 }
 
 /// Whether the timer starts with the system.

@@ -12,8 +12,8 @@ use crate::exec;
 use crate::model::RunId;
 use crate::schedule::{Presence, Schedule};
 use crate::store::{
-    Claimant, Fate, Held, Keeper, Looker, Registered, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow,
-    Settled, Store, StoreError,
+    Claimant, Fate, Held, Keeper, Looker, Registered, Registration, RunNews, ScheduleFilter, ScheduleRow, Settled,
+    Store, StoreError,
 };
 
 /// For how long answers are kept.
@@ -99,6 +99,30 @@ impl Ledger {
         now: Timestamp,
         presence: &Presence,
     ) -> Result<Vec<(Settled, Option<Claim>)>, StoreError> {
+        self.look(looks, (keeper, None), now, presence).await
+    }
+
+    /// Likewise, but leaves alone what is planned after `until`, which isn't after `now`.
+    ///
+    /// # Errors
+    /// As [`Ledger::settle`].
+    pub async fn settle_until(
+        &mut self,
+        looks: &[(i64, &Schedule)],
+        until: Timestamp,
+        now: Timestamp,
+        presence: &Presence,
+    ) -> Result<Vec<(Settled, Option<Claim>)>, StoreError> {
+        self.look(looks, (None, Some(until)), now, presence).await
+    }
+
+    async fn look(
+        &mut self,
+        looks: &[(i64, &Schedule)],
+        (keeper, until): (Option<Keeper>, Option<Timestamp>),
+        now: Timestamp,
+        presence: &Presence,
+    ) -> Result<Vec<(Settled, Option<Claim>)>, StoreError> {
         self.catch_up().await?;
         let Self { store, claimant, judge, under_way, .. } = self;
         let fate = |held: &Held| match &held.holder {
@@ -108,7 +132,7 @@ impl Ledger {
             },
             _ => judge(held, now),
         };
-        let looker = Looker { now, presence, claimant, keeper, fate: &fate };
+        let looker = Looker { now, presence, claimant, keeper, until, fate: &fate };
         let settled = store.settle_schedules(looks, &looker).await?;
         let with_claims = settled.into_iter().map(|settled| {
             let claim = match (&settled.row, &settled.claim) {
@@ -136,22 +160,6 @@ impl Ledger {
     /// When the database can't be written.
     pub async fn prune(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.store.prune_answers(now.checked_sub(KEPT).unwrap_or(Timestamp::MIN)).await
-    }
-
-    /// Ends the pause of a schedule; what was due during it is skipped. What was open before is open to whoever keeps it.
-    ///
-    /// # Errors
-    /// When the database can't be written.
-    pub async fn resume(&mut self, row: &ScheduleRow, schedule: &Schedule, now: Timestamp) -> Result<(), StoreError> {
-        loop {
-            let settled = self.settle(&[(row.id, schedule)], None, now, &Presence::default()).await?;
-            let goes_on = settled.iter().any(|(settled, _)| settled.next.is_some_and(|next| next <= now));
-            let claims = settled.into_iter().filter_map(|(_, claim)| claim);
-            self.hear(claims.map(|claim| (claim.run_id, RunNews::Ended(RunEnded::GaveBack, now)))).await?;
-            if !goes_on {
-                return self.store.resume(row.id, now).await;
-            }
-        }
     }
 
     /// Writes what isn't written yet, all at once.

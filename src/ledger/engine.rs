@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Claim, Ledger};
 use crate::model::RunId;
 use crate::schedule::{Presence, SET_BACK, Schedule, Timing};
-use crate::store::{Keeper, Registered, Registration, RunEnded, RunNews, ScheduleRow, Settled, StoreError};
+use crate::store::{
+    Keeper, Registered, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow, Settled, StoreError,
+};
 
 /// Schedules that one transaction looks at.
 const AT_A_TIME: usize = 200;
@@ -273,11 +275,23 @@ impl Engine {
     async fn put_again(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let projects = self.again.iter().filter_map(|key| Some(self.in_force.get(key)?.0.clone()));
         let projects: Vec<ScheduledProject> = projects.collect();
-        if !projects.is_empty() {
-            self.put_all(&projects, now).await?;
+        for project in projects {
+            let since = self.ended_at(&project, now).await?;
+            self.put(&project, since).await?;
         }
         self.again.clear();
         Ok(())
+    }
+
+    /// When somebody ended what nobody keeps now of a project: what was planned since then has no answer yet.
+    async fn ended_at(&mut self, project: &ScheduledProject, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let filter = ScheduleFilter { projects: Some(vec![project.dir.clone()]), with_ended: true };
+        let rows = self.ledger.store().schedules(&filter).await?;
+        let rows: Vec<ScheduleRow> = rows.into_iter().filter(|row| row.profile == project.profile).collect();
+        let is_kept = |name: &str| rows.iter().any(|row| row.ended.is_none() && row.name == name);
+        let lost = project.schedules.iter().filter(|schedule| !is_kept(&schedule.name));
+        let ends = lost.flat_map(|schedule| rows.iter().filter(|row| row.name == schedule.name));
+        Ok(ends.filter_map(|row| row.ended).max().map_or(now, |ended| ended.min(now)))
     }
 
     fn after(&mut self, id: i64, settled: &Settled, now: Timestamp) {

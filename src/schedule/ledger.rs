@@ -330,6 +330,8 @@ impl Settling<'_> {
         }
         if let Some(new) = &mut self.out.claim {
             add(&mut new.missed, claim.missed);
+            // What it stood for is missed with it.
+            add(&mut new.missed, if matches!(answer, Answer::Missed(_)) { claim.merged } else { (0, None) });
         }
         self.note(planned, answer, into, 1);
         self.out.again.push(Span { first: planned, last: planned, count: 1, answer, into });

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Why what is late is late: the daemon was there all the time, of what the host does nothing is known.
+/// Why what is late is late: the daemon was there all the time, or the host called.
 fn why(look: &Look<'_>, standing: &Standing) -> Hindrance {
     let waited = standing.waiting.is_some() || standing.running_since.is_some() || !look.schedule.coalesce;
     match look.timing {
+        _ if waited => Hindrance::Busy,
         Timing::Host => Hindrance::HostIdle,
-        Timing::Shares(_) if waited => Hindrance::Busy,
         Timing::Shares(_) => Hindrance::CouldNotRun,
     }
 }

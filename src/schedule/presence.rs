@@ -9,7 +9,7 @@ use super::Hindrance;
 pub struct Presence {
     /// When the machine was started last.
     pub booted: Option<Timestamp>,
-    /// Since when the daemon that looks has been there; `None` if no daemon looks.
+    /// Since when the daemon that looks has been there, or the call of the system's scheduler; `None` if neither looks.
     pub since: Option<Timestamp>,
     /// When daemons before it were there, in order.
     pub earlier: Vec<Stay>,
@@ -44,7 +44,10 @@ impl Presence {
             return Hindrance::ClockSet;
         }
         if by_host {
-            return if was_off { Hindrance::MachineOff } else { Hindrance::HostIdle };
+            // Whoever was called in time had other instants to run first.
+            let was_called = self.since.is_some_and(|since| since <= due);
+            let why = if was_called && waited { Hindrance::Busy } else { Hindrance::HostIdle };
+            return if was_off { Hindrance::MachineOff } else { why };
         }
         let was_there = |stay: &Stay| stay.from <= due && due <= stay.until;
         if self.since.is_some_and(|since| since <= due) || self.earlier.iter().any(was_there) {
@@ -85,6 +88,8 @@ mod tests {
         assert_eq!(why(850), Hindrance::ClockSet);
         assert_eq!(presence.why(at(530), false, false), Hindrance::CouldNotRun, "it was there, and no run in the way");
         assert_eq!(presence.why(at(400), true, false), Hindrance::MachineOff);
-        assert_eq!(presence.why(at(510), true, false), Hindrance::HostIdle);
+        assert_eq!(presence.why(at(510), true, true), Hindrance::HostIdle);
+        assert_eq!(presence.why(at(530), true, true), Hindrance::Busy);
+        assert_eq!(presence.why(at(530), true, false), Hindrance::HostIdle);
     }
 }

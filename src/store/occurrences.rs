@@ -169,11 +169,45 @@ async fn came_to_nothing(connection: &mut SqliteConnection, run_id: &RunId, end:
         RunEnded::Overlap { detail } => ("skipped", "overlap", detail, true),
         RunEnded::CouldNotRun { detail } => ("missed", Hindrance::CouldNotRun.name(), detail, false),
     };
+    if !told {
+        let claim = "SELECT schedule_id, first FROM occurrences WHERE run_id = ?1 AND state = 'claimed'";
+        let claim: Option<(i64, i64)> =
+            sqlx::query_as(claim).bind(run_id.as_str()).fetch_optional(&mut *connection).await?;
+        if let Some((schedule_id, planned)) = claim {
+            miss_merged(connection, schedule_id, planned, reason, Some(detail)).await?;
+        }
+    }
     let query = sqlx::query(
         "UPDATE occurrences SET state = ?2, reason = ?3, detail = ?4, told = ?5, holder = NULL, run_id = NULL
         WHERE run_id = ?1 AND state = 'claimed'",
     );
     let query = query.bind(run_id.as_str()).bind(state).bind(reason).bind(detail).bind(told);
+    query.execute(connection).await.map(drop)
+}
+
+/// A claim that is missed stands for nothing: what was merged into it, or into what was, is missed with it. Asked while it is
+/// still a claim, which tells how far back that goes.
+pub(super) async fn miss_merged(
+    connection: &mut SqliteConnection,
+    schedule_id: i64,
+    planned: i64,
+    reason: &str,
+    detail: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(
+        "WITH RECURSIVE
+        merged (first, into_planned) AS MATERIALIZED (
+            SELECT o.first, o.into_planned FROM occurrences claim CROSS JOIN occurrences o
+                ON o.schedule_id = ?1 AND o.state = 'merged' AND o.first >= min(claim.first,
+                    coalesce(claim.detail ->> '$.merged[1]', claim.first),
+                    coalesce(claim.detail ->> '$.missed[1]', claim.first))
+            WHERE claim.schedule_id = ?1 AND claim.first = ?2),
+        gone (planned) AS (
+            VALUES (?2) UNION SELECT merged.first FROM gone JOIN merged ON merged.into_planned = gone.planned)
+        UPDATE occurrences SET state = 'missed', reason = ?3, detail = ?4, into_planned = NULL, told = 0
+        WHERE schedule_id = ?1 AND first <> ?2 AND first IN gone",
+    );
+    let query = query.bind(schedule_id).bind(planned).bind(reason).bind(detail);
     query.execute(connection).await.map(drop)
 }
 

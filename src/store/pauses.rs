@@ -3,10 +3,19 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::{ScheduleRow, Store, StoreError};
-use crate::schedule::Pause;
+use super::{Keeper, ScheduleRow, Store, StoreError};
+use crate::schedule::{Pause, Timing};
 
 impl ScheduleRow {
+    /// When its instants are due, by who keeps it.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        match self.keeper {
+            Keeper::Daemon => Timing::shares(&self.project_dir.to_string_lossy(), self.profile.as_deref(), &self.name),
+            Keeper::TaskScheduler | Keeper::Systemd | Keeper::Cron => Timing::Host,
+        }
+    }
+
     /// All its pauses, in order.
     #[must_use]
     pub fn all_pauses(&self) -> Vec<Pause> {

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::occurrences::Claimant;
+use super::occurrences::{Claimant, miss_merged};
 use super::pauses::write_pauses;
 use super::schedules::{instant, schedule_row};
 use super::{Keeper, ScheduleRow, Store, StoreError};
 use crate::model::RunId;
 use crate::schedule::{
-    AT_ONCE, Answer, Claimed, Hindrance, Look, Presence, SET_BACK, Schedule, Settlement, Span, Standing, Timing,
+    AT_ONCE, Answer, Claimed, Hindrance, Look, Presence, SET_BACK, Schedule, Settlement, Span, Standing,
 };
 
 /// Who looks, and when.
@@ -28,6 +28,8 @@ pub struct Looker<'a> {
     pub claimant: &'a Claimant,
     /// Looks only at schedules of this keeper.
     pub keeper: Option<Keeper>,
+    /// Looks at nothing that is planned after that, which isn't after `now`.
+    pub until: Option<Timestamp>,
     /// Tells what has become of a claim, or a run under way.
     pub fate: &'a (dyn Fn(&Held) -> Fate + Sync),
 }
@@ -138,7 +140,7 @@ async fn settle(
         }
         let mut standing = Standing {
             covered: row.covered,
-            until: row.ended,
+            until: row.ended.into_iter().chain(looker.until).min(),
             pauses: row.all_pauses(),
             ahead: ahead.remove(id).unwrap_or_default(),
             reopened: Vec::new(),
@@ -146,12 +148,9 @@ async fn settle(
             running_since: None,
         };
         let others = take_stock(&mut transaction, held.remove(id).unwrap_or_default(), &mut standing, looker).await?;
-        let profile = row.profile.as_deref();
-        let timing = match row.keeper {
-            Keeper::Daemon => Timing::shares(&row.project_dir.to_string_lossy(), profile, &row.name),
-            Keeper::TaskScheduler | Keeper::Systemd | Keeper::Cron => Timing::Host,
-        };
-        let look = Look { schedule, timing, now: looker.now, presence: looker.presence, at_once: AT_ONCE };
+        standing.reopened.retain(|claim| looker.until.is_none_or(|until| claim.planned <= until));
+        let look =
+            Look { schedule, timing: row.timing(), now: looker.now, presence: looker.presence, at_once: AT_ONCE };
         let settlement = look.settle(&standing);
         let claim = settlement.claim.map(|claim| (claim, RunId::random()));
         write_answers(&mut transaction, row.id, &settlement).await?;
@@ -339,6 +338,9 @@ async fn write_answers(connection: &mut SqliteConnection, id: i64, settlement: &
         }
     }
     for span in &settlement.again {
+        if let (Answer::Missed(_), (_, Some(reason))) = (span.answer, span.answer.words()) {
+            miss_merged(connection, id, span.first.as_microsecond(), reason, None).await?;
+        }
         insert(connection, id, span).await?;
     }
     Ok(())

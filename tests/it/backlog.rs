@@ -298,3 +298,77 @@ fn a_definition_that_changes_after_the_clock_was_set_back_doubles_nothing() {
         [&before[..], &[(1, 0), (2, 1), (3, 1), (4, 1), (5, 1)]].concat()
     );
 }
+
+#[test]
+fn what_is_merged_into_a_run_that_never_was_is_missed_with_it() {
+    let test = Test::new();
+    run(async {
+        let mut kept = Kept::new(&test, each(10, true, None)).await;
+        let detail = || "the file is broken".to_owned();
+        // Nothing comes of the first claim, which the next look merges into the instant that came after it.
+        let (_, claim) = kept.look(at(35)).await;
+        let given_back = |claim: &Claim| (claim.run_id.clone(), RunNews::Ended(RunEnded::GaveBack, at(36)));
+        kept.ledger.hear([given_back(&claim.unwrap())]).await.unwrap();
+        let (_, claim) = kept.look(at(51)).await;
+        // What comes while it waits is merged into it, too.
+        assert!(kept.look(at(61)).await.1.is_none());
+        let ended = RunEnded::CouldNotRun { detail: detail() };
+        kept.ledger.hear([(claim.unwrap().run_id, RunNews::Ended(ended, at(62)))]).await.unwrap();
+        let rows = kept.answers().await;
+        assert_eq!(count(&rows, Answer::Missed(Hindrance::CouldNotRun)), 6, "{rows:?}");
+        assert!(rows.iter().all(|row| row.into.is_none() && row.detail == Some(detail())), "{rows:?}");
+        let told = kept.ledger.store().untold_misses().await.unwrap();
+        assert_eq!(told.iter().map(|missed| missed.count).sum::<u64>(), 6, "{told:?}");
+
+        // What ran before stands for what was merged into it.
+        let (_, claim) = kept.look(at(95)).await;
+        kept.tell(&claim.unwrap(), at(95)).await;
+        let (_, claim) = kept.look(at(125)).await;
+        let ended = RunEnded::CouldNotRun { detail: detail() };
+        kept.ledger.hear([(claim.unwrap().run_id, RunNews::Ended(ended, at(126)))]).await.unwrap();
+        let rows = kept.answers().await;
+        assert_eq!((count(&rows, Answer::Merged), count(&rows, Answer::Ran)), (2, 1), "{rows:?}");
+        assert_eq!(count(&rows, Answer::Missed(Hindrance::CouldNotRun)), 9, "{rows:?}");
+    });
+}
+
+#[test]
+fn what_somebody_else_ended_is_answered_for_since_its_end() {
+    let test = Test::new();
+    run(async {
+        let mut engine = Engine::new(Ledger::open(&test.path("state")).await.unwrap());
+        let project = ScheduledProject {
+            dir: "/srv/p".into(),
+            name: "p".to_owned(),
+            schedules: vec![each(600, true, None)],
+            ..ScheduledProject::default()
+        };
+        engine.put(&project, at(0)).await.unwrap();
+        let mut other = Ledger::open(&test.path("state")).await.unwrap();
+        other.store().forget(&project.dir, None, Keeper::Daemon, None, at(60)).await.unwrap();
+        // It is noticed when the next is due, which runs.
+        assert!(engine.tick(at(601), &Presence::default()).await.unwrap().is_empty());
+        let claims = engine.tick(at(602), &Presence::default()).await.unwrap();
+        assert_eq!(claims.iter().map(|claim| claim.planned).collect::<Vec<_>>(), [at(600)]);
+    });
+}
+
+#[test]
+fn what_is_planned_after_a_call_is_left_to_the_next() {
+    let test = Test::new();
+    run(async {
+        let mut kept = Kept::new(&test, each(600, false, None)).await;
+        let (id, schedule) = (kept.id, kept.schedule.clone());
+        let looks = [(id, &schedule)];
+        for (until, planned) in [(601, Some(600)), (1000, None), (1201, Some(1200))] {
+            let looked = kept.ledger.settle_until(&looks, at(until), at(2000), &Presence::default()).await.unwrap();
+            let claim = looked.into_iter().next().unwrap().1;
+            assert_eq!(claim.as_ref().map(|claim| claim.planned), planned.map(at), "until {until}");
+            if let Some(claim) = claim {
+                assert_eq!(claim.occasion.late, Some(Hindrance::DaemonOff), "nobody had it before");
+                kept.tell(&claim, at(2000)).await;
+            }
+        }
+        assert_eq!(kept.answers().await.len(), 2);
+    });
+}

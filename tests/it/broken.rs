@@ -110,6 +110,9 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     // Whatever is planned has its answer, and goes on when the file is in order.
     let missed = "SELECT count(*) FROM occurrences WHERE state = 'missed' AND reason = 'could_not_run'";
     wait_for("missed instants", || (count(&test, missed) > 2).then_some(()));
+    let nowhere =
+        "SELECT count(*) FROM occurrences m JOIN occurrences i ON i.first = m.into_planned WHERE i.state = 'missed'";
+    assert_eq!(count(&test, nowhere), 0, "what is merged into nothing that ran is missed");
     assert_eq!(count(&test, "SELECT count(*) FROM schedules"), 1, "it is the same schedule as before");
     std::fs::write(project.root.join("exec_config.json"), mended).unwrap();
     let runs = project.run_dirs().len();

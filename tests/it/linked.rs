@@ -66,6 +66,11 @@ fn what_is_overdue_is_shown_at_once_by_either_path_with_who_is_there() {
     assert!(said["daemon"]["since_utc"].as_str().unwrap().ends_with('Z'), "{said}");
     let shown = test.runner(["schedule", "status", "jobs/p"]).expect(2);
     assert!(shown.stdout.contains(&format!("A daemon is there: process {pid}, since ")), "{}", shown.stdout);
+
+    // As if one before it had kept the project: this one doesn't see to it.
+    test.database("UPDATE schedules SET keeper = 'daemon'");
+    let late = status("jobs/p", 2);
+    assert!(late["overdue_since_utc"].is_string() && late["daemon"]["pid"] == pid, "{late}");
 }
 
 #[test]

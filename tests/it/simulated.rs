@@ -269,10 +269,7 @@ impl Simulation {
         let now = self.now();
         let rows = ledger.store().schedules(&ScheduleFilter::default()).await.unwrap();
         if let Some(id) = self.paused.pop() {
-            if let Some(row) = rows.iter().find(|row| row.id == id) {
-                let schedule = known.lock().unwrap()[&row.definition].clone();
-                ledger.resume(row, &schedule, now).await.unwrap();
-            }
+            ledger.store().resume(id, now).await.unwrap();
         } else if !rows.is_empty() {
             let row = &rows[usize::try_from(self.dice.below(rows.len() as i64)).unwrap()];
             ledger.store().pause(row.id, now).await.unwrap();

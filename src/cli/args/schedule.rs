@@ -173,7 +173,8 @@ pub(in crate::cli) struct ScheduleInstallArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 none is left; 1 the system's scheduler said no; 4 the state database can't be used.")]
+Exit codes: 0 none is left; 1 the system's scheduler said no, or one may be where it can't be seen; 4 the state database can't be
+used.")]
 pub(in crate::cli) struct ScheduleUninstallArgs {
     /// Project folders [default: this folder]
     #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]
@@ -190,8 +191,9 @@ pub(in crate::cli) struct ScheduleUninstallArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An entry is `ok`, or `drifted` (the project file says something else now), `edited` (somebody changed it), `missing`, `off`
-(there, and not switched on), or `left over` (there is no such schedule any more). `runner schedule install` makes it anew.")]
+An entry is `ok`, or `drifted` (the project file says something else now), `edited` (somebody changed it), `missing`, `unseen`
+(in another account's crontab, or nowhere), `off` (there, and not switched on), or `left over` (there is no such schedule any
+more). `runner schedule install` makes it anew.")]
 pub(in crate::cli) struct ScheduleStatusArgs {
     /// Project folders [default: this folder if it is a project, else all projects that have been run]
     #[arg(value_name = "PROJECT", value_hint = ValueHint::DirPath)]

@@ -64,7 +64,7 @@ pub(super) fn running(
     let open = match dropped {
         _ if !kept.is_empty() => return Running::Fine,
         Some(planned) => Some(planned),
-        None => schedule.next_after(watched.row.covered).map(to_utc),
+        None => first_open(watched, schedule),
     };
     let Some(planned) = open else { return Running::Fine };
     if present.is_kept_by_another && watched.row.keeper == Keeper::Daemon {
@@ -80,8 +80,23 @@ pub(super) fn running(
 /// Until when the schedule can't be overdue, whoever dies meanwhile, as long as its cursor doesn't go back; `None`: for ever.
 pub(super) fn quiet_until(watched: &WatchedSchedule, schedule: &Schedule, present: &Present) -> Option<DateTime<Utc>> {
     let claimed = watched.held.iter().filter(|held| !held.has_begun).map(|held| held.planned);
-    let next = schedule.next_after(watched.row.covered).map(to_utc);
+    let next = first_open(watched, schedule);
     allowed_until(claimed.chain(next).min()?, schedule, present)
+}
+
+/// The first instant without an answer that no pause skips, once somebody answers.
+fn first_open(watched: &WatchedSchedule, schedule: &Schedule) -> Option<DateTime<Utc>> {
+    let timing = watched.row.timing();
+    let mut next = schedule.next_after(watched.row.covered)?;
+    while let Some(until) = watched.row.pauses.iter().find_map(|pause| {
+        let until = pause.until?;
+        pause.covers(timing.due(schedule, next)).then_some(until)
+    }) {
+        // With jitter, some that are planned before its end are due after it.
+        let end = until.checked_sub(schedule.jitter).unwrap_or(until);
+        next = schedule.next_after(next.max(end))?;
+    }
+    Some(to_utc(next))
 }
 
 /// Until when the run of a planned instant may begin before it is overdue; `None` if no calendar has it.
@@ -130,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::model::{ProcessIdentity, to_timestamp};
-    use crate::schedule::{Hindrance, Trigger};
+    use crate::schedule::{Hindrance, Pause, Trigger};
     use crate::store::{HeldInstant, ScheduleRow};
 
     fn at(minutes: i64) -> DateTime<Utc> {
@@ -211,6 +226,17 @@ mod tests {
         let by_host = WatchedSchedule { row, ..watched() };
         let kept = Present { is_kept_by_another: true, ..present(500) };
         assert_eq!(running(&by_host, &schedule(None), &|_| false, &kept), Running::Overdue(at(10)));
+    }
+
+    #[test]
+    fn what_a_pause_skips_is_never_overdue() {
+        let pause = |from, until| Pause { from: to_timestamp(at(from)), until: Some(to_timestamp(at(until))) };
+        let row = ScheduleRow { pauses: vec![pause(5, 25), pause(28, 45)], keeper: Keeper::Cron, ..watched().row };
+        let paused = WatchedSchedule { row, ..watched() };
+        let running = |minutes| running(&paused, &schedule(None), &|_| false, &present(minutes));
+        assert_eq!(running(111), Running::Until(at(112)), "that of minute 50");
+        assert_eq!(running(112), Running::Overdue(at(50)));
+        assert_eq!(quiet_until(&paused, &schedule(None), &present(20)), Some(at(112)));
     }
 
     #[test]

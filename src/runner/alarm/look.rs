@@ -109,7 +109,9 @@ pub(super) fn look(known: &Known, is_daemon: bool, now: DateTime<Utc>) -> Found 
 /// With another allowance than the schedules have.
 fn look_with(known: &Known, is_daemon: bool, allowance: Option<TimeDelta>, now: DateTime<Utc>) -> Found {
     let booted = exec::up_for().and_then(|length| now.checked_sub_signed(TimeDelta::from_std(length).ok()?));
-    let present = Present { now, booted, is_kept_by_another: !is_daemon && known.has_daemon(), allowance };
+    // It would speak for what it keeps, but not before the usual allowance has passed.
+    let is_kept_by_another = allowance.is_none() && !is_daemon && known.has_daemon();
+    let present = Present { now, booted, is_kept_by_another, allowance };
     let stay = |stay: &DaemonStay| match is_here(stay) {
         true => Stay { until: to_timestamp(now), ..stay.stay() },
         false => stay.stay(),

@@ -22,11 +22,33 @@ pub(super) fn keeper(host: Host) -> Keeper {
     }
 }
 
-/// The entries of systemd and cron, of whatever project.
-pub(super) fn all(account: Option<&str>, output: &Output) -> Vec<Found> {
-    let (found, error) = found::all(account);
-    error.iter().for_each(|error| warn(output, error));
-    found
+/// The entries of systemd and cron, of whatever project, and which of the two could not be looked at, of which whoever asks is
+/// warned.
+pub(super) fn all(account: Option<&str>, output: &Output) -> (Vec<Found>, Vec<Host>) {
+    let (found, unseen) = found::all(account);
+    unseen.iter().for_each(|(_, error)| warn(output, error));
+    (found, unseen.into_iter().map(|(host, _)| host).collect())
+}
+
+/// Why an entry that wasn't found may be there all the same, and what to do about it; `None` if it isn't.
+pub(super) fn may_be_there(keeper: Keeper, account: Option<&str>, unseen: &[Host]) -> Option<&'static str> {
+    if unseen.iter().any(|host| self::keeper(*host) == keeper) {
+        return Some("it can't be seen whether there is one; ask as an account that may");
+    }
+    // Nobody else may write another account's crontab.
+    (keeper == Keeper::Cron && account.is_none() && is_root()).then_some(
+        "its entry may be in another account's crontab: name that with `runner schedule uninstall --account`, or root if it is gone",
+    )
+}
+
+#[cfg(unix)]
+pub(super) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_root() -> bool {
+    false
 }
 
 /// The task of this name, if Task Scheduler has it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::entries::{self, fail, keeper, with_ledger};
+use super::entries::{self, fail, is_root, keeper, with_ledger};
 use crate::cli::ExitCode;
 use crate::cli::args::{ScheduleInstallArgs, With};
 use crate::cli::commands::{StateDir, check};
@@ -96,16 +96,6 @@ fn setting(args: &ScheduleInstallArgs, host: Host, state: &StateDir) -> Result<S
         zone: TimeZone::system(),
         now: Timestamp::now(),
     })
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
 }
 
 /// The schedules that were named, else all; `None` if there is something else than they.

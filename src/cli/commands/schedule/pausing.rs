@@ -90,12 +90,7 @@ async fn apply(
     let Some(row) = rows.into_iter().find(|row| row.ended.is_none()) else { return Ok(None) };
     match change {
         Change::Pause => ledger.store().pause(row.id, now).await?,
-        Change::Resume if row.paused.is_some() => {
-            // What it was when it was paused: a changed file begins another schedule.
-            let before = ledger.revive(&row).unwrap_or_else(|| schedule.clone());
-            ledger.resume(&row, &before, now).await?;
-        }
-        Change::Resume => {}
+        Change::Resume => ledger.store().resume(row.id, now).await?,
     }
     Ok(Some(row))
 }

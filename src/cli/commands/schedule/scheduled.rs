@@ -16,7 +16,7 @@ use crate::host::Subject;
 use crate::ledger::{Claim, Ledger};
 use crate::model::Project;
 use crate::plan::Selection;
-use crate::schedule::{Answer, Presence, Schedule, SkipCause, latest};
+use crate::schedule::{Answer, PUNCTUAL, Presence, Schedule, SkipCause, latest};
 use crate::store::{
     Keeper, OccurrenceRow, OccurrenceState, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow, StoreError,
 };
@@ -198,7 +198,9 @@ impl Job {
         let Some(row) = self.register(ledger, now).await? else {
             return Ok(Looked { is_nobodys: true, ..Looked::default() });
         };
-        let presence = presence(now);
+        // The system's scheduler has called for what wasn't late by then.
+        let since = self.keeper.map(|_| before(self.until, PUNCTUAL));
+        let presence = Presence { since, ..presence(now) };
         let mut looks: Vec<(ScheduleRow, Schedule)> = Vec::new();
         for earlier in of_schedule(ledger, &self.project, &self.schedule.name).await? {
             if let (true, Some(schedule)) = (earlier.is_closing(), ledger.revive(&earlier)) {
@@ -218,12 +220,8 @@ impl Job {
         let mut looks = looks.into_iter();
         while let Some((row, schedule)) = looks.next() {
             loop {
-                let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
+                let settled = ledger.settle_until(&[(row.id, &schedule)], self.until, now, &presence).await?;
                 let Some((settled, claim)) = settled.into_iter().next() else { break };
-                if let Some(later) = claim.as_ref().filter(|claim| claim.planned > self.until) {
-                    ledger.hear([(later.run_id.clone(), RunNews::Ended(RunEnded::GaveBack, now))]).await?;
-                    break;
-                }
                 if claim.is_some() {
                     for (earlier, schedule) in looks.filter(|_| coalesce) {
                         // That run is the only one; what can't be written now is answered by the next call.

@@ -16,7 +16,7 @@ use crate::cli::commands::{StateDir, check, reading::tell_alarm};
 use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment};
 use crate::host::found::{Found, Standing as EntryStanding};
-use crate::host::{Subject, entry_name};
+use crate::host::{Host, Subject, entry_name};
 use crate::ledger::Ledger;
 use crate::model::{Project, format_duration, to_timestamp};
 use crate::runner::{Known, Overdue, is_here, overdue};
@@ -56,13 +56,13 @@ pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Outpu
             }
         }
     }
-    let found = entries::all(None, output);
+    let (found, unlisted) = entries::all(None, output);
     code.max(with_ledger(state, output, async |ledger| {
         let known = Known::read(ledger.store(), chrono::Utc::now()).await?;
         tell_alarm(&known, "", output);
         let mut standings = Vec::new();
         for project in &projects {
-            let mut of_it = of_project(ledger, project, &found, output).await?;
+            let mut of_it = of_project(ledger, project, (&found, &unlisted), output).await?;
             tell_overdue(ledger, &project.root, project.profile.as_deref(), &mut of_it).await?;
             standings.extend(of_it);
         }
@@ -146,7 +146,7 @@ async fn kept_of_broken(
 async fn of_project(
     ledger: &mut Ledger,
     project: &Project,
-    found: &[Found],
+    (found, unlisted): (&[Found], &[Host]),
     output: &Output,
 ) -> Result<Vec<Standing>, StoreError> {
     let filter = ScheduleFilter { projects: Some(vec![project.root.clone()]), with_ended: false };
@@ -169,7 +169,7 @@ async fn of_project(
         standings.push(Standing {
             schedule: schedule.name.clone(),
             keeper,
-            entry: entry(of, keeper, found, output),
+            entry: entry(of, keeper, (found, unlisted), output),
             overdue: None,
             paused: row.and_then(|row| row.paused),
             last,
@@ -214,7 +214,7 @@ fn nothing(project: &Project) -> Standing {
 fn entry(
     of: Subject<'_>,
     keeper: Option<Keeper>,
-    found: &[Found],
+    (found, unlisted): (&[Found], &[Host]),
     output: &Output,
 ) -> Option<(&'static str, Option<String>)> {
     let name = of.name();
@@ -222,7 +222,14 @@ fn entry(
     let own_task = if keeper == Some(Keeper::TaskScheduler) { task() } else { None };
     let entry = found.iter().find(|entry| entry.name == name).or(own_task.as_ref());
     let Some(entry) = entry else {
-        return keeper.filter(|keeper| *keeper != Keeper::Daemon).map(|_| ("missing", None));
+        let keeper = keeper.filter(|keeper| *keeper != Keeper::Daemon)?;
+        let Some(why) = entries::may_be_there(keeper, None, unlisted) else { return Some(("missing", None)) };
+        let (project, schedule, warning) = (&of.project.name, &of.schedule.name, styled(output::WARNING, "warning:"));
+        output.error(format!(
+            "{warning} {project}: no entry of {} was found for schedule `{schedule}`: {why}",
+            keeper.name()
+        ));
+        return Some(("unseen", None));
     };
     let word = match entry.standing(of) {
         EntryStanding::Drifted => "drifted",

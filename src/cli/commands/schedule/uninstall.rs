@@ -40,7 +40,7 @@ async fn of_project(
     let rows: Vec<ScheduleRow> =
         ledger.store().schedules(&filter).await?.into_iter().filter(|row| wanted(&row.name)).collect();
     let name = |row: &ScheduleRow| entry_name(&row.project, &row.project_dir, row.profile.as_deref(), &row.name);
-    let mut found: Vec<Found> = entries::all(args.account.as_deref(), output);
+    let (mut found, unlisted) = entries::all(args.account.as_deref(), output);
     found.retain(|entry| is_same_folder(Path::new(&entry.label.project), root) && wanted(&entry.label.schedule));
     found.extend(rows.iter().filter_map(|row| entries::task(&name(row), root, &row.name, output)));
     let mut code = ExitCode::Success;
@@ -65,10 +65,18 @@ async fn of_project(
             }
         }
     }
+    let mut stays = false;
     for row in &rows {
         let is_host =
             [Host::TaskScheduler, Host::Systemd, Host::Cron].into_iter().any(|host| keeper(host) == row.keeper);
-        if is_host && !failed.contains(&row.name.as_str()) {
+        let is_its = |entry: &Found| keeper(entry.host) == row.keeper && entry.label.schedule == row.name;
+        let may_be_there = entries::may_be_there(row.keeper, args.account.as_deref(), &unlisted);
+        if let Some(why) = may_be_there.filter(|_| is_host && !found.iter().any(is_its)) {
+            let warning = styled(output::WARNING, "warning:");
+            let what = format!("no entry of {} was found for schedule `{}`", row.keeper.name(), row.name);
+            output.error(format!("{warning} {}: {what}, which counts as kept by it still: {why}", row.project));
+            (stays, code) = (true, code.max(ExitCode::ScriptFailed));
+        } else if is_host && !failed.contains(&row.name.as_str()) {
             let names = [row.name.clone()];
             ledger
                 .store()
@@ -76,8 +84,11 @@ async fn of_project(
                 .await?;
         }
     }
-    if found.is_empty() && unseen.is_empty() {
-        output.line(format!("{} has no entry in a scheduler of this system", root.display()));
+    if found.is_empty() && unseen.is_empty() && !stays {
+        match unlisted.is_empty() {
+            true => output.line(format!("{} has no entry in a scheduler of this system", root.display())),
+            false => code = code.max(ExitCode::ScriptFailed),
+        }
     }
     Ok(code)
 }
