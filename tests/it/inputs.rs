@@ -319,7 +319,7 @@ fn what_is_masked_of_a_variable_is_taken_from_it_again() {
     assert_eq!(given.stderr.matches("s3cr3tpw").count(), 0);
     let fourth = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
     let told = run(&["retry", &fourth], "postgres://u:other99@h/db").expect(2).stderr;
-    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE, or set"), "{told}");
+    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE\n"), "{told}");
 }
 
 #[test]
@@ -340,7 +340,8 @@ fn what_a_run_had_and_does_not_keep_has_to_be_there_when_it_is_tried_again() {
     for line in [
         "error: p: `token` was set in that run, which keeps no secrets, and isn't now; set RUNNER_PARAM_TOKEN in the environment \
          or in .env, or name a `file` for it in the project file",
-        "error: p: `url` was set in that run, which keeps no secrets, and isn't now; add -p url=VALUE, or set RUNNER_PARAM_URL",
+        "error: p: `url` was set in that run, which keeps no secrets, and isn't now; add -p url=VALUE, or set RUNNER_PARAM_URL \
+         in the environment or in .env",
     ] {
         assert!(told.lines().any(|said| said == line), "{told}");
     }
