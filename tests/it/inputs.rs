@@ -190,22 +190,32 @@ fn the_inputs_of_a_project_are_shown_as_a_command_shows_its_options() {
          \x20 -p wait=DURATION      [default: 1h 30m]\n"
     );
     // Nobody's terminal: 80 columns.
-    let help = "What stands at the head of each page, before the table of contents; usually the customer's name.";
+    let help = "What stands at the head of each page, before the table of contents; usually the name of the customer.";
     let long = json!({
         "head": {"type": "str", "default": "postgres://u:s3cr3tpw@h/db", "help": help},
         "mode": {"type": "choice", "choices": ["as quick as can be", "with care", "with all care there is"], "help": "How."}
     });
     test.project("long").script("b.txt", "").set("params", long);
     let page = test.runner(["run", "long", "--help-params"]).expect(0).stdout;
+    let quote = if cfg!(windows) { '"' } else { '\'' };
     assert_eq!(
-        page,
-        "Inputs of long, as in `runner run long -p \"head=postgres://u:***@h/db\"`:\n\
+        page.replace(quote, "'"),
+        "Inputs of long, as in `runner run long -p 'head=postgres://u:***@h/db'`:\n\
          \x20 -p head=TEXT  What stands at the head of each page, before the table of\n\
-         \x20               contents; usually the customer's name. [default:\n\
+         \x20               contents; usually the name of the customer. [default:\n\
          \x20               postgres://u:***@h/db]\n\
          \x20 -p mode=as quick as can be|with care|with all care there is\n\
          \x20               How.\n"
     );
+    // The path as it was given, so that the line can be typed.
+    let name = "my jobs";
+    test.project(name).script("b.txt", "").set("params", json!({"n": "int"}));
+    for (given, shown) in [("my jobs", "'my jobs'"), ("./my jobs/", "'./my jobs/'")] {
+        let page = test.runner(["run", given, "--help-params"]).expect(0).stdout;
+        let shown = if cfg!(windows) { shown.replace('\'', "\"") } else { shown.to_owned() };
+        let first = format!("Inputs of my jobs, as in `runner run {shown} -p n=WHOLE_NUMBER`:");
+        assert_eq!(page.lines().next(), Some(first.as_str()));
+    }
     test.project("q").script("b.txt", "");
     let page = test.runner(["run", "q", "--help-params"]).expect(0).stdout;
     assert_eq!(page, "q declares no inputs; the key `params` of its file does that.\n");
