@@ -6,8 +6,8 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use crate::model::{
-    Param, ParamType, ParamValue, Piece, did_you_mean, is_param_name, is_secret_name, param_variable, pieces, value_text,
-    without_passwords,
+    Param, ParamType, ParamValue, Piece, did_you_mean, is_param_name, is_secret_name, param_variable, pieces,
+    value_text, without_passwords,
 };
 
 use super::check::{optional, unknown_keys};
@@ -210,14 +210,15 @@ fn default(checker: &mut Checker, param: &Param, node: &Node, path: &str) -> Opt
         Err(bad) => {
             // What is wrong with a project that is due goes into mails, too.
             let written = value_text(&node.to_json());
-            let shown =
-                if is_secret_name(&param.name) { "***".to_owned() } else { without_passwords(&written) };
+            let shown = if is_secret_name(&param.name) { "***".to_owned() } else { without_passwords(&written) };
             let bad = if shown == written { bad } else { param.kind.bad_shown(&shown) };
             let hint = match (&param.kind, &node.value) {
                 (ParamType::Str | ParamType::Path | ParamType::Choice(_), Value::Number(_) | Value::Bool(_)) => {
                     format!("write \"{}\"", node.to_json())
                 }
-                (ParamType::List(item), Value::Text(text)) => format!("write {}", as_list(item, if shown == written { text } else { &shown })),
+                (ParamType::List(item), Value::Text(text)) => {
+                    format!("write {}", as_list(item, if shown == written { text } else { &shown }))
+                }
                 _ => bad.hint,
             };
             checker.invalid(node, path, format!("`{}` {}", param.name, bad.what), Some(hint));

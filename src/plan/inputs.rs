@@ -247,8 +247,8 @@ fn found<S: FnOnce() -> Secrets>(param: &Param, around: &Around<'_, S>) -> Resul
     }
     let read = |text: &str| param.kind.read(text).map_err(|bad| refused(param, text, bad, secrets));
     if let Some(text) = of_environment(param, project, process)? {
-        let value = read(&text)
-            .map_err(|bad| BadInput { message: format!("{}: {}", param.variable(), bad.message), ..bad })?;
+        let value =
+            read(&text).map_err(|bad| BadInput { message: format!("{}: {}", param.variable(), bad.message), ..bad })?;
         return Ok((Some(value), ParamSource::Environment, Some(text)));
     }
     match &param.from_file {
@@ -299,8 +299,8 @@ fn taken_over<'a>(param: &Param, given: &'a Given) -> Option<&'a RunParam> {
 /// default, the scripts would do something else.
 fn lost<S>(param: &Param, around: &Around<'_, S>) -> Option<BadInput> {
     let other = taken_over(param, around.given)?;
-    let was_set = (other.secret || other.value.is_some())
-        && !matches!(other.source, ParamSource::Unset | ParamSource::Default);
+    let was_set =
+        (other.secret || other.value.is_some()) && !matches!(other.source, ParamSource::Unset | ParamSource::Default);
     if !was_set || !(param.secret || other.secret || other.masked) {
         return None;
     }

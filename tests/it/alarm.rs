@@ -321,7 +321,9 @@ fn why_a_planned_run_could_not_be_run_is_told_without_the_secrets_of_its_inputs(
     });
     let mut settings = std::fs::read_to_string(due.root.join(".env")).unwrap();
     settings.push_str("RUNNER_PARAM_DB=postgres://u:s3cr3tpw@h/db\nRUNNER_PARAM_API_TOKEN=hunter2-api\n");
-    settings.push_str("SERVICE_TOKEN=hunter2-service\nRUNNER_PARAM_ROWS=hunter2-service\nRUNNER_PARAM_DAYS=pwd=s3cr3tday\n");
+    settings.push_str(
+        "SERVICE_TOKEN=hunter2-service\nRUNNER_PARAM_ROWS=hunter2-service\nRUNNER_PARAM_DAYS=pwd=s3cr3tday\n",
+    );
     let due = due.set("params", params).file(".env", settings);
     keep(&test, &due, "cron", ago(5));
     let ran = test.runner(["run", "due", "--scheduled", "hourly", "--keeper", "cron"]).expect(2).stderr;

@@ -34,7 +34,8 @@ fn an_input_that_a_run_did_not_have_is_not_found_by_those_that_follow_it() {
     }
     // By a default that is declared only now; from a run that had it from another, too.
     let second = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
-    let defaults = json!({"note": {"type": "str", "default": "x"}, "mode": "str", "new": {"type": "int", "default": 1}});
+    let defaults =
+        json!({"note": {"type": "str", "default": "x"}, "mode": "str", "new": {"type": "int", "default": 1}});
     let project = project.set("params", defaults);
     for run in [&first, &second] {
         test.runner(["retry", run]).expect(1);
