@@ -1,7 +1,7 @@
 //! What a run's declared inputs are: given, taken over from another run, from a variable, from a secret's file, or the default,
 //! in this order. Everything that is wrong is told at once.
 
-use std::cell::LazyCell;
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
@@ -81,7 +81,7 @@ impl Inputs {
         for (name, _) in &given.values {
             problems.extend(unknown(name, &project.params).filter(|problem| !problems.contains(problem)));
         }
-        let around = Around { project, given, process, secrets: LazyCell::new(|| known_secrets(project, process)) };
+        let around = Around { project, given, process, secrets: OnceCell::new() };
         let mut inputs = Vec::new();
         for param in &project.params {
             match resolve(param, &around, now) {
@@ -179,28 +179,33 @@ fn unknown(name: &str, params: &[Param]) -> Option<BadInput> {
 }
 
 /// Where values come from.
-struct Around<'a, S> {
+struct Around<'a> {
     project: &'a Project,
     given: &'a Given,
     process: &'a [(OsString, OsString)],
-    /// What no message may show.
-    secrets: LazyCell<Secrets, S>,
+    /// Once they are asked for.
+    secrets: OnceCell<Secrets>,
 }
 
-/// The secrets that are known before there are inputs: those of variables, and those that are declared, as they are written.
-fn known_secrets(project: &Project, process: &[(OsString, OsString)]) -> Secrets {
-    let mut secrets = environment::secrets(project, &Inputs::default(), process);
-    for param in project.params.iter().filter(|param| param.secret) {
-        let of_variable = of_environment(param, project, process).ok().flatten();
-        of_variable.iter().for_each(|text| secrets.declared(text));
-        if let Some(Ok(text)) = &param.from_file {
-            secrets.declared(text.expose_secret());
-        }
+impl Around<'_> {
+    /// What no message may show, as far as it is known before there are inputs: the secrets of variables, and those that are
+    /// declared, as they are written.
+    fn secrets(&self) -> &Secrets {
+        self.secrets.get_or_init(|| {
+            let mut secrets = environment::secrets(self.project, &Inputs::default(), self.process);
+            for param in self.project.params.iter().filter(|param| param.secret) {
+                let of_variable = of_environment(param, self.project, self.process).ok().flatten();
+                of_variable.iter().for_each(|text| secrets.declared(text));
+                if let Some(Ok(text)) = &param.from_file {
+                    secrets.declared(text.expose_secret());
+                }
+            }
+            secrets
+        })
     }
-    secrets
 }
 
-fn resolve<S: FnOnce() -> Secrets>(param: &Param, around: &Around<'_, S>, now: &Zoned) -> Result<Input, BadInput> {
+fn resolve(param: &Param, around: &Around<'_>, now: &Zoned) -> Result<Input, BadInput> {
     let (value, source, written) = found(param, around)?;
     let json = |value: &ParamValue| value.resolve(&around.project.root, now);
     let value = value.as_ref().map(json);
@@ -235,17 +240,17 @@ fn resolve<S: FnOnce() -> Secrets>(param: &Param, around: &Around<'_, S>, now: &
 /// A value, not yet resolved, where it is from, and of a text that.
 type FoundValue = (Option<ParamValue>, ParamSource, Option<String>);
 
-fn found<S: FnOnce() -> Secrets>(param: &Param, around: &Around<'_, S>) -> Result<FoundValue, BadInput> {
-    let Around { project, given, process, secrets } = around;
+fn found(param: &Param, around: &Around<'_>) -> Result<FoundValue, BadInput> {
+    let Around { project, given, process, .. } = around;
     let texts: Vec<&str> =
         given.values.iter().filter(|(name, _)| *name == param.name).map(|(_, text)| text.as_str()).collect();
     if !texts.is_empty() {
-        return Ok((Some(of_texts(param, &texts, secrets)?), ParamSource::Given, None));
+        return Ok((Some(of_texts(param, &texts, around)?), ParamSource::Given, None));
     }
-    if let Some(value) = of_run(param, given, secrets)? {
+    if let Some(value) = of_run(param, around)? {
         return Ok((value, ParamSource::Run, None));
     }
-    let read = |text: &str| param.kind.read(text).map_err(|bad| refused(param, text, bad, secrets));
+    let read = |text: &str| param.kind.read(text).map_err(|bad| refused(param, text, bad, around));
     if let Some(text) = of_environment(param, project, process)? {
         let value =
             read(&text).map_err(|bad| BadInput { message: format!("{}: {}", param.variable(), bad.message), ..bad })?;
@@ -270,8 +275,8 @@ fn found<S: FnOnce() -> Secrets>(param: &Param, around: &Around<'_, S>) -> Resul
 }
 
 /// What the run that is followed had, which may be no value; `None` if it didn't know the input, or has to be told of elsewhere.
-fn of_run(param: &Param, given: &Given, secrets: &Secrets) -> Result<Option<Option<ParamValue>>, BadInput> {
-    let Some(other) = taken_over(param, given).filter(|_| !param.secret) else { return Ok(None) };
+fn of_run(param: &Param, around: &Around<'_>) -> Result<Option<Option<ParamValue>>, BadInput> {
+    let Some(other) = taken_over(param, around.given).filter(|_| !param.secret) else { return Ok(None) };
     let Some(value) = other.value.as_ref().filter(|_| !other.secret) else {
         let had_none = other.value.is_none() && (!other.secret || other.source == ParamSource::Unset);
         return Ok(had_none.then_some(None));
@@ -287,7 +292,7 @@ fn of_run(param: &Param, given: &Given, secrets: &Secrets) -> Result<Option<Opti
     }
     param.kind.read_json(value).map(|value| Some(Some(value))).map_err(|bad| {
         let hint = format!("the project declares it otherwise since that run; add -p {}=VALUE", param.name);
-        BadInput { hint, ..refused(param, &value_text(value), bad, secrets) }
+        BadInput { hint, ..refused(param, &value_text(value), bad, around) }
     })
 }
 
@@ -297,7 +302,7 @@ fn taken_over<'a>(param: &Param, given: &'a Given) -> Option<&'a RunParam> {
 
 /// That the run that is followed had a value that it keeps to itself, and that is nowhere to be had now: without it, or with the
 /// default, the scripts would do something else.
-fn lost<S>(param: &Param, around: &Around<'_, S>) -> Option<BadInput> {
+fn lost(param: &Param, around: &Around<'_>) -> Option<BadInput> {
     let other = taken_over(param, around.given)?;
     let was_set =
         (other.secret || other.value.is_some()) && !matches!(other.source, ParamSource::Unset | ParamSource::Default);
@@ -308,12 +313,12 @@ fn lost<S>(param: &Param, around: &Around<'_, S>) -> Option<BadInput> {
     Some(BadInput::new(message, how_to_give(param, around, ParamSource::Unset)))
 }
 
-fn of_texts(param: &Param, texts: &[&str], secrets: &Secrets) -> Result<ParamValue, BadInput> {
+fn of_texts(param: &Param, texts: &[&str], around: &Around<'_>) -> Result<ParamValue, BadInput> {
     if param.secret {
         let message = format!("the secret `{}` can't be given so, where every account may see it", param.name);
         return Err(BadInput::new(message, how_secrets_are_given(param)));
     }
-    let read = |text: &&str| param.kind.read(text).map_err(|bad| refused(param, text, bad, secrets));
+    let read = |text: &&str| param.kind.read(text).map_err(|bad| refused(param, text, bad, around));
     match (texts, &param.kind) {
         ([text], _) => read(text),
         (_, ParamType::List(_)) => {
@@ -359,7 +364,7 @@ fn is_inside_a_run(process: &[(OsString, OsString)]) -> bool {
 }
 
 /// What to do about an input without a value, which is so by its `source`.
-fn how_to_give<S>(param: &Param, around: &Around<'_, S>, source: ParamSource) -> String {
+fn how_to_give(param: &Param, around: &Around<'_>, source: ParamSource) -> String {
     let Param { name, secret, .. } = param;
     let variable = param.variable();
     let inside = is_inside_a_run(around.process);
@@ -382,12 +387,12 @@ fn how_secrets_are_given(param: &Param) -> String {
 }
 
 /// What is said of a value; of a secret's nothing that is in it. It goes where the value itself never would, as into mails.
-fn refused(param: &Param, text: &str, bad: BadValue, secrets: &Secrets) -> BadInput {
+fn refused(param: &Param, text: &str, bad: BadValue, around: &Around<'_>) -> BadInput {
     if param.secret {
         let message = format!("the secret `{}` is not of its type, {}", param.name, param.kind.word());
         return BadInput::new(message, how_secrets_are_given(param));
     }
-    let mut secrets = secrets.clone();
+    let mut secrets = around.secrets().clone();
     if let Ok(json) = serde_json::from_str(text) {
         secrets.take_json(&param.name, &json);
     }
