@@ -100,7 +100,11 @@ pub(super) enum Command {
     /// Look whether this machine and projects are fit to run unattended
     Doctor(DoctorArgs),
     /// Print the JSON Schema of exec_config.json
-    Schema,
+    Schema {
+        /// That of profiles and of exec_config.common.json, in which nothing is required
+        #[arg(long)]
+        layer: bool,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell

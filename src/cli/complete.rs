@@ -115,20 +115,21 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Words as bash has them, as a program would get them: those that were parted at `=` in one again. With the place of the one that is
-/// to be completed, and what of it bash has as words of their own.
+/// Words as bash has them, as a program would get them: those that were parted at `=` and `:` in one again. With the place of the
+/// one that is to be completed, and what of it bash has as words of their own. What bash tells doesn't say whether there was a
+/// blank before a `:`; a word that is nothing but one is rare.
 fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) {
     let mut joined: Vec<OsString> = Vec::new();
     let (mut at, mut begun) = (0, String::new());
     let mut goes_on = false;
     for (place, word) in words.into_iter().enumerate() {
-        let is_sign = word == "=";
+        let is_sign = word.to_str().is_some_and(|word| !word.is_empty() && word.chars().all(|c| "=:".contains(c)));
         match joined.last_mut() {
             Some(last) if is_sign || goes_on => {
                 if place == index {
                     begun = last.to_string_lossy().into_owned();
                     if is_sign {
-                        begun.push('=');
+                        begun.push_str(&word.to_string_lossy());
                     }
                 }
                 last.push(as_meant(&word));
@@ -209,8 +210,17 @@ fn value_of(words: &[OsString], flag: &str) -> Option<OsString> {
 
 /// The first of the words that is a project, else the folder one stands in.
 fn folder(words: &[OsString]) -> PathBuf {
-    let named = words.iter().skip(1).filter(|word| !word.is_empty()).map(PathBuf::from);
+    let named = words.iter().skip(1).filter(|word| !word.is_empty()).map(|word| in_home(word));
     named.into_iter().find(|path| config::is_project(path)).unwrap_or_else(|| ".".into())
+}
+
+/// A path as the shell would hand it over, which has the word as it was typed.
+fn in_home(word: &OsStr) -> PathBuf {
+    let rest = word.to_str().and_then(|word| if word == "~" { Some("") } else { word.strip_prefix("~/") });
+    match rest.zip(std::env::home_dir()) {
+        Some((rest, home)) => home.join(rest),
+        None => word.into(),
+    }
 }
 
 /// The project and the profile of the run that `retry` and `resume` name.
@@ -258,6 +268,8 @@ mod tests {
         assert_eq!(words(&["runner", "run", "-p", "reg"], 3), (whole("reg"), 3, String::new()));
         assert_eq!(words(&["runner", "run", "-p", "region", "="], 4), (whole("region="), 3, "region=".into()));
         assert_eq!(words(&["runner", "run", "-p", "region", "=", "e"], 5), (whole("region=e"), 3, "region=".into()));
+        let when = ["runner", "run", "-p", "at", "=", "2026-01-31T06", ":", "00", ":"];
+        assert_eq!(words(&when, 8), (whole("at=2026-01-31T06:00:"), 3, "at=2026-01-31T06:00:".into()));
         let (words, at, _) = words(&["runner", "run", "-p", "a", "=", "b", "x"], 6);
         assert_eq!((words.len(), at), (5, 4));
     }

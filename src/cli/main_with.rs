@@ -46,7 +46,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Daemon(args) => commands::daemon::daemon(*args, &state_dir, &output),
         Command::Mail { command } => commands::mail::mail(&command, &state_dir, &output),
         Command::Doctor(args) => commands::doctor::doctor(&args, &state_dir, &output),
-        Command::Schema => commands::generate::schema(&output),
+        Command::Schema { layer } => commands::generate::schema(layer, &output),
         Command::Completions { shell } => commands::generate::completions(shell, &output),
         Command::Man { dir } => commands::generate::man(dir.as_deref(), &output),
     };

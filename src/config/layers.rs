@@ -59,6 +59,9 @@ impl Layers {
         if above.get("schedule").is_some() {
             self.table.forget("schedule");
         }
+        if let Some((below, above)) = self.table.get_mut("params").zip(above.get("params")) {
+            spell_out(&mut below.node, &above.node);
+        }
         self.table.overlay(above);
     }
 
@@ -121,6 +124,21 @@ impl Layers {
     }
 }
 
+/// An input of which only the type was written, where a layer has more to say of it: as if that had been `{"type": …}`.
+fn spell_out(below: &mut Node, above: &Node) {
+    let (Value::Table(below), Value::Table(above)) = (&mut below.value, &above.value) else { return };
+    for entry in above.iter().filter(|entry| matches!(entry.node.value, Value::Table(_))) {
+        let Some(Entry { node, .. }) = below.get_mut(&entry.key) else { continue };
+        if matches!(node.value, Value::Text(_)) {
+            let (origin, key) = (node.origin.clone(), "type".to_owned());
+            let mut table = Table::default();
+            let word = Entry { key: key.clone(), written: key, key_origin: origin.clone(), node: node.clone() };
+            table.insert(word);
+            *node = Node { value: Value::Table(table), origin };
+        }
+    }
+}
+
 fn is_there(file: &Path) -> bool {
     // A file that can't be looked at is there, and reading it will say what is wrong.
     !matches!(std::fs::symlink_metadata(file), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
@@ -161,18 +179,31 @@ pub fn profiles(root: &Path) -> Vec<String> {
     listing(root)
         .iter()
         .filter_map(|name| name.strip_prefix("exec_config.")?.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name != "common" && name != "example")
+        .filter(|name| is_profile_name(name))
         .collect()
 }
 
-fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
+/// Whether the name has a meaning of its own.
+fn is_taken(profile: &str) -> bool {
+    matches!(profile.to_lowercase().as_str(), "runs" | "common")
+}
+
+fn is_bare_word(profile: &str) -> bool {
     let is_word = !profile.is_empty() && profile.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    if let "runs" | "common" = profile.to_lowercase().as_str() {
+    is_word && names::illegal_in_windows(profile).is_none()
+}
+
+fn is_profile_name(profile: &str) -> bool {
+    is_bare_word(profile) && !is_taken(profile)
+}
+
+fn profile_file(root: &Path, profile: &str) -> Result<PathBuf, Box<Problem>> {
+    if is_taken(profile) {
         let message = format!("no profile can be named `{profile}`");
         let hint = "the name has a meaning of its own, in exec_config.common.json and logs/runs; take another";
         return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message).hint(hint).into());
     }
-    if !is_word || names::illegal_in_windows(profile).is_some() {
+    if !is_bare_word(profile) {
         let message = format!("the profile `{profile}` is not a bare word");
         return Err(Problem::of_file(ProblemKind::UnknownProfile, root, message)
             .hint("--profile dev reads exec_config.dev.json")

@@ -51,4 +51,4 @@ pub use paths::{is_project, project_root};
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use scan::{Found, FoundScript, no_program, scan};
 pub(crate) use schedule::schedule_of_definition;
-pub use schema::schema;
+pub use schema::{layer_schema, schema};

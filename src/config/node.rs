@@ -49,6 +49,10 @@ impl Table {
         self.index.get(key).and_then(|index| self.entries.get(*index))
     }
 
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        self.index.get(key).and_then(|index| self.entries.get_mut(*index))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }

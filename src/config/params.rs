@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use crate::model::{
     Param, ParamType, ParamValue, Piece, did_you_mean, is_param_name, is_secret_name, param_variable, pieces,
+    value_text, without_passwords,
 };
 
 use super::check::{optional, unknown_keys};
@@ -207,9 +208,16 @@ fn default(checker: &mut Checker, param: &Param, node: &Node, path: &str) -> Opt
     match param.kind.read_json(&node.to_json()) {
         Ok(value) => Some(value),
         Err(bad) => {
+            // What is wrong with a project that is due goes into mails, too.
+            let written = value_text(&node.to_json());
+            let shown = if is_secret_name(&param.name) { "***".to_owned() } else { without_passwords(&written) };
+            let bad = if shown == written { bad } else { param.kind.bad_shown(&shown) };
             let hint = match (&param.kind, &node.value) {
                 (ParamType::Str | ParamType::Path | ParamType::Choice(_), Value::Number(_) | Value::Bool(_)) => {
                     format!("write \"{}\"", node.to_json())
+                }
+                (ParamType::List(item), Value::Text(text)) => {
+                    format!("write {}", as_list(item, if shown == written { text } else { &shown }))
                 }
                 _ => bad.hint,
             };
@@ -217,6 +225,17 @@ fn default(checker: &mut Checker, param: &Param, node: &Node, path: &str) -> Opt
             None
         }
     }
+}
+
+/// What was written as on a command line, as a project file has it.
+fn as_list(item: &ParamType, text: &str) -> String {
+    if text.trim_start().starts_with('[') {
+        return text.trim().to_owned();
+    }
+    let is_bare = matches!(item, ParamType::Int | ParamType::Float | ParamType::Bool);
+    let items = text.split(',').map(str::trim);
+    let items = items.map(|one| if is_bare { one.to_owned() } else { serde_json::Value::from(one).to_string() });
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
 }
 
 /// The whole of a file but for the end of its last line. What is wrong with it is a warning, and none if a variable has the

@@ -124,6 +124,22 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Box<Problem>> {
     }
 }
 
+/// Whether two JSON numbers are the same, however they are written.
+fn is_same_number(a: &str, b: &str) -> bool {
+    fn parts(text: &str) -> Option<(bool, String, i64)> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{}{fraction}", whole.trim_start_matches('-'));
+        let digits = digits.trim_start_matches('0');
+        let significant = digits.trim_end_matches('0');
+        let shift = i64::try_from(digits.len() - significant.len()).ok()? - i64::try_from(fraction.len()).ok()?;
+        let exponent = exponent.parse::<i64>().ok()?.checked_add(shift)?;
+        let is_zero = significant.is_empty();
+        Some((text.starts_with('-') && !is_zero, significant.to_owned(), if is_zero { 0 } else { exponent }))
+    }
+    parts(a) == parts(b)
+}
+
 /// The one name, in here, of keys that have two.
 pub(super) const SYNONYMS: [(&str, &str); 1] = [("interpreter", "python_command")];
 
@@ -140,7 +156,10 @@ impl Builder<'_> {
             ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
             // Both parsers agree on what a number is, so that the second branch isn't met.
             ast::Value::NumberLit(literal) => match serde_json::from_str(literal.value) {
-                Ok(number) => Value::Number(number),
+                Ok(number) => {
+                    self.look_at_number(literal, &number, path);
+                    Value::Number(number)
+                }
                 Err(_) => Value::Text(literal.value.to_owned()),
             },
             ast::Value::StringLit(literal) => Value::Text(literal.value.clone().into_owned()),
@@ -155,6 +174,18 @@ impl Builder<'_> {
             ast::Value::Object(object) => Value::Table(self.table(object, path)),
         };
         Node::new(converted, self.source, range.start..range.end)
+    }
+
+    /// What is handed to scripts should be what was written. Other keys are held to their own limits.
+    fn look_at_number(&mut self, literal: &ast::NumberLit<'_>, number: &serde_json::Number, path: &str) {
+        let is_handed_on = path.strip_prefix("settings").is_some_and(|rest| rest.starts_with(['.', '[']));
+        if is_handed_on && !is_same_number(literal.value, &number.to_string()) {
+            let range = literal.range;
+            let origin = Origin { source: Arc::clone(self.source), span: range.start..range.end };
+            let message = format!("a number with too many digits: scripts get {number}");
+            let problem = Problem::at(ProblemKind::InvalidValue, &origin, path, message);
+            self.warnings.push(problem.hint("write it as a text, in double quotes"));
+        }
     }
 
     fn table(&mut self, object: &ast::Object<'_>, path: &str) -> Table {

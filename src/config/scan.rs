@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use regex::Regex;
 
 use super::environment::Environment;
 use super::interpreter::{Lookup, Platform};
+use super::search::trusted_parents;
 
 /// A script, and what runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +33,12 @@ pub struct Found {
 
 /// Of a script no more is read: what it imports stands at its beginning.
 const READ: u64 = 1024 * 1024;
-/// Files of a folder that are looked at.
+/// Files of a folder that are read, of those that may be scripts by their names.
 const MOST: usize = 5000;
+/// Endings of scripts.
+const ENDINGS: [&str; 13] = ["py", "sh", "bash", "cmd", "bat", "ps1", "js", "mjs", "cjs", "rb", "pl", "r", "php"];
+/// How people call their virtual environments, the usual first.
+const ENVIRONMENTS: [&str; 3] = [".venv", "venv", "env"];
 /// Where scripts are if the folder itself has none, in this order.
 const BELOW: [&str; 4] = ["scripts", "jobs", "bin", "src"];
 
@@ -63,15 +69,20 @@ enum Language {
 /// When it can't be read.
 pub fn scan(root: &Path, environment: &Environment) -> std::io::Result<Found> {
     let lookup = Lookup { root, environment, platform: Platform::current() };
-    let python = python(&lookup);
-    let (mut candidates, mut passed_over) = parted(candidates(root, "")?);
+    let (python, without_python) = python(&lookup);
+    let mut passed_over = Vec::new();
+    let (mut candidates, helpers) = parted(candidates(root, "", &mut passed_over)?);
+    passed_over.extend(helpers);
     for folder in BELOW {
         if candidates.is_empty() && root.join(folder).is_dir() {
-            let more = self::candidates(&root.join(folder), &format!("{folder}/"))?;
+            let more = self::candidates(&root.join(folder), &format!("{folder}/"), &mut passed_over)?;
             let (scripts, helpers) = parted(more);
             candidates = scripts;
             passed_over.extend(helpers);
         }
+    }
+    if candidates.iter().any(|candidate| candidate.language == Language::Python) {
+        passed_over.extend(without_python);
     }
     let mut found = Found { scripts: Vec::new(), passed_over };
     for Candidate { path, language, .. } in candidates {
@@ -118,15 +129,31 @@ fn parted(mut candidates: Vec<Candidate>) -> (Vec<Candidate>, Vec<(String, Strin
 }
 
 /// The files of one folder that may be scripts.
-fn candidates(folder: &Path, prefix: &str) -> std::io::Result<Vec<Candidate>> {
+fn candidates(folder: &Path, prefix: &str, passed_over: &mut Vec<(String, String)>) -> std::io::Result<Vec<Candidate>> {
+    let ending = |name: &str| name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default();
+    let may_be = |name: &str| {
+        let ending = ending(name);
+        !name.starts_with('.') && (ending.is_empty() || ENDINGS.contains(&ending.as_str()))
+    };
+    let names = std::fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.file_name());
+    let mut names: Vec<OsString> = names.filter(|name| may_be(&name.to_string_lossy())).collect();
+    // What says by its ending that it is a script goes before what has none, which may be anything.
+    names.sort_by(|a, b| {
+        let (a, b) = (a.to_string_lossy(), b.to_string_lossy());
+        ending(&a).is_empty().cmp(&ending(&b).is_empty()).then_with(|| natural(&a, &b))
+    });
+    if let Some(more) = names.len().checked_sub(MOST).filter(|more| *more > 0) {
+        names.truncate(MOST);
+        let what = format!("{more} more files of {}", folder.display());
+        passed_over.push((what, format!("only {MOST} are looked at; name scripts with --script")));
+    }
     let mut candidates = Vec::new();
-    for entry in std::fs::read_dir(folder)?.take(MOST).filter_map(Result::ok) {
-        let name = entry.file_name();
+    for name in names {
+        let file = folder.join(&name);
         let is_unicode = name.to_str().is_some();
         let name = name.to_string_lossy();
-        let file = entry.path();
         // What a link leads to counts.
-        if name.starts_with('.') || !std::fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
+        if !std::fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
             continue;
         }
         let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
@@ -135,13 +162,8 @@ fn candidates(folder: &Path, prefix: &str) -> std::io::Result<Vec<Candidate>> {
             let read = std::fs::File::open(&file).and_then(|file| file.take(READ).read_to_end(&mut bytes));
             read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
         };
-        let known = ["py", "sh", "bash", "cmd", "bat", "ps1", "js", "mjs", "cjs", "rb", "pl", "r", "php"];
-        let ending = ending.to_lowercase();
-        if !ending.is_empty() && !known.contains(&ending.as_str()) {
-            continue;
-        }
         let text = text();
-        if let Some(language) = language(&ending, &text) {
+        if let Some(language) = language(&ending.to_lowercase(), &text) {
             let path = format!("{prefix}{name}");
             candidates.push(Candidate { path, is_unicode, stem: stem.to_owned(), language, text });
         }
@@ -167,7 +189,9 @@ fn language(ending: &str, text: &str) -> Option<Language> {
         "r" => Language::Other("Rscript"),
         "php" => Language::Other("php"),
         _ if asked.starts_with("python") => Language::Python,
-        _ if ["sh", "bash", "dash", "ksh", "zsh"].contains(&asked) => Language::Shell(asked.to_owned()),
+        _ if ["sh", "bash", "dash", "ksh", "zsh", "fish", "csh", "tcsh"].contains(&asked) => {
+            Language::Shell(asked.to_owned())
+        }
         _ if asked == "node" => Language::Node,
         _ if asked == "ruby" => Language::Other("ruby"),
         _ if asked == "perl" => Language::Other("perl"),
@@ -180,7 +204,11 @@ fn commands(language: &Language) -> Vec<Vec<String>> {
     let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     match language {
         Language::Python => Vec::new(),
-        Language::Shell(shell) => vec![command(&[shell]), command(&["bash"]), command(&["sh"])],
+        // Others have a language of their own, which these don't speak.
+        Language::Shell(shell) if ["sh", "dash", "ksh", "bash"].contains(&shell.as_str()) => {
+            vec![command(&[shell]), command(&["bash"]), command(&["sh"])]
+        }
+        Language::Shell(program) => vec![command(&[program])],
         Language::Batch => vec![command(&["cmd", "/d", "/c"])],
         Language::PowerShell => ["pwsh", "powershell"]
             .map(|shell| command(&[shell, "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File"]))
@@ -190,8 +218,9 @@ fn commands(language: &Language) -> Vec<Vec<String>> {
     }
 }
 
-/// The folder's virtual environment before whatever PATH has.
-fn python(lookup: &Lookup<'_>) -> Vec<Vec<String>> {
+/// The folder's virtual environment, or that of the nearest folder above it, before whatever PATH has. And those environments
+/// that have no Python, with what to do.
+fn python(lookup: &Lookup<'_>) -> (Vec<Vec<String>>, Vec<(String, String)>) {
     let mut environments: Vec<String> = std::fs::read_dir(lookup.root)
         .into_iter()
         .flatten()
@@ -199,13 +228,26 @@ fn python(lookup: &Lookup<'_>) -> Vec<Vec<String>> {
         .filter(|entry| entry.path().join("pyvenv.cfg").is_file())
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
-    let rank = |name: &String| [".venv", "venv", "env"].iter().position(|usual| usual == name).unwrap_or(usize::MAX);
+    let rank = |name: &String| ENVIRONMENTS.iter().position(|usual| usual == name).unwrap_or(usize::MAX);
     environments.sort_by_key(|name| (rank(name), name.clone()));
     let inner = if lookup.platform == Platform::Windows { "Scripts/python" } else { "bin/python" };
     let names: [&str; 3] =
         if lookup.platform == Platform::Windows { ["python", "py", "python3"] } else { ["python3", "python", "py"] };
+    let above = trusted_parents(lookup.root).into_iter().enumerate().flat_map(|(at, folder)| {
+        let there = ENVIRONMENTS.into_iter().filter(move |name| folder.join(name).join("pyvenv.cfg").is_file());
+        there.map(move |name| format!("{}{name}", "../".repeat(at + 1)))
+    });
+    environments.extend(above);
+    let (environments, broken): (Vec<String>, Vec<String>) =
+        environments.into_iter().partition(|name| lookup.find(&format!("{name}/{inner}"), &[]).is_ok());
+    let why = |name: String| {
+        let why =
+            format!("this virtual environment has no {inner} that can be run; make it anew: python -m venv {name}");
+        (name, why)
+    };
     let environments = environments.into_iter().map(|name| format!("{name}/{inner}"));
-    environments.chain(names.map(str::to_owned)).map(|program| vec![program]).collect()
+    let commands = environments.chain(names.map(str::to_owned)).map(|program| vec![program]).collect();
+    (commands, broken.into_iter().map(why).collect())
 }
 
 /// What the Python files import that might be one of them.

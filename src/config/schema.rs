@@ -25,9 +25,12 @@ macro_rules! words {
     };
 }
 
+mod layer;
 mod mail;
 mod params;
 mod schedule;
+
+pub use layer::layer_schema;
 
 /// The schema of `exec_config.json`, as JSON Schema draft 2020-12.
 #[must_use]

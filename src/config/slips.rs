@@ -52,6 +52,10 @@ fn message_and_hint(text: &str, offset: usize, error: &serde_json::Error) -> (St
             ("a control character in a string".to_owned(), hint("write a tab as `\\t`"))
         };
     }
+    if said.contains("number out of range") {
+        let what = "write it as a text, in double quotes; no number is larger than about 1.8e308";
+        return ("a number that is too large".to_owned(), hint(what));
+    }
     if error.is_eof() {
         return if inside_string(text) {
             ("ends inside a string".to_owned(), hint("a closing `\"` is missing"))

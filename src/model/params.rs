@@ -177,6 +177,12 @@ impl ParamType {
         BadValue { what: format!("is not {}: {}{at}", self.noun(), shown(text)), hint: self.hint() }
     }
 
+    /// What is said of a value that isn't shown as it is: without a position, which would be one of the value itself.
+    #[must_use]
+    pub fn bad_shown(&self, shown: &str) -> BadValue {
+        self.bad(shown, None)
+    }
+
     /// Reads a text, as a command line or a variable has it. A list is written with commas, or as JSON.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! What a run's declared inputs are: given, taken over from another run, from a variable, from a secret's file, or the default,
 //! in this order. Everything that is wrong is told at once.
 
-use std::ffi::OsString;
+use std::cell::OnceCell;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use jiff::Zoned;
@@ -9,9 +10,11 @@ use secrecy::ExposeSecret;
 use serde_json::Value as Json;
 
 use super::command::is_same_variable;
+use super::environment;
 use super::secrets::Secrets;
 use crate::model::{
-    BadValue, Param, ParamSource, ParamType, ParamValue, Project, RunParam, did_you_mean, fill, value_text,
+    BadValue, Param, ParamSource, ParamType, ParamValue, Project, RunParam, did_you_mean, fill, is_secret_name,
+    value_text, without_passwords,
 };
 
 /// What is said of a run's inputs by whoever starts it.
@@ -78,9 +81,10 @@ impl Inputs {
         for (name, _) in &given.values {
             problems.extend(unknown(name, &project.params).filter(|problem| !problems.contains(problem)));
         }
+        let around = Around { project, given, process, secrets: OnceCell::new() };
         let mut inputs = Vec::new();
         for param in &project.params {
-            match resolve(param, project, given, process, now) {
+            match resolve(param, &around, now) {
                 Ok(input) => inputs.push(input),
                 Err(problem) => {
                     problems.push(BadInput {
@@ -109,6 +113,12 @@ impl Inputs {
             }
         };
         self.0.iter().map(of).collect()
+    }
+
+    /// Whether an input has a value.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.0.iter().any(|input| input.name == name && input.value.is_some())
     }
 
     /// A text of the project with values in their places. Where no inputs are declared braces mean nothing.
@@ -168,15 +178,36 @@ fn unknown(name: &str, params: &[Param]) -> Option<BadInput> {
     Some(BadInput { is_given: true, ..BadInput::new(message, hint) })
 }
 
-fn resolve(
-    param: &Param,
-    project: &Project,
-    given: &Given,
-    process: &[(OsString, OsString)],
-    now: &Zoned,
-) -> Result<Input, BadInput> {
-    let (value, source, written) = found(param, project, given, process)?;
-    let json = |value: &ParamValue| value.resolve(&project.root, now);
+/// Where values come from.
+struct Around<'a> {
+    project: &'a Project,
+    given: &'a Given,
+    process: &'a [(OsString, OsString)],
+    /// Once they are asked for.
+    secrets: OnceCell<Secrets>,
+}
+
+impl Around<'_> {
+    /// What no message may show, as far as it is known before there are inputs: the secrets of variables, and those that are
+    /// declared, as they are written.
+    fn secrets(&self) -> &Secrets {
+        self.secrets.get_or_init(|| {
+            let mut secrets = environment::secrets(self.project, &Inputs::default(), self.process);
+            for param in self.project.params.iter().filter(|param| param.secret) {
+                let of_variable = of_environment(param, self.project, self.process).ok().flatten();
+                of_variable.iter().for_each(|text| secrets.declared(text));
+                if let Some(Ok(text)) = &param.from_file {
+                    secrets.declared(text.expose_secret());
+                }
+            }
+            secrets
+        })
+    }
+}
+
+fn resolve(param: &Param, around: &Around<'_>, now: &Zoned) -> Result<Input, BadInput> {
+    let (value, source, written) = found(param, around)?;
+    let json = |value: &ParamValue| value.resolve(&around.project.root, now);
     let value = value.as_ref().map(json);
     let differs = !param.secret && value != param.default.as_ref().map(json);
     let value = value.map(|value| {
@@ -197,13 +228,9 @@ fn resolve(
         }
     }
     if let (None, true) = (&value, param.required) {
-        let hint = if param.secret {
-            how_secrets_are_given(param)
-        } else {
-            format!("add -p {}=VALUE, or set {} in the environment or in .env", param.name, param.variable())
-        };
         let article = if param.secret { "the secret" } else { "the input" };
-        return Err(BadInput::new(format!("{article} `{}` is required", param.name), hint));
+        let message = format!("{article} `{}` is required", param.name);
+        return Err(BadInput::new(message, how_to_give(param, around, source)));
     }
     let Param { name, secret, .. } = param;
     let written = written.filter(|_| param.secret);
@@ -213,32 +240,26 @@ fn resolve(
 /// A value, not yet resolved, where it is from, and of a text that.
 type FoundValue = (Option<ParamValue>, ParamSource, Option<String>);
 
-fn found(
-    param: &Param,
-    project: &Project,
-    given: &Given,
-    process: &[(OsString, OsString)],
-) -> Result<FoundValue, BadInput> {
+fn found(param: &Param, around: &Around<'_>) -> Result<FoundValue, BadInput> {
+    let Around { project, given, process, .. } = around;
     let texts: Vec<&str> =
         given.values.iter().filter(|(name, _)| *name == param.name).map(|(_, text)| text.as_str()).collect();
     if !texts.is_empty() {
-        return Ok((Some(of_texts(param, &texts)?), ParamSource::Given, None));
+        return Ok((Some(of_texts(param, &texts, around)?), ParamSource::Given, None));
     }
-    if let Some(value) = of_run(param, given)? {
-        return Ok((Some(value), ParamSource::Run, None));
+    if let Some(value) = of_run(param, around)? {
+        return Ok((value, ParamSource::Run, None));
     }
+    let read = |text: &str| param.kind.read(text).map_err(|bad| refused(param, text, bad, around));
     if let Some(text) = of_environment(param, project, process)? {
-        let value = param.kind.read(&text).map_err(|bad| {
-            let bad = refused(param, bad);
-            BadInput { message: format!("{}: {}", param.variable(), bad.message), ..bad }
-        })?;
+        let value =
+            read(&text).map_err(|bad| BadInput { message: format!("{}: {}", param.variable(), bad.message), ..bad })?;
         return Ok((Some(value), ParamSource::Environment, Some(text)));
     }
     match &param.from_file {
         Some(Ok(text)) => {
             let text = text.expose_secret();
-            let value = param.kind.read(text).map_err(|bad| refused(param, bad))?;
-            return Ok((Some(value), ParamSource::File, Some(text.to_owned())));
+            return Ok((Some(read(text)?), ParamSource::File, Some(text.to_owned())));
         }
         Some(Err(why)) => {
             let message = format!("the secret `{}` can't be read: {why}", param.name);
@@ -246,54 +267,58 @@ fn found(
         }
         None => {}
     }
-    if let Some(lost) = lost(param, given) {
+    if let Some(lost) = lost(param, around) {
         return Err(lost);
     }
     let source = if param.default.is_some() { ParamSource::Default } else { ParamSource::Unset };
     Ok((param.default.clone(), source, None))
 }
 
-/// The value of the run that is followed, if it had one and tells it.
-fn of_run(param: &Param, given: &Given) -> Result<Option<ParamValue>, BadInput> {
-    let other = given.taken_over.iter().find(|other| other.name == param.name && !other.secret && !param.secret);
-    let Some((other, value)) = other.and_then(|other| Some((other, other.value.as_ref()?))) else { return Ok(None) };
+/// What the run that is followed had, which may be no value; `None` if it didn't know the input, or has to be told of elsewhere.
+fn of_run(param: &Param, around: &Around<'_>) -> Result<Option<Option<ParamValue>>, BadInput> {
+    let Some(other) = taken_over(param, around.given).filter(|_| !param.secret) else { return Ok(None) };
+    let Some(value) = other.value.as_ref().filter(|_| !other.secret) else {
+        let had_none = other.value.is_none() && (!other.secret || other.source == ParamSource::Unset);
+        return Ok(had_none.then_some(None));
+    };
     if other.masked {
         // Where the others come from they can be taken from again.
         if !matches!(other.source, ParamSource::Given | ParamSource::Run) {
             return Ok(None);
         }
+        // A variable that is set may have another value, which that run was given this one instead of.
         let message = format!("`{}` of that run held a secret, which isn't kept", param.name);
-        let hint = format!("add -p {}=VALUE, or set {}", param.name, param.variable());
-        return Err(BadInput::new(message, hint));
+        return Err(BadInput::new(message, format!("add -p {}=VALUE", param.name)));
     }
-    param.kind.read_json(value).map(Some).map_err(|bad| {
+    param.kind.read_json(value).map(|value| Some(Some(value))).map_err(|bad| {
         let hint = format!("the project declares it otherwise since that run; add -p {}=VALUE", param.name);
-        BadInput { hint, ..refused(param, bad) }
+        BadInput { hint, ..refused(param, &value_text(value), bad, around) }
     })
+}
+
+fn taken_over<'a>(param: &Param, given: &'a Given) -> Option<&'a RunParam> {
+    given.taken_over.iter().find(|other| other.name == param.name)
 }
 
 /// That the run that is followed had a value that it keeps to itself, and that is nowhere to be had now: without it, or with the
 /// default, the scripts would do something else.
-fn lost(param: &Param, given: &Given) -> Option<BadInput> {
-    let other = given.taken_over.iter().find(|other| other.name == param.name)?;
-    let was_set = !matches!(other.source, ParamSource::Unset | ParamSource::Default);
+fn lost(param: &Param, around: &Around<'_>) -> Option<BadInput> {
+    let other = taken_over(param, around.given)?;
+    let was_set =
+        (other.secret || other.value.is_some()) && !matches!(other.source, ParamSource::Unset | ParamSource::Default);
     if !was_set || !(param.secret || other.secret || other.masked) {
         return None;
     }
     let message = format!("`{}` was set in that run, which keeps no secrets, and isn't now", param.name);
-    let hint = match param.secret {
-        true => how_secrets_are_given(param),
-        false => format!("add -p {}=VALUE, or set {}", param.name, param.variable()),
-    };
-    Some(BadInput::new(message, hint))
+    Some(BadInput::new(message, how_to_give(param, around, ParamSource::Unset)))
 }
 
-fn of_texts(param: &Param, texts: &[&str]) -> Result<ParamValue, BadInput> {
+fn of_texts(param: &Param, texts: &[&str], around: &Around<'_>) -> Result<ParamValue, BadInput> {
     if param.secret {
         let message = format!("the secret `{}` can't be given so, where every account may see it", param.name);
         return Err(BadInput::new(message, how_secrets_are_given(param)));
     }
-    let read = |text: &&str| param.kind.read(text).map_err(|bad| refused(param, bad));
+    let read = |text: &&str| param.kind.read(text).map_err(|bad| refused(param, text, bad, around));
     match (texts, &param.kind) {
         ([text], _) => read(text),
         (_, ParamType::List(_)) => {
@@ -318,10 +343,9 @@ fn of_environment(
     process: &[(OsString, OsString)],
 ) -> Result<Option<String>, BadInput> {
     let variable = param.variable();
-    let value = |name: &str| process.iter().find(|(known, _)| is_same_variable(known, name.as_ref()));
     // A secret can't be empty: a variable that is says that it isn't set.
-    let counts = |value: &std::ffi::OsStr| !(param.secret && value.is_empty());
-    if let Some((_, value)) = value(&variable).filter(|(_, text)| counts(text) && value("RUNNER_RUN_ID").is_none()) {
+    let counts = |value: &OsStr| !(param.secret && value.is_empty());
+    if let Some(value) = of_process(&variable, process).filter(|text| counts(text) && !is_inside_a_run(process)) {
         return value
             .to_str()
             .map(|text| Some(text.to_owned()))
@@ -331,15 +355,51 @@ fn of_environment(
     Ok(of_file.filter(|value| counts(value.as_ref())).map(str::to_owned))
 }
 
+fn of_process<'a>(variable: &str, process: &'a [(OsString, OsString)]) -> Option<&'a OsStr> {
+    process.iter().find(|(known, _)| is_same_variable(known, variable.as_ref())).map(|(_, value)| value.as_os_str())
+}
+
+fn is_inside_a_run(process: &[(OsString, OsString)]) -> bool {
+    of_process("RUNNER_RUN_ID", process).is_some()
+}
+
+/// What to do about an input without a value, which is so by its `source`.
+fn how_to_give(param: &Param, around: &Around<'_>, source: ParamSource) -> String {
+    let Param { name, secret, .. } = param;
+    let variable = param.variable();
+    let inside = is_inside_a_run(around.process);
+    let is_passed_over = inside && of_process(&variable, around.process).is_some();
+    let why = match is_passed_over {
+        true => format!("the {variable} that is set belongs to the run around this one; "),
+        false => String::new(),
+    };
+    match (secret, inside) {
+        (false, _) if source == ParamSource::Run => format!("that run had none; add -p {name}=VALUE"),
+        (false, false) => format!("add -p {name}=VALUE, or set {variable} in the environment or in .env"),
+        (false, true) => format!("{why}add -p {name}=VALUE, or set {variable} in .env"),
+        (true, false) => how_secrets_are_given(param),
+        (true, true) => format!("{why}set {variable} in .env, or name a `file` for it in the project file"),
+    }
+}
+
 fn how_secrets_are_given(param: &Param) -> String {
     format!("set {} in the environment or in .env, or name a `file` for it in the project file", param.variable())
 }
 
-/// What is said of a value; of a secret's nothing that is in it.
-fn refused(param: &Param, bad: BadValue) -> BadInput {
+/// What is said of a value; of a secret's nothing that is in it. It goes where the value itself never would, as into mails.
+fn refused(param: &Param, text: &str, bad: BadValue, around: &Around<'_>) -> BadInput {
     if param.secret {
         let message = format!("the secret `{}` is not of its type, {}", param.name, param.kind.word());
         return BadInput::new(message, how_secrets_are_given(param));
     }
+    let mut secrets = around.secrets().clone();
+    if let Ok(json) = serde_json::from_str(text) {
+        secrets.take_json(&param.name, &json);
+    }
+    let shown = match is_secret_name(&param.name) {
+        true => "***".to_owned(),
+        false => secrets.masked(&without_passwords(text)),
+    };
+    let bad = if shown == text { bad } else { param.kind.bad_shown(&shown) };
     BadInput::new(format!("`{}` {}", param.name, bad.what), bad.hint)
 }

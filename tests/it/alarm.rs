@@ -311,3 +311,45 @@ fn a_run_that_stands_for_others_says_so_everywhere() {
     let history = test.runner(["history", "due"]).expect(0).stdout;
     assert!(history.contains("2 merged"), "{history}");
 }
+
+/// Whatever an input is by mistake: where that it could not be run is kept and told, its value may be a password.
+#[test]
+fn why_a_planned_run_could_not_be_run_is_told_without_the_secrets_of_its_inputs() {
+    let (test, due, office) = projects();
+    let params = json!({
+        "db": {"type": "choice", "choices": ["test", "live"]}, "rows": "int", "api_token": "int", "days": {"type": "list", "of": "date"}
+    });
+    let mut settings = std::fs::read_to_string(due.root.join(".env")).unwrap();
+    settings.push_str("RUNNER_PARAM_DB=postgres://u:s3cr3tpw@h/db\nRUNNER_PARAM_API_TOKEN=hunter2-api\n");
+    settings.push_str(
+        "SERVICE_TOKEN=hunter2-service\nRUNNER_PARAM_ROWS=hunter2-service\nRUNNER_PARAM_DAYS=pwd=s3cr3tday\n",
+    );
+    let due = due.set("params", params).file(".env", settings);
+    keep(&test, &due, "cron", ago(5));
+    let ran = test.runner(["run", "due", "--scheduled", "hourly", "--keeper", "cron"]).expect(2).stderr;
+    for line in [
+        "error: due: RUNNER_PARAM_DB: `db` is not one of `test`, `live`: `postgres://u:***@h/db`; write one of them, as in test",
+        "error: due: RUNNER_PARAM_ROWS: `rows` is not a whole number: `***`; write a whole number of at most 64 bits, as in 42",
+        "error: due: RUNNER_PARAM_API_TOKEN: `api_token` is not a whole number: `***`; write a whole number of at most 64 bits, as in 42",
+    ] {
+        assert!(ran.lines().any(|said| said == line), "{line}\n{ran}");
+    }
+    let mut said = test.runner(["schedule", "history"]).expect(0).stdout;
+    let alarm = read(&office.taken()[0]).1;
+    assert!(said.contains("is not one of") && alarm.contains("is not one of"), "{said}\n{alarm}");
+    said.push_str(&alarm);
+    for entry in std::fs::read_dir(test.path("state")).unwrap() {
+        let file = entry.unwrap().path();
+        said.push_str(&String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()));
+    }
+    for secret in ["s3cr3tpw", "hunter2", "s3cr3tday"] {
+        assert!(!said.contains(secret), "{secret}");
+    }
+
+    // Neither is a default of the project file that is wrong.
+    let due = due.set("params", json!({"db": {"type": "int", "default": "postgres://u:s3cr3tpw@h/db"}}));
+    let checked = test.runner(["check", "due"]).expect(2);
+    let said = format!("{}{}", checked.stdout, checked.stderr);
+    assert!(said.contains("is not a whole number: `postgres://u:***@h/db`") && !said.contains("s3cr3tpw"), "{said}");
+    drop(due);
+}

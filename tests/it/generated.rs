@@ -22,24 +22,40 @@ fn check(path: &str, generated: &str) {
 #[test]
 fn the_schema() {
     check("schema/exec_config.schema.json", &Test::new().runner(["schema"]).expect(0).stdout);
+    let layer = Test::new().runner(["schema", "--layer"]).expect(0).stdout;
+    check("schema/exec_config.layer.schema.json", &layer);
 }
 
 /// The project files that are handed out are what the schema describes.
 #[test]
 fn the_examples_are_what_the_schema_describes() {
-    let schema: serde_json::Value = serde_json::from_str(&Test::new().runner(["schema"]).stdout).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    let validator = |args: &[&str]| {
+        let schema: serde_json::Value = serde_json::from_str(&Test::new().runner(args).stdout).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    };
+    let (whole, layer) = (validator(&["schema"]), validator(&["schema", "--layer"]));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = vec![root.join("exec_config.example.json")];
     let examples = std::fs::read_dir(root.join("example_projects")).unwrap();
-    files.extend(examples.map(|entry| entry.unwrap().path().join("exec_config.json")).filter(|file| file.exists()));
-    assert!(files.len() > 5, "{files:?}");
+    let is_config = |name: &str| name.starts_with("exec_config.") && name.ends_with(".json");
+    for folder in examples.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        files.extend(entries.filter(|file| is_config(file.file_name().to_str().unwrap())).map(|file| file.path()));
+    }
+    let is_layer =
+        |file: &PathBuf| !["exec_config.json", "exec_config.example.json"].iter().any(|name| file.ends_with(name));
+    assert!(files.len() > 6 && files.iter().any(is_layer), "{files:?}");
     for file in files {
+        let (validator, schema) = if is_layer(&file) {
+            (&layer, "exec_config.layer.schema.json")
+        } else {
+            (&whole, "exec_config.schema.json")
+        };
         let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", file.display());
         let named = file.parent().unwrap().join(value["$schema"].as_str().unwrap());
-        assert!(named.exists(), "{} names a schema that isn't there", file.display());
+        assert!(named.exists() && named.ends_with(schema), "{} names another schema", file.display());
     }
 }
 
@@ -127,6 +143,13 @@ fn completions_are_programs_that_shells_can_read() {
 /// What bash has in COMPREPLY for these words, of which the last is completed.
 #[cfg(unix)]
 fn completed(test: &Test, words: &[&str]) -> Option<Vec<String>> {
+    completed_at(test, Path::new("/"), words)
+}
+
+/// The same, with the parent of this folder for the home.
+#[cfg(unix)]
+fn completed_at(test: &Test, folder: &Path, words: &[&str]) -> Option<Vec<String>> {
+    let home = folder.parent().unwrap_or(folder);
     let script = test.runner(["completions", "bash"]).expect(0).stdout;
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let program = format!(
@@ -136,7 +159,12 @@ fn completed(test: &Test, words: &[&str]) -> Option<Vec<String>> {
     );
     let folder = crate::harness::runner().parent().unwrap().display().to_string();
     let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
-    let output = match Command::new("bash").args(["-c", &program]).current_dir(test.path("")).env("PATH", path).output()
+    let output = match Command::new("bash")
+        .args(["-c", &program])
+        .current_dir(test.path(""))
+        .env("PATH", path)
+        .env("HOME", home)
+        .output()
     {
         Ok(output) => output,
         Err(error) => {
@@ -169,6 +197,11 @@ fn shells_complete_verbs_and_the_inputs_of_projects() {
     assert_eq!(complete(&["runner", "run", "p", "-p", "rows", "=", "1", "-p", "since", "=", "y"]), ["yesterday"]);
     assert_eq!(complete(&["runner", "run", "p", "-p", "size", "=", ""]), [r"very\ large", "small"]);
     assert_eq!(complete(&["runner", "run", "p", "-p", "size", "=", "\"very l"]), ["very large"]);
+    let in_home = std::fs::canonicalize(test.path("p")).unwrap();
+    assert_eq!(completed_at(&test, &in_home, &["runner", "run", "~/p", "-p", "reg"]).unwrap(), ["region="]);
+    let colon = test.project("a:b").script("a.txt", "").set("params", serde_json::json!({"rows": "int"}));
+    assert_eq!(complete(&["runner", "run", "a", ":", "b", "-p", ""]), ["rows="]);
+    drop(colon);
 }
 
 #[cfg(unix)]

@@ -361,3 +361,71 @@ fn what_would_not_pass_the_check_is_not_written() {
     assert_eq!(serde_json::from_str::<Value>(&printed).unwrap()["scripts"], json!(["a.py"]));
     assert!(!Path::new(&test.path("p")).join("exec_config.json").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn scripts_are_found_among_many_other_files() {
+    let test = Test::new();
+    let root = folder(&test, "p", &[("10_b.sh", "true"), ("2_a.sh", "true")]);
+    for number in 0..6000 {
+        std::fs::write(root.join(format!("{number}.csv")), "").unwrap();
+    }
+    let (file, told) = init(&test, "p", &[]);
+    assert_eq!((&file["scripts"], told.as_str()), (&json!(["2_a.sh", "10_b.sh"]), ""));
+    std::fs::remove_file(root.join("exec_config.json")).unwrap();
+    std::fs::remove_dir_all(root.join("logs")).unwrap();
+    for number in 0..5000 {
+        std::fs::write(root.join(format!("{number}")), "").unwrap();
+    }
+    let (file, told) = init(&test, "p", &[]);
+    assert_eq!(file["scripts"], json!(["2_a.sh", "10_b.sh"]));
+    let said = format!(
+        "passed over 2 more files of {}: only 5000 are looked at; name scripts with --script\n",
+        root.display()
+    );
+    assert_eq!(told, said);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_virtual_environment_of_a_folder_above_is_used_and_one_without_python_is_told_of() {
+    let Some(python) = python() else { return };
+    let test = Test::new();
+    let root =
+        folder(&test, "repo", &[("jobs/a.py", ""), (".venv/pyvenv.cfg", ""), (".venv/bin/python", "#!/bin/sh\n")]);
+    make_executable(&root.join(".venv/bin/python"));
+    let (file, told) = init(&test, "repo/jobs", &[]);
+    assert_eq!((&file["python_command"], told.as_str()), (&json!("../.venv/bin/python"), ""));
+    std::fs::remove_file(root.join(".venv/bin/python")).unwrap();
+    folder(&test, "repo/jobs", &[("venv/pyvenv.cfg", "")]);
+    std::fs::remove_file(root.join("jobs/exec_config.json")).unwrap();
+    let (file, told) = init(&test, "repo/jobs", &[]);
+    assert_eq!(file["python_command"], python);
+    for name in ["venv", "../.venv"] {
+        let line = format!(
+            "passed over {name}: this virtual environment has no bin/python that can be run; make it anew: python -m venv {name}"
+        );
+        assert!(told.lines().any(|said| said == line), "{told}");
+    }
+}
+
+/// A shell with a language of its own has no stand-in.
+#[cfg(unix)]
+#[test]
+fn scripts_of_shells_that_are_not_there_are_passed_over() {
+    let test = Test::new();
+    let bin = test.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::write(bin.join("sh"), "#!/bin/sh\n").unwrap();
+    make_executable(&bin.join("sh"));
+    folder(&test, "p", &[("a", "#!/bin/fish\n"), ("b.sh", "#!/usr/bin/env -S zsh\n"), ("c.sh", "#!/bin/ksh\n")]);
+    let mut command = test.command(["init", "p", "--print"]);
+    let made = crate::harness::Finished::of(command.env("PATH", &bin).output().unwrap()).expect(0);
+    let file: Value = serde_json::from_str(&made.stdout).unwrap();
+    assert_eq!((&file["scripts"], &file["python_command"]), (&json!(["c.sh"]), &json!("sh")));
+    for line in
+        ["passed over a: nothing is there that runs it: fish", "passed over b.sh: nothing is there that runs it: zsh"]
+    {
+        assert!(made.stderr.lines().any(|said| said == line), "{}", made.stderr);
+    }
+}

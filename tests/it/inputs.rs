@@ -190,22 +190,32 @@ fn the_inputs_of_a_project_are_shown_as_a_command_shows_its_options() {
          \x20 -p wait=DURATION      [default: 1h 30m]\n"
     );
     // Nobody's terminal: 80 columns.
-    let help = "What stands at the head of each page, before the table of contents; usually the customer's name.";
+    let help = "What stands at the head of each page, before the table of contents; usually the name of the customer.";
     let long = json!({
         "head": {"type": "str", "default": "postgres://u:s3cr3tpw@h/db", "help": help},
         "mode": {"type": "choice", "choices": ["as quick as can be", "with care", "with all care there is"], "help": "How."}
     });
     test.project("long").script("b.txt", "").set("params", long);
     let page = test.runner(["run", "long", "--help-params"]).expect(0).stdout;
+    let quote = if cfg!(windows) { '"' } else { '\'' };
     assert_eq!(
-        page,
-        "Inputs of long, as in `runner run long -p \"head=postgres://u:***@h/db\"`:\n\
+        page.replace(quote, "'"),
+        "Inputs of long, as in `runner run long -p 'head=postgres://u:***@h/db'`:\n\
          \x20 -p head=TEXT  What stands at the head of each page, before the table of\n\
-         \x20               contents; usually the customer's name. [default:\n\
+         \x20               contents; usually the name of the customer. [default:\n\
          \x20               postgres://u:***@h/db]\n\
          \x20 -p mode=as quick as can be|with care|with all care there is\n\
          \x20               How.\n"
     );
+    // The path as it was given, so that the line can be typed.
+    let name = "my jobs";
+    test.project(name).script("b.txt", "").set("params", json!({"n": "int"}));
+    for (given, shown) in [("my jobs", "'my jobs'"), ("./my jobs/", "'./my jobs/'")] {
+        let page = test.runner(["run", given, "--help-params"]).expect(0).stdout;
+        let shown = if cfg!(windows) { shown.replace('\'', "\"") } else { shown.to_owned() };
+        let first = format!("Inputs of my jobs, as in `runner run {shown} -p n=WHOLE_NUMBER`:");
+        assert_eq!(page.lines().next(), Some(first.as_str()));
+    }
     test.project("q").script("b.txt", "");
     let page = test.runner(["run", "q", "--help-params"]).expect(0).stdout;
     assert_eq!(page, "q declares no inputs; the key `params` of its file does that.\n");
@@ -319,7 +329,7 @@ fn what_is_masked_of_a_variable_is_taken_from_it_again() {
     assert_eq!(given.stderr.matches("s3cr3tpw").count(), 0);
     let fourth = test.runner(["history", "--json", "-n", "1"]).json()[0]["run_id"].as_str().unwrap().to_owned();
     let told = run(&["retry", &fourth], "postgres://u:other99@h/db").expect(2).stderr;
-    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE, or set"), "{told}");
+    assert!(told.contains("`url` of that run held a secret, which isn't kept; add -p url=VALUE\n"), "{told}");
 }
 
 #[test]
@@ -340,7 +350,8 @@ fn what_a_run_had_and_does_not_keep_has_to_be_there_when_it_is_tried_again() {
     for line in [
         "error: p: `token` was set in that run, which keeps no secrets, and isn't now; set RUNNER_PARAM_TOKEN in the environment \
          or in .env, or name a `file` for it in the project file",
-        "error: p: `url` was set in that run, which keeps no secrets, and isn't now; add -p url=VALUE, or set RUNNER_PARAM_URL",
+        "error: p: `url` was set in that run, which keeps no secrets, and isn't now; add -p url=VALUE, or set RUNNER_PARAM_URL \
+         in the environment or in .env",
     ] {
         assert!(told.lines().any(|said| said == line), "{told}");
     }

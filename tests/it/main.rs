@@ -35,6 +35,7 @@ mod host_runs;
 mod host_tasks;
 mod init;
 mod inputs;
+mod inputs_followed;
 mod leaks;
 mod letters;
 mod library;

@@ -10,8 +10,9 @@ use crate::cli::args::{FollowArgs, RunFlags};
 use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment, LoadRequest};
 use crate::event::{EVENTS_FILE, EventKind, PlannedScript, read_events, replay};
-use crate::model::{Following, Outcome, Parent, RunParam, RunReport};
-use crate::plan::{Place, Selection};
+use crate::model::{Following, Outcome, ParamSource, Parent, RunParam, RunReport};
+use crate::plan::{Given, Place, Selection};
+use crate::runner::{self, When};
 use crate::store::Store;
 
 pub(in crate::cli) fn follow(args: FollowArgs, how: Following, state: &StateDir, output: &Output) -> ExitCode {
@@ -105,7 +106,14 @@ fn inputs(report: &RunReport, flags: &RunFlags) -> String {
     let taken = report.params.iter().filter(|param| flags.params.iter().all(|(name, _)| *name != param.name));
     let taken = taken.filter(|param| param.value.is_some() && !param.masked && is_declared(&param.name));
     let taken: Vec<String> = taken.map(RunParam::told).collect();
-    if taken.is_empty() { String::new() } else { format!(", with its inputs {}", taken.join(" ")) }
+    let taken = if taken.is_empty() { String::new() } else { format!(", with its inputs {}", taken.join(" ")) };
+    // A secret can't be told to be what it was, nor be given for one run: it is what is found now.
+    let given = Given { values: flags.params.clone(), taken_over: report.params.clone() };
+    let now = runner::inputs(&loaded.project, &given, When::now()).unwrap_or_default();
+    let had_none = report.params.iter().filter(|param| param.secret && param.source == ParamSource::Unset);
+    let anew = had_none.filter(|param| now.is_set(&param.name));
+    let anew: String = anew.map(|param| format!("; the secret {} is set now, and wasn't in it", param.name)).collect();
+    format!("{taken}{anew}")
 }
 
 fn place(script: PlannedScript) -> Place {

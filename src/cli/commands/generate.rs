@@ -11,8 +11,9 @@ use crate::cli::complete;
 use crate::cli::output::Output;
 use crate::config;
 
-pub(in crate::cli) fn schema(output: &Output) -> ExitCode {
-    match serde_json::to_string_pretty(&config::schema()) {
+pub(in crate::cli) fn schema(of_layers: bool, output: &Output) -> ExitCode {
+    let schema = if of_layers { config::layer_schema() } else { config::schema() };
+    match serde_json::to_string_pretty(&schema) {
         Ok(text) => written(output, "the schema", output.bytes(format!("{text}\n").as_bytes())),
         Err(error) => cannot(output, "the schema", &error),
     }

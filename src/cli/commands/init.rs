@@ -109,10 +109,10 @@ fn write_new(file: &Path, text: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// A path as a word of the system's shells.
-fn for_shell(path: &Path) -> String {
+/// A path, or an argument without quotes in it, as a word of the system's shells.
+pub(super) fn for_shell(path: &Path) -> String {
     let path = path.to_string_lossy();
-    let is_plain = |c: char| c.is_alphanumeric() || r"\:/_.-+~".contains(c);
+    let is_plain = |c: char| c.is_alphanumeric() || r"\:/_.-+~=".contains(c);
     match cfg!(windows) {
         // For cmd and PowerShell; no path has a quote in it.
         true if path.chars().all(is_plain) => path.into_owned(),

@@ -1,9 +1,12 @@
 //! `--help-params`: what inputs a project declares, as a command's help shows its options.
 
+use std::path::Path;
+
+use super::init::for_shell;
 use crate::model::{Param, ParamType, Project, without_passwords};
 
-/// A page of a project's inputs, at most `width` wide where words allow it.
-pub(super) fn help(project: &Project, width: usize) -> String {
+/// A page of the inputs of the project that was named so, at most `width` wide where words allow it.
+pub(super) fn help(project: &Project, path: &Path, width: usize) -> String {
     let name = &project.name;
     if project.params.is_empty() {
         return format!("{name} declares no inputs; the key `params` of its file does that.");
@@ -12,7 +15,8 @@ pub(super) fn help(project: &Project, width: usize) -> String {
     let lengths = rows.iter().map(|(usage, _)| usage.chars().count());
     // Those that are longer have their meaning below.
     let column = lengths.filter(|length| *length <= width / 2).max().unwrap_or(8);
-    let mut lines = vec![format!("Inputs of {name}, as in `runner run {name} -p {}`:", example(project))];
+    let path = for_shell(path);
+    let mut lines = vec![format!("Inputs of {name}, as in `runner run {path} -p {}`:", example(project))];
     for (usage, meaning) in rows {
         let mut meanings = wrapped(&meaning, width.saturating_sub(column + 4)).into_iter();
         if usage.chars().count() <= column {
@@ -52,8 +56,7 @@ fn example(project: &Project) -> String {
         (None, kind) => placeholder(kind),
     };
     let text = format!("{}={value}", param.name);
-    let is_plain = |c: char| c.is_alphanumeric() || "=_-.,:/".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("\"{text}\"") }
+    for_shell(Path::new(&text))
 }
 
 fn usage(param: &Param) -> String {

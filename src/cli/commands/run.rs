@@ -60,7 +60,7 @@ fn help_params(args: &RunArgs, output: &Output) -> ExitCode {
     let mut code = ExitCode::Success;
     for path in check::projects_or_here(&args.projects) {
         match check::load(&path, args.flags.profile.as_deref(), &env, output) {
-            Some(loaded) => output.line(params::help(&loaded.project, output.width())),
+            Some(loaded) => output.line(params::help(&loaded.project, &path, output.width())),
             None => code = ExitCode::Usage,
         }
     }

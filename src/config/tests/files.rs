@@ -126,11 +126,14 @@ fn profiles_have_to_exist() {
         .with("")
         .file("p/exec_config.dev.json", "{}")
         .file("p/exec_config.prod.json", "{]")
-        .file("p/exec_config.example.json", "{}");
+        .file("p/exec_config.example.json", "{}")
+        .file("p/exec_config.a.b.json", "{}")
+        .file("p/exec_config.Common.json", "{}")
+        .file("p/exec_config.runs.json", "{}");
     let line = |profile| house.lines(&house.load_profile(Some(profile)).expect_err(profile).problems).join("\n");
     assert_eq!(
         line("prd"),
-        "p/exec_config.prd.json: the profile `prd` doesn't exist; did you mean `prod`? there are: dev, prod"
+        "p/exec_config.prd.json: the profile `prd` doesn't exist; did you mean `prod`? there are: dev, example, prod"
     );
     assert_eq!(line("../x"), "p: the profile `../x` is not a bare word; --profile dev reads exec_config.dev.json");
     assert_eq!(

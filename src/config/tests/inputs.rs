@@ -181,3 +181,41 @@ fn settings_and_declarations_are_merged_key_by_key_and_explained() {
     assert_eq!(row("params.since.default"), (json!("yesterday"), "exec_config.dev.json".into()));
     assert_eq!(row("params.since.help"), (json!("First day."), "exec_config.common.json".into()));
 }
+
+#[test]
+fn numbers_that_would_be_others_are_told_with_their_place() {
+    let house = House::new();
+    house.with(
+        r#""settings": {"a": {"id": 12345678901234567890123, "same": [1e20, 100000000000000000000, 0.10, -5, 18446744073709551615, 0e5]},
+            "b": [1, 0.12345678901234567890], "c": 1e-400}"#,
+    );
+    let said = house.lines(&house.loaded().warnings);
+    for (line, told) in said.iter().zip(["settings.a.id: a number with too many digits: scripts get 1.2345678901234568e+22; write it as a text, in double quotes", "settings.b[1]: a number with too many digits: scripts get 0.12345678901234568;", "settings.c: a number with too many digits: scripts get 0.0;"]) {
+        assert!(line.contains(told), "{line}");
+    }
+    assert_eq!(said.len(), 3, "{said:?}");
+    house.with(r#""settings": {"a": 1e400}"#);
+    let said = house.problems().join("\n");
+    assert!(said.contains("a number that is too large; write it as a text, in double quotes"), "{said}");
+}
+
+#[test]
+fn a_layer_says_more_of_an_input_of_which_the_type_was_written_alone() {
+    let house = House::new();
+    house.with(r#""params": {"note": "str", "tags": {"type": "list", "of": "int"}, "day": "date"}"#);
+    house.file(
+        "p/exec_config.dev.json",
+        r#"{"params": {"note": {"default": "hi"}, "day": "str", "tags": {"default": "1, 2"}}}"#,
+    );
+    let said = house.lines(&house.load_profile(Some("dev")).unwrap_err().problems).join("\n");
+    assert!(said.contains("params.tags.default: `tags` is not a list: `\"1, 2\"`; write [1,2]"), "{said}");
+    house.file(
+        "p/exec_config.dev.json",
+        r#"{"params": {"note": {"default": "hi"}, "day": "str", "tags": {"default": [1]}}}"#,
+    );
+    let params = house.load_profile(Some("dev")).unwrap().project.params;
+    assert_eq!(params[0].default, Some(ParamValue::Text("hi".into())));
+    assert_eq!((&params[0].kind, &params[2].kind), (&ParamType::Str, &ParamType::Str));
+    let said = house.problem_with(r#""params": {"a": {"type": "list", "default": "a, b"}}"#);
+    assert!(said.contains(r#"write ["a","b"]"#), "{said}");
+}
