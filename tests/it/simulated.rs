@@ -180,7 +180,8 @@ impl Simulation {
             return;
         }
         for claim in claims {
-            let waits = if self.dice.chance(15) { self.dice.below(2 * HOUR) } else { self.dice.below(3 * SECOND) };
+            let waits = if self.troubled && self.dice.chance(15) { 2 * HOUR } else { 3 * SECOND };
+            let waits = self.dice.below(waits);
             let at = self.elapsed + waits;
             self.daemons[index].steps.push((at, Step::Begin(Box::new(claim))));
         }
@@ -216,7 +217,8 @@ impl Simulation {
                     return;
                 }
                 self.daemons[index].engine.began(&claim.run_id, now).await.unwrap();
-                let at = self.elapsed + self.dice.below(3 * HOUR);
+                let longest = if self.troubled { 3 * HOUR } else { 60 * SECOND };
+                let at = self.elapsed + self.dice.below(longest);
                 self.daemons[index].steps.push((at, Step::End(claim.run_id)));
             }
             Step::End(_) if self.troubled && outcome < 3 => self.kill(index),
@@ -380,6 +382,9 @@ async fn audit(state: &Path, world: &World, known: &HashMap<String, Schedule>, n
     instants
 }
 
+/// The last days, in which nothing goes wrong any more. Soon after the year what is old is forgotten.
+const QUIET: i64 = 30;
+
 async fn simulate(schedules: usize, days: i64, seed: u64) -> (u64, HashMap<&'static str, u32>) {
     // In memory where that can be had: what survives a loss of power isn't looked at here, and syncing takes its time.
     let memory = Path::new("/dev/shm");
@@ -412,7 +417,7 @@ async fn simulate(schedules: usize, days: i64, seed: u64) -> (u64, HashMap<&'sta
         troubled: true,
     };
     simulation.start(&known).await;
-    simulation.live(START + days * DAY, &known).await;
+    simulation.live(START + (days - QUIET) * DAY, &known).await;
     // A quiet end: one daemon sees to all that is left, long enough for every backlog and every wait. The clock may not go
     // back any more, but what ran ahead of it has its time to come.
     simulation.troubled = false;
@@ -425,7 +430,7 @@ async fn simulate(schedules: usize, days: i64, seed: u64) -> (u64, HashMap<&'sta
     for index in (0..simulation.daemons.len()).rev() {
         simulation.tick(index).await;
     }
-    simulation.live(simulation.elapsed + 30 * DAY, &known).await;
+    simulation.live(simulation.elapsed + QUIET * DAY, &known).await;
     // Until then nothing new begins.
     let now = simulation.now();
     simulation.projects.iter_mut().for_each(|project| project.schedules.clear());
@@ -457,7 +462,7 @@ fn through_a_year_of_trouble_each_planned_instant_has_one_answer() {
         Some(schedules) => {
             (usize::try_from(schedules).unwrap(), number("RUNNER_SIMULATED_DAYS").unwrap_or(365).cast_signed())
         }
-        None => (24, 60),
+        None => (24, 90),
     };
     println!("{schedules} schedules, {days} days, RUNNER_SIMULATED_SEED={seed}");
     let begin = std::time::Instant::now();
