@@ -29,6 +29,8 @@ struct Known {
     in_force: Option<Arc<Project>>,
     /// What was last said to be wrong with its files; empty if they are in order.
     wrong: Vec<String>,
+    /// How many schedules the ledger keeps of it although its files have been broken since it was first looked at.
+    kept: usize,
 }
 
 /// All of them, by their folders.
@@ -64,10 +66,17 @@ impl Projects {
         known.filter_map(|(root, known)| Some((root.clone(), Arc::clone(known.in_force.as_ref()?)))).collect()
     }
 
-    /// How many of those in force have schedules, and how many schedules.
+    /// The ledger goes on with so many schedules of a broken project.
+    pub(super) fn keeps(&mut self, root: &Path, schedules: usize) {
+        if let Some(known) = self.known.get_mut(root) {
+            known.kept = schedules;
+        }
+    }
+
+    /// How many have schedules, in force or kept, and how many schedules.
     pub(super) fn count(&self) -> (usize, usize) {
-        let projects = self.known.values().filter_map(|known| known.in_force.as_ref());
-        let counts = projects.map(|project| project.schedules.len()).filter(|count| *count > 0);
+        let schedules = |known: &Known| known.in_force.as_ref().map_or(known.kept, |project| project.schedules.len());
+        let counts = self.known.values().map(schedules).filter(|count| *count > 0);
         counts.fold((0, 0), |(projects, schedules), count| (projects + 1, schedules + count))
     }
 
@@ -133,11 +142,12 @@ impl Projects {
                 }
                 word.into_iter().for_each(|word| tell(plain(format!("{}: {word}", project.name))));
                 let project = Arc::new(project);
-                *known = Known { in_force: Some(Arc::clone(&project)), wrong: Vec::new() };
+                *known = Known { in_force: Some(Arc::clone(&project)), ..Known::default() };
                 Some(Change::InForce(project))
             }
             Err(error) => {
                 let wrong: Vec<String> = error.problems.iter().map(Problem::plain).collect();
+                let is_new = known.in_force.is_none() && known.wrong.is_empty();
                 if known.wrong != wrong {
                     wrong.iter().for_each(|problem| tell(bad(problem)));
                     let name = root.file_name().unwrap_or_default().to_string_lossy();
@@ -147,7 +157,7 @@ impl Projects {
                     }));
                     known.wrong = wrong;
                 }
-                known.in_force.is_none().then(|| Change::Broken(root.to_owned()))
+                is_new.then(|| Change::Broken(root.to_owned()))
             }
         }
     }
