@@ -13,7 +13,7 @@ use crate::cli::output::{self, Output, styled};
 use crate::config::Environment;
 use crate::host::found::units_dir;
 use crate::host::place::{self, PlaceError};
-use crate::host::{Host, Refusal, Setting, Subject, Units, crontab, task, units};
+use crate::host::{Host, Refusal, Setting, Subject, Units, crontab, is_root, task, units};
 use crate::ledger::Ledger;
 use crate::model::Project;
 use crate::schedule::Schedule;
@@ -96,16 +96,6 @@ fn setting(args: &ScheduleInstallArgs, host: Host, state: &StateDir) -> Result<S
         zone: TimeZone::system(),
         now: Timestamp::now(),
     })
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
 }
 
 /// The schedules that were named, else all; `None` if there is something else than they.
