@@ -40,6 +40,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Each value and where it came from.
     pub explain: Vec<Explained>,
+    /// The files that `env_file` names, the project's and the scripts'.
+    pub env_files: Vec<PathBuf>,
     /// For each schedule what is to be said once it is over.
     ends: Vec<Option<Problem>>,
 }
@@ -97,7 +99,8 @@ fn checked(request: &LoadRequest<'_>, text: Option<&str>) -> Result<Loaded, Conf
     match project {
         Some(project) if problems.is_empty() => {
             let ends = std::mem::take(&mut reader.checker.ends);
-            Ok(Loaded { explain: explain(&layers.table, &project.name), project, warnings, ends })
+            let env_files = reader.env_files.into_keys().collect();
+            Ok(Loaded { explain: explain(&layers.table, &project.name), project, warnings, env_files, ends })
         }
         _ => Err(ConfigError { problems, warnings }),
     }

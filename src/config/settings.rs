@@ -91,7 +91,8 @@ pub(super) struct SettingsReader<'a> {
     pub(super) declared: Declared,
     built_in: Settings,
     interpreters: BTreeMap<(String, Vec<String>), Result<PathBuf, NoInterpreter>>,
-    env_files: BTreeMap<PathBuf, BTreeMap<String, SecretString>>,
+    /// Each that was read.
+    pub(super) env_files: BTreeMap<PathBuf, BTreeMap<String, SecretString>>,
 }
 
 impl<'a> SettingsReader<'a> {

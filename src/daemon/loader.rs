@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{self, ConfigError, Environment, LoadRequest, Problem};
+use crate::config::{self, ConfigError, Environment, LoadRequest, Loaded};
 use crate::model::Project;
 
 /// What a project depends on besides its files, as the programs on the PATH, counts after so long.
@@ -37,9 +37,8 @@ impl Loader {
     }
 
     /// Reads a project's files.
-    pub(super) fn load(&self, root: &Path) -> Result<(Project, Vec<Problem>), ConfigError> {
-        let request = LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env };
-        config::load(&request).map(|loaded| (loaded.project, loaded.warnings))
+    pub(super) fn load(&self, root: &Path) -> Result<Loaded, ConfigError> {
+        config::load(&LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env })
     }
 
     /// The project as its files have it now; if they are broken, as it was before, and what is wrong.
@@ -69,14 +68,15 @@ impl Loader {
     fn read_again(&self, before: &Arc<Project>) -> (Arc<Project>, Option<String>) {
         let root = &before.root;
         // Looked at before they are read: what changes meanwhile is seen the next time.
-        let (stamp, at) = (Stamp::of(&config::config_folders(root)), Instant::now());
-        let project = match self.load(root) {
-            Ok((project, _)) => project,
+        let (mut stamp, at, began) = (Stamp::of(&config::config_folders(root)), Instant::now(), SystemTime::now());
+        let (project, env_files) = match self.load(root) {
+            Ok(loaded) => (Arc::new(loaded.project), loaded.env_files),
             Err(error) => return (Arc::clone(before), Some(error.first())),
         };
-        let project = Arc::new(project);
+        // Which these are only the others tell. One that was written since is too new to be settled.
+        stamp.add(env_files);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        match stamp.is_settled() {
+        match stamp.is_settled(began) {
             true => drop(read.insert(root.clone(), Read { project: Arc::clone(&project), stamp, at })),
             false => drop(read.remove(root)),
         }
@@ -106,10 +106,16 @@ impl Stamp {
         self.0.iter().all(|(path, seen)| look(path) == *seen)
     }
 
-    /// Whether a change from now on would be seen.
-    fn is_settled(&self) -> bool {
-        let now = SystemTime::now();
-        let is_old = |time: &SystemTime| now.duration_since(*time).is_ok_and(|age| age > COARSEST);
+    fn add(&mut self, files: Vec<PathBuf>) {
+        self.0.extend(files.into_iter().map(|file| {
+            let seen = look(&file);
+            (file, seen)
+        }));
+    }
+
+    /// Whether a change since `began` would be seen.
+    fn is_settled(&self, began: SystemTime) -> bool {
+        let is_old = |time: &SystemTime| began.duration_since(*time).is_ok_and(|age| age > COARSEST);
         self.0.iter().all(|(_, seen)| seen.as_ref().is_some_and(|(time, _)| is_old(time)))
     }
 }
@@ -122,6 +128,8 @@ fn look(path: &Path) -> Option<(SystemTime, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     #[test]
@@ -143,23 +151,31 @@ mod tests {
             folders.iter().filter(|folder| folder.starts_with(dir.path())).for_each(|folder| age(folder, 60));
         };
         std::fs::write(root.join("a.py"), "").unwrap();
+        let values = root.join("values.env");
+        std::fs::write(&values, "WHO=me\n").unwrap();
         let call_it = |name: &str| {
             let own = serde_json::json!({
                 "scripts": ["a.py"], "python_command": std::env::current_exe().unwrap(), "log_filename": name, "recipients": [],
                 "email_strategy": "none", "include_traceback": true, "logs_backup_count": 4,
+                "env_file": "values.env",
             });
             std::fs::write(&file, own.to_string()).unwrap();
         };
         call_it("one");
         let loader = Loader::new(None);
-        let (project, _) = loader.load(&root).unwrap();
-        let before = Arc::new(project);
+        let before = Arc::new(loader.load(&root).unwrap().project);
         assert!(!Arc::ptr_eq(&loader.fresh(&before).0, &loader.fresh(&before).0), "what is new may change unseen");
         age(&file, 60);
+        age(&values, 60);
         settle();
         let first = loader.fresh(&before).0;
-        let is_settled = Stamp::of(&config::config_folders(&root)).is_settled();
+        let is_settled = Stamp::of(&config::config_folders(&root)).is_settled(SystemTime::now());
         assert_eq!(Arc::ptr_eq(&first, &loader.fresh(&before).0), is_settled);
+        std::fs::write(&values, "WHO=you\n").unwrap();
+        let who = |project: &Project| project.scripts[0].settings.env_file["WHO"].expose_secret().to_owned();
+        assert_eq!((who(&first), who(&loader.fresh(&before).0)), ("me".to_owned(), "you".to_owned()));
+        age(&values, 60);
+        loader.fresh(&before);
         call_it("other");
         assert_eq!(loader.fresh(&before).0.log_filename, "other");
         std::fs::write(&file, "{").unwrap();

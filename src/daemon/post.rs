@@ -21,8 +21,12 @@ use crate::runner::{self, History, Notice, RunOptions};
 const AT_ONCE: Duration = Duration::from_secs(300);
 /// How long after a look the next is at the earliest: runs send their own mails themselves.
 const PAUSE: SignedDuration = SignedDuration::from_secs(15);
-/// When one looks again if the outbox couldn't be used.
+/// When one looks again if the outbox or the database couldn't be used.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_mins(5);
+
+pub(super) fn after_trouble() -> Option<Timestamp> {
+    Timestamp::now().checked_add(AFTER_TROUBLE).ok()
+}
 
 /// Who sees to it, and when.
 pub(super) struct Post {
@@ -119,7 +123,7 @@ impl Errand {
             Ok(next) => next.map(to_timestamp),
             Err(why) => {
                 (self.tell)(warning(format!("what waits to be sent can't be seen to: {why}")));
-                Timestamp::now().checked_add(AFTER_TROUBLE).ok()
+                after_trouble()
             }
         };
         sent.into_iter().chain(news).min()

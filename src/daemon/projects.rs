@@ -8,7 +8,7 @@ use super::loader::Loader;
 use super::news::InForce;
 use super::source::Survey;
 use super::word::{Word, bad, plain, warning};
-use crate::config::{self, Problem};
+use crate::config::{self, Loaded, Problem};
 use crate::model::Project;
 use crate::store;
 
@@ -29,6 +29,8 @@ struct Known {
     in_force: Option<Arc<Project>>,
     /// What was last said to be wrong with its files; empty if they are in order.
     wrong: Vec<String>,
+    /// How many schedules the ledger keeps of it although its files have been broken since it was first looked at.
+    kept: usize,
 }
 
 /// All of them, by their folders.
@@ -64,10 +66,17 @@ impl Projects {
         known.filter_map(|(root, known)| Some((root.clone(), Arc::clone(known.in_force.as_ref()?)))).collect()
     }
 
-    /// How many of those in force have schedules, and how many schedules.
+    /// The ledger goes on with so many schedules of a broken project.
+    pub(super) fn keeps(&mut self, root: &Path, schedules: usize) {
+        if let Some(known) = self.known.get_mut(root) {
+            known.kept = schedules;
+        }
+    }
+
+    /// How many have schedules, in force or kept, and how many schedules.
     pub(super) fn count(&self) -> (usize, usize) {
-        let projects = self.known.values().filter_map(|known| known.in_force.as_ref());
-        let counts = projects.map(|project| project.schedules.len()).filter(|count| *count > 0);
+        let schedules = |known: &Known| known.in_force.as_ref().map_or(known.kept, |project| project.schedules.len());
+        let counts = self.known.values().map(schedules).filter(|count| *count > 0);
         counts.fold((0, 0), |(projects, schedules), count| (projects + 1, schedules + count))
     }
 
@@ -92,10 +101,11 @@ impl Projects {
         let projects = self.one_path_each(&survey.projects);
         let gone = |root: &&PathBuf| !projects.contains(*root) && !survey.is_out_of_reach(root);
         for root in self.known.keys().filter(gone).cloned().collect::<Vec<_>>() {
+            // What the ledger keeps of one that is broken ends, too.
             if let Some(Known { in_force: Some(project), .. }) = self.known.remove(&root) {
                 tell(plain(format!("{}: the project is gone from {}", project.name, root.display())));
-                changes.push(Change::Gone(root));
             }
+            changes.push(Change::Gone(root));
         }
         for root in &projects {
             if !self.known.contains_key(root) || changed(root) {
@@ -117,7 +127,7 @@ impl Projects {
     fn read(&mut self, root: &Path, at_start: bool, tell: &dyn Fn(Word)) -> Option<Change> {
         let known = self.known.entry(root.to_owned()).or_default();
         match self.loader.load(root) {
-            Ok((project, warnings)) => {
+            Ok(Loaded { project, warnings, .. }) => {
                 let was_wrong = !known.wrong.is_empty();
                 let is_first = known.in_force.is_none();
                 let word = match &known.in_force {
@@ -132,11 +142,12 @@ impl Projects {
                 }
                 word.into_iter().for_each(|word| tell(plain(format!("{}: {word}", project.name))));
                 let project = Arc::new(project);
-                *known = Known { in_force: Some(Arc::clone(&project)), wrong: Vec::new() };
+                *known = Known { in_force: Some(Arc::clone(&project)), ..Known::default() };
                 Some(Change::InForce(project))
             }
             Err(error) => {
                 let wrong: Vec<String> = error.problems.iter().map(Problem::plain).collect();
+                let is_new = known.in_force.is_none() && known.wrong.is_empty();
                 if known.wrong != wrong {
                     wrong.iter().for_each(|problem| tell(bad(problem)));
                     let name = root.file_name().unwrap_or_default().to_string_lossy();
@@ -146,7 +157,7 @@ impl Projects {
                     }));
                     known.wrong = wrong;
                 }
-                known.in_force.is_none().then(|| Change::Broken(root.to_owned()))
+                is_new.then(|| Change::Broken(root.to_owned()))
             }
         }
     }

@@ -340,6 +340,7 @@ impl Daemon {
         let (dir, profile, name) = (root.to_owned(), row.profile.clone(), row.project.clone());
         let project = ScheduledProject { dir, profile, name, schedules };
         self.runtime.block_on(self.engine.put(&project, now))?;
+        self.projects.keeps(root, rows.len());
         let what = match rows.len() {
             1 => "its schedule stays planned".to_owned(),
             count => format!("its {count} schedules stay planned"),

@@ -7,6 +7,7 @@ mod entry;
 #[cfg(test)]
 mod entry_tests;
 pub mod found;
+mod os;
 pub mod place;
 mod refusal;
 mod rule;
@@ -21,5 +22,6 @@ pub mod units;
 
 pub use crontab::shell_word;
 pub use entry::{Host, Setting, Subject, entry_name};
+pub(crate) use os::is_root;
 pub use refusal::Refusal;
 pub use units::{Label, Units};

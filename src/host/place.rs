@@ -84,16 +84,32 @@ pub fn units_dir(system_wide: bool, variable: &dyn Fn(&str) -> Option<PathBuf>) 
 /// # Errors
 /// When a file can't be written, or systemd doesn't take them; what was written then stays.
 pub fn put_units(units: &Units, dir: &Path, system_wide: bool) -> Result<(), PlaceError> {
-    std::fs::create_dir_all(dir).map_err(file("make", dir))?;
-    for (ending, text) in [("service", &units.service), ("timer", &units.timer)] {
-        let path = dir.join(format!("{}.{ending}", units.name));
-        std::fs::write(&path, text).map_err(file("write", &path))?;
-    }
+    write_unit(&format!("{}.service", units.name), &units.service, dir)?;
     let timer = format!("{}.timer", units.name);
+    write_unit(&timer, &units.timer, dir)?;
+    start_unit(&timer, system_wide)
+}
+
+/// Writes a unit.
+///
+/// # Errors
+/// When its file can't be written.
+pub fn write_unit(name: &str, text: &str, dir: &Path) -> Result<(), PlaceError> {
+    std::fs::create_dir_all(dir).map_err(file("make", dir))?;
+    let path = dir.join(name);
+    std::fs::write(&path, text).map_err(file("write", &path))
+}
+
+/// Has systemd read its units anew, and start one now, as it is written now, and with the system. One that runs is stopped
+/// first, in its own time.
+///
+/// # Errors
+/// When systemd doesn't take it.
+pub fn start_unit(name: &str, system_wide: bool) -> Result<(), PlaceError> {
     systemctl(system_wide, &["daemon-reload"])?;
-    systemctl(system_wide, &["enable", &timer])?;
-    // A timer that runs already takes its new times only so.
-    systemctl(system_wide, &["restart", &timer])
+    systemctl(system_wide, &["enable", name])?;
+    // What runs already goes by what is new only so.
+    systemctl(system_wide, &["restart", name])
 }
 
 /// Stops a timer and takes its units away; a run that it has begun goes on.
@@ -101,9 +117,24 @@ pub fn put_units(units: &Units, dir: &Path, system_wide: bool) -> Result<(), Pla
 /// # Errors
 /// When a file can't be removed, or systemd can't be told.
 pub fn remove_units(name: &str, dir: &Path, system_wide: bool) -> Result<(), PlaceError> {
-    systemctl(system_wide, &["disable", "--now", &format!("{name}.timer")])?;
-    for ending in ["timer", "service"] {
-        let path = dir.join(format!("{name}.{ending}"));
+    remove_all(&[&format!("{name}.timer"), &format!("{name}.service")], dir, system_wide)
+}
+
+/// Stops a unit, in its own time, and takes it away.
+///
+/// # Errors
+/// As [`remove_units`].
+pub fn remove_unit(name: &str, dir: &Path, system_wide: bool) -> Result<(), PlaceError> {
+    remove_all(&[name], dir, system_wide)
+}
+
+/// The first is what was started.
+fn remove_all(names: &[&str], dir: &Path, system_wide: bool) -> Result<(), PlaceError> {
+    if let Some(started) = names.first() {
+        systemctl(system_wide, &["disable", "--now", started])?;
+    }
+    for name in names {
+        let path = dir.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file("remove", &path)(error)),
             _ => {}

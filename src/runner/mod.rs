@@ -22,8 +22,8 @@ mod script;
 mod settings_file;
 
 pub(crate) use alarm::{
-    AlarmRequest, FindProject, Known, Overdue, is_here, load_as_it_is, news_in_words, overdue, raise_alarms,
-    send_alarms, standing_alarm,
+    AGAIN, About, AlarmRequest, FindProject, Known, News, Overdue, is_here, load_as_it_is, news_in_words, overdue,
+    raise_alarms, send_alarms, standing_alarm,
 };
 pub(crate) use digest::queue_due_digests;
 pub use facade::Runner;

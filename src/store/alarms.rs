@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use super::batch::micros;
 use super::enqueue::insert;
 use super::query::Columns;
-use super::schedules::schedule_row;
+use super::schedules::{columns, schedule_row};
 use super::{Claimant, NewEntry, ScheduleRow, Store, StoreError};
 use crate::model::to_utc;
 use crate::schedule::Hindrance;
@@ -97,9 +97,9 @@ pub struct ToldMarks {
 macro_rules! select_watched {
     ($columns:literal, $rest:literal) => {
         concat!(
-            "SELECT s.id, s.project_dir, s.profile, s.project, s.name, s.definition, s.keeper, s.since, s.covered, s.paused,
-                s.pauses, s.ended, s.overdue_told,
-                s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
+            "SELECT ",
+            columns!("s."),
+            ", s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
                     WHERE o.schedule_id = s.id AND o.state IN ('ran', 'late') AND o.began > s.overdue_told) AS has_run,
                 (SELECT json_group_array(json_object('at', o.first, 'begun', o.state <> 'claimed', 'by', json(o.holder)))
                     FROM (SELECT * FROM occurrences WHERE schedule_id = s.id AND holder IS NOT NULL ORDER BY first) AS o)

@@ -122,8 +122,19 @@ pub struct Registered {
     pub closing: Vec<ScheduleRow>,
 }
 
-const COLUMNS: &str = "id, project_dir, profile, project, name, definition, keeper, since, covered, paused, pauses, \
-                       ended, overdue_told";
+/// The columns that [`schedule_row`] reads, each after a word, which may be the table's name and a dot.
+macro_rules! columns {
+    ($of:literal) => {
+        columns!($of: "project_dir" "profile" "project" "name" "definition" "keeper" "since" "covered" "paused" "pauses"
+            "ended" "overdue_told")
+    };
+    ($of:literal: $($column:literal)*) => {
+        concat!($of, "id" $(, ", ", $of, $column)*)
+    };
+}
+pub(super) use columns;
+
+const COLUMNS: &str = columns!("");
 
 impl Store {
     /// Schedules, by project and name.

@@ -1,6 +1,6 @@
 //! Who is told when a project whose file is broken should run.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -31,8 +31,11 @@ struct Daemon(std::process::Child);
 
 impl Daemon {
     fn start(test: &Test) -> Self {
+        Self::of(test, test.command(["daemon", "p"]))
+    }
+
+    fn of(test: &Test, mut command: Command) -> Self {
         let said = std::fs::File::create(test.path("said")).unwrap();
-        let mut command = test.command(["daemon", "p"]);
         Self(command.stdout(said.try_clone().unwrap()).stderr(Stdio::from(said)).spawn().unwrap())
     }
 }
@@ -123,6 +126,28 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     // The run that was killed with the first daemon may have its own mail now.
     let alarms: Vec<Taken> = office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect();
     assert_eq!(alarms.len(), 1, "{alarms:?}");
+}
+
+#[test]
+fn a_project_that_stays_broken_counts_as_looked_after_until_it_is_deleted() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office);
+    keep(&test, &project);
+    harm(&project);
+    // Of all that have run: one that is named and isn't there is out of reach, and not gone.
+    let _daemon = Daemon::of(&test, test.command(["daemon"]));
+    let has_said = |text: &str, times: usize| {
+        wait_for(&format!("{times} × {text}"), || (said(&test).matches(text).count() >= times).then_some(()));
+    };
+    has_said("looking after 1 project with 1 schedule, the next at", 1);
+    std::fs::write(project.root.join("exec_config.json"), "{").unwrap();
+    has_said("p: nothing of it runs until that is mended", 2);
+    std::fs::remove_dir_all(&project.root).unwrap();
+    wait_for("the schedule's end", || {
+        (count(&test, "SELECT count(*) FROM schedules WHERE ended IS NULL") == 0).then_some(())
+    });
+    assert_eq!(said(&test).matches("its schedule stays planned").count(), 1, "{}", said(&test));
 }
 
 #[test]

@@ -264,3 +264,26 @@ fn a_shell_with_another_time_zone_than_cron_is_told_so() {
     let exact = Finished::of(machine.command(&install).env_remove("TZ").output().unwrap()).expect(2);
     assert!(exact.stderr.contains("refused: ") && !exact.stderr.contains("TZ has it"), "{}", exact.stderr);
 }
+
+#[test]
+fn a_daemon_that_is_installed_anew_starts_anew_with_its_new_command_line() {
+    let machine = Machine::new();
+    let _project = machine.project(daily("6:00"));
+    let unit = machine.test.path("home/config/systemd/user/project-runner.service");
+    for most in ["3", "4"] {
+        machine.runner(&["daemon", "install", "--user", "--max-runs", most, "reports"]).expect(0);
+        let text = std::fs::read_to_string(&unit).unwrap();
+        assert!(text.contains(&format!("--max-runs {most} ")) || text.contains(&format!("\"{most}\"")), "{text}");
+    }
+    machine.runner(&["daemon", "uninstall", "--user"]).expect(0);
+    assert!(!unit.exists());
+    let log = std::fs::read_to_string(machine.test.path("fakes/systemctl.log")).unwrap();
+    let name = unit.file_name().unwrap().to_str().unwrap();
+    let installed = format!("--user daemon-reload\n--user enable {name}\n--user restart {name}\n");
+    let gone = format!("--user disable --now {name}\n--user daemon-reload\n");
+    assert_eq!(log, [&*installed, &installed, &gone].concat());
+
+    std::fs::write(machine.test.path("fakes/refuse"), "").unwrap();
+    let refused = machine.runner(&["daemon", "install", "--user", "reports"]).expect(4).stderr;
+    assert!(refused.contains("Failed to connect to bus; sign in as that account"), "{refused}");
+}

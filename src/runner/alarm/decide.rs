@@ -12,7 +12,7 @@ const ALLOWANCE: TimeDelta = TimeDelta::hours(1);
 const LEAST_ALLOWANCE: TimeDelta = TimeDelta::minutes(1);
 /// How long after somebody was told of a schedule that hasn't run since one tells of what it missed meanwhile. A little
 /// less than a day, so that who is told each day is told at about the same time.
-const AGAIN: TimeDelta = TimeDelta::hours(20);
+pub(crate) const AGAIN: TimeDelta = TimeDelta::hours(20);
 /// The same if it has run since: a schedule that runs every other time isn't worth a mail each time.
 const AGAIN_AFTER_RUN: TimeDelta = TimeDelta::hours(1);
 

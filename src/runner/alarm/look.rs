@@ -262,13 +262,43 @@ pub(crate) fn standing_alarm(known: &Known, now: DateTime<Utc>) -> Option<String
     Some(format!("{}: {}{more}", group.name, in_words(trouble)))
 }
 
-/// What somebody would have to be told now, in sentences that begin with the project's name, and when to look again.
-pub(crate) fn news_in_words(known: &Known, now: DateTime<Utc>) -> (Vec<String>, Option<DateTime<Utc>>) {
+/// What a trouble is about, however many instants it has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct About {
+    pub(crate) project_dir: PathBuf,
+    pub(crate) profile: Option<String>,
+    pub(crate) schedule: String,
+    pub(crate) why: Hindrance,
+    /// Whether the instants may still run.
+    pub(crate) is_overdue: bool,
+}
+
+/// What somebody would have to be told now.
+#[derive(Debug, Clone)]
+pub(crate) struct News {
+    pub(crate) about: About,
+    /// The last planned instant that it is about.
+    pub(crate) until: DateTime<Utc>,
+    /// In a sentence that begins with the project's name.
+    pub(crate) sentence: String,
+}
+
+/// What somebody would have to be told now, and when to look again.
+pub(crate) fn news_in_words(known: &Known, now: DateTime<Utc>) -> (Vec<News>, Option<DateTime<Utc>>) {
     let found = look(known, true, now);
     let is_news = |finding: &&Finding| finding.telling == Telling::Now;
-    let of_group = |group: &Group| -> Vec<String> {
-        let news = group.findings.iter().filter(is_news);
-        news.map(|finding| format!("{}: {}", group.name, in_words(&finding.trouble))).collect()
+    let of_group = |group: &Group| -> Vec<News> {
+        let told = |Finding { trouble, .. }: &Finding| {
+            let (until, is_overdue) = match trouble.what {
+                Missing::Missed { last, .. } => (last, false),
+                Missing::Overdue { planned } => (planned, true),
+            };
+            let (project_dir, profile) = (group.project_dir.clone(), group.profile.clone());
+            let about =
+                About { project_dir, profile, schedule: trouble.schedule.clone(), why: trouble.why, is_overdue };
+            News { about, until, sentence: format!("{}: {}", group.name, in_words(trouble)) }
+        };
+        group.findings.iter().filter(is_news).map(told).collect()
     };
     (found.groups.iter().flat_map(of_group).collect(), found.next)
 }

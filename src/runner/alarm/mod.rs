@@ -6,7 +6,8 @@ mod decide;
 mod look;
 mod raise;
 
+pub(crate) use decide::AGAIN;
 pub(crate) use look::{
-    FindProject, Known, Overdue, is_here, load as load_as_it_is, news_in_words, overdue, standing_alarm,
+    About, FindProject, Known, News, Overdue, is_here, load as load_as_it_is, news_in_words, overdue, standing_alarm,
 };
 pub(crate) use raise::{AlarmRequest, raise_alarms, send_alarms};

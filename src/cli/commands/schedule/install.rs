@@ -13,7 +13,7 @@ use crate::cli::output::{self, Output, styled};
 use crate::config::Environment;
 use crate::host::found::units_dir;
 use crate::host::place::{self, PlaceError};
-use crate::host::{Host, Refusal, Setting, Subject, Units, crontab, task, units};
+use crate::host::{Host, Refusal, Setting, Subject, Units, crontab, is_root, task, units};
 use crate::ledger::Ledger;
 use crate::model::Project;
 use crate::schedule::Schedule;
