@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use crate::cli::ExitCode;
 use crate::cli::commands::StateDir;
 use crate::cli::output::{self, Output, styled};
-use crate::host::Host;
 use crate::host::found::{self, Found};
 use crate::host::place::{self, PlaceError};
+use crate::host::{Host, is_root};
 use crate::ledger::Ledger;
 use crate::model::Project;
 use crate::store::{Keeper, StoreError};
@@ -39,16 +39,6 @@ pub(super) fn may_be_there(keeper: Keeper, account: Option<&str>, unseen: &[Host
     (keeper == Keeper::Cron && account.is_none() && is_root()).then_some(
         "its entry may be in another account's crontab: name that with `runner schedule uninstall --account`, or root if it is gone",
     )
-}
-
-#[cfg(unix)]
-pub(super) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-pub(super) fn is_root() -> bool {
-    false
 }
 
 /// The task of this name, if Task Scheduler has it.

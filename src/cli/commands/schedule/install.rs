@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::entries::{self, fail, is_root, keeper, with_ledger};
+use super::entries::{self, fail, keeper, with_ledger};
 use crate::cli::ExitCode;
 use crate::cli::args::{ScheduleInstallArgs, With};
 use crate::cli::commands::{StateDir, check};
