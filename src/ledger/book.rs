@@ -102,7 +102,7 @@ impl Ledger {
         self.look(looks, (keeper, None), now, presence).await
     }
 
-    /// Likewise, but leaves alone what is planned after `until`, which isn't after `now`.
+    /// Likewise, but leaves alone what is planned after `until`.
     ///
     /// # Errors
     /// As [`Ledger::settle`].

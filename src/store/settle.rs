@@ -28,7 +28,7 @@ pub struct Looker<'a> {
     pub claimant: &'a Claimant,
     /// Looks only at schedules of this keeper.
     pub keeper: Option<Keeper>,
-    /// Looks at nothing that is planned after that, which isn't after `now`.
+    /// Leaves alone what is planned after that.
     pub until: Option<Timestamp>,
     /// Tells what has become of a claim, or a run under way.
     pub fate: &'a (dyn Fn(&Held) -> Fate + Sync),
@@ -140,7 +140,7 @@ async fn settle(
         }
         let mut standing = Standing {
             covered: row.covered,
-            until: row.ended.into_iter().chain(looker.until).min(),
+            until: row.ended,
             pauses: row.all_pauses(),
             ahead: ahead.remove(id).unwrap_or_default(),
             reopened: Vec::new(),
@@ -149,8 +149,14 @@ async fn settle(
         };
         let others = take_stock(&mut transaction, held.remove(id).unwrap_or_default(), &mut standing, looker).await?;
         standing.reopened.retain(|claim| looker.until.is_none_or(|until| claim.planned <= until));
-        let look =
-            Look { schedule, timing: row.timing(), now: looker.now, presence: looker.presence, at_once: AT_ONCE };
+        let look = Look {
+            schedule,
+            timing: row.timing(),
+            now: looker.now,
+            until: looker.until.unwrap_or(looker.now),
+            presence: looker.presence,
+            at_once: AT_ONCE,
+        };
         let settlement = look.settle(&standing);
         let claim = settlement.claim.map(|claim| (claim, RunId::random()));
         write_answers(&mut transaction, row.id, &settlement).await?;

@@ -368,6 +368,7 @@ fn what_is_planned_after_a_call_is_left_to_the_next() {
                 assert_eq!(claim.occasion.late, Some(Hindrance::DaemonOff), "nobody had it before");
                 kept.tell(&claim, at(2000)).await;
             }
+            assert_eq!(kept.row().await.covered, at(until / 600 * 600), "no further than what has an answer");
         }
         assert_eq!(kept.answers().await.len(), 2);
     });
