@@ -113,6 +113,10 @@ fn nobody_else_may_read_the_settings() {
     for path in [path.as_path(), path.parent().unwrap()] {
         let told = security(path);
         println!("{}: {told}", path.display());
+        if crate::harness::under_wine() {
+            eprintln!("not compared: Wine makes a file's list from its mode, and hands none on from its folder");
+            continue;
+        }
         let (owner, list) = told.split_once("D:").unwrap();
         let owner = owner.strip_prefix("O:").unwrap();
         let trustees: Vec<&str> = list
