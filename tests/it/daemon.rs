@@ -195,8 +195,13 @@ fn a_killed_daemon_loses_nothing_and_does_nothing_twice() {
     daemon.wait_for("p: the script succeeded", 2);
     daemon.stop();
     check_ledger(&test, &project);
-    let ends = project.log_ends();
-    assert_eq!(ends.len(), project.run_dirs().len(), "{ends:?}");
+    // A run that was killed before its script was started has attempted none, and no line.
+    let has_attempted = |run: &&std::path::PathBuf| {
+        let events = std::fs::read_to_string(run.join("events.jsonl"));
+        events.is_ok_and(|events| events.contains("script_started"))
+    };
+    let (ends, runs) = (project.log_ends(), project.run_dirs());
+    assert_eq!(ends.len(), runs.iter().filter(has_attempted).count(), "{ends:?}");
 }
 
 #[test]
