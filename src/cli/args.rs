@@ -8,6 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::complete;
 
+use crate::model::EmailStrategy;
 use crate::store::Keeper;
 
 mod daemon;
@@ -246,9 +247,6 @@ pub(super) struct CheckArgs {
     pub(super) json: bool,
 }
 
-/// When mails may go out.
-pub(super) const STRATEGIES: [&str; 5] = ["all", "failure_only", "none", "changes", "digest"];
-
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
@@ -275,7 +273,7 @@ pub(super) struct InitArgs {
     pub(super) recipient: Vec<String>,
 
     /// When mails go out [default: failure_only, or none without recipients]
-    #[arg(long, value_name = "STRATEGY", value_parser = STRATEGIES)]
+    #[arg(long, value_name = "STRATEGY", value_parser = EmailStrategy::NAMES.map(|(name, _)| name))]
     pub(super) strategy: Option<String>,
 
     /// Ask nothing

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Claim, Ledger};
 use crate::model::RunId;
-use crate::schedule::{Presence, SET_BACK, Schedule, Timing};
+use crate::schedule::{Presence, SET_BACK, Schedule};
 use crate::store::{
     Keeper, Registered, Registration, RunEnded, RunNews, ScheduleFilter, ScheduleRow, Settled, StoreError,
 };
@@ -338,8 +338,7 @@ impl Engine {
             let next = if is_held(row.id) || row.covered.duration_since(now) > SET_BACK {
                 Some(now)
             } else {
-                let timing = Timing::shares(&row.project_dir.to_string_lossy(), row.profile.as_deref(), &row.name);
-                schedule.next_after(row.covered).map(|next| timing.due(schedule, next))
+                schedule.next_after(row.covered).map(|next| row.timing().due(schedule, next))
             };
             let blocked = self.entries.get(&row.id).is_some_and(|entry| entry.blocked);
             self.drop_entry(row.id);

@@ -37,8 +37,9 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn of(project: &Project) -> Self {
-        let Project { root, profile, mail, dotenv, .. } = project.clone();
-        Self { root, profile, mail, dotenv, broken: None }
+        let Project { root, profile, mail, dotenv, .. } = project;
+        let (root, profile) = (root.clone(), profile.clone());
+        Self { root, profile, mail: mail.clone(), dotenv: dotenv.clone(), broken: None }
     }
 }
 

@@ -10,7 +10,7 @@ use super::walk_tests::*;
 use super::*;
 
 /// Zones with every kind of change: by half an hour or two, of a whole day, around Ramadan, none, near the date line.
-const ZONES: [&str; 26] = [
+pub(super) const ZONES: [&str; 26] = [
     "UTC",
     "Europe/Paris",
     "Europe/London",

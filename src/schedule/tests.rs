@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use proptest::prelude::*;
 
+use super::scan_tests::ZONES;
 use super::*;
 
 fn zone(name: &str) -> TimeZone {
@@ -190,30 +191,6 @@ fn what_never_comes_is_known_soon() {
     // Generous, for an unoptimised build on a busy machine.
     assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
 }
-
-/// Zones with every kind of change: half an hour, back and forth around a month, none, near the date line.
-const ZONES: [&str; 20] = [
-    "UTC",
-    "Europe/Paris",
-    "America/Chicago",
-    "America/New_York",
-    "America/St_Johns",
-    "America/Sao_Paulo",
-    "America/Santiago",
-    "America/Havana",
-    "Australia/Lord_Howe",
-    "Australia/Sydney",
-    "Pacific/Kiritimati",
-    "Pacific/Apia",
-    "Pacific/Chatham",
-    "Asia/Tehran",
-    "Asia/Kathmandu",
-    "Asia/Gaza",
-    "Africa/Casablanca",
-    "Africa/Cairo",
-    "Antarctica/Troll",
-    "Europe/Dublin",
-];
 
 /// A change of the offset in a zone, if it has one from some year on.
 fn change(zone: &TimeZone, year: i16, which: usize) -> Timestamp {

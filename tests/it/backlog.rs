@@ -25,6 +25,15 @@ fn each(seconds: i64, coalesce: bool, grace: Option<i64>) -> Schedule {
     }
 }
 
+fn project(schedule: Schedule) -> ScheduledProject {
+    ScheduledProject {
+        dir: "/srv/p".into(),
+        name: "p".to_owned(),
+        schedules: vec![schedule],
+        ..ScheduledProject::default()
+    }
+}
+
 /// So many seconds after the schedule's beginning.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + seconds).unwrap()
@@ -227,12 +236,7 @@ fn an_engine_comes_through_a_backlog_and_forgets_what_is_old() {
     let test = Test::new();
     run(async {
         let mut engine = Engine::new(Ledger::open(&test.path("state")).await.unwrap());
-        let project = ScheduledProject {
-            dir: "/srv/p".into(),
-            name: "p".to_owned(),
-            schedules: vec![each(1, true, None)],
-            ..ScheduledProject::default()
-        };
+        let project = project(each(1, true, None));
         engine.put(&project, at(0)).await.unwrap();
         let now = at(3 * DAY);
         let mut claims = Vec::new();
@@ -255,15 +259,11 @@ fn an_engine_comes_through_a_backlog_and_forgets_what_is_old() {
 fn changed_after_the_clock_went_back(minutes: i64) -> Vec<(i64, usize)> {
     const HOUR: i64 = 3600;
     let test = Test::new();
-    let project = |definition: &str| {
-        let schedule = Schedule { definition: definition.to_owned(), ..each(HOUR, true, None) };
-        let dir = std::path::PathBuf::from("/srv/p");
-        ScheduledProject { dir, name: "p".to_owned(), schedules: vec![schedule], ..ScheduledProject::default() }
-    };
+    let defined = |definition: &str| project(Schedule { definition: definition.to_owned(), ..each(HOUR, true, None) });
     run(async {
         let mut engine = Engine::new(Ledger::open(&test.path("state")).await.unwrap());
         let presence = Presence { since: Some(at(0)), ..Presence::default() };
-        engine.put(&project("before"), at(0)).await.unwrap();
+        engine.put(&defined("before"), at(0)).await.unwrap();
         let mut runs = Vec::new();
         let after_three = 3 * HOUR + 300;
         let back = after_three - minutes * 60;
@@ -273,7 +273,7 @@ fn changed_after_the_clock_went_back(minutes: i64) -> Vec<(i64, usize)> {
         let mut last = 0;
         for time in times {
             if time < last {
-                engine.put(&project("after"), at(time)).await.unwrap();
+                engine.put(&defined("after"), at(time)).await.unwrap();
             }
             last = time;
             let claims = engine.tick(at(time), &presence).await.unwrap();
@@ -337,12 +337,7 @@ fn what_somebody_else_ended_is_answered_for_since_its_end() {
     let test = Test::new();
     run(async {
         let mut engine = Engine::new(Ledger::open(&test.path("state")).await.unwrap());
-        let project = ScheduledProject {
-            dir: "/srv/p".into(),
-            name: "p".to_owned(),
-            schedules: vec![each(600, true, None)],
-            ..ScheduledProject::default()
-        };
+        let project = project(each(600, true, None));
         engine.put(&project, at(0)).await.unwrap();
         let mut other = Ledger::open(&test.path("state")).await.unwrap();
         other.store().forget(&project.dir, None, Keeper::Daemon, None, at(60)).await.unwrap();

@@ -51,23 +51,11 @@ fn said(test: &Test) -> String {
     std::fs::read_to_string(test.path("said")).unwrap_or_default()
 }
 
-fn count(test: &Test, sql: &'static str) -> i64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        use sqlx::{ConnectOptions, Connection};
-        let mut connection = options.connect().await.unwrap();
-        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        count
-    })
-}
-
 /// Has a daemon keep the project for a moment, and then nobody.
 fn keep(test: &Test, project: &Project) {
     let daemon = Daemon::start(test);
     wait_for("a run", || (!project.run_dirs().is_empty()).then_some(()));
-    wait_for("word of it", || (count(test, "SELECT count(*) FROM contacts") == 1).then_some(()));
+    wait_for("word of it", || (test.count("SELECT count(*) FROM contacts") == 1).then_some(()));
     drop(daemon);
 }
 
@@ -112,15 +100,15 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
 
     // Whatever is planned has its answer, and goes on when the file is in order.
     let missed = "SELECT count(*) FROM occurrences WHERE state = 'missed' AND reason = 'could_not_run'";
-    wait_for("missed instants", || (count(&test, missed) > 2).then_some(()));
+    wait_for("missed instants", || (test.count(missed) > 2).then_some(()));
     let nowhere =
         "SELECT count(*) FROM occurrences m JOIN occurrences i ON i.first = m.into_planned WHERE i.state = 'missed'";
-    assert_eq!(count(&test, nowhere), 0, "what is merged into nothing that ran is missed");
-    assert_eq!(count(&test, "SELECT count(*) FROM schedules"), 1, "it is the same schedule as before");
+    assert_eq!(test.count(nowhere), 0, "what is merged into nothing that ran is missed");
+    assert_eq!(test.count("SELECT count(*) FROM schedules"), 1, "it is the same schedule as before");
     std::fs::write(project.root.join("exec_config.json"), mended).unwrap();
     let runs = project.run_dirs().len();
     wait_for("a run", || (project.run_dirs().len() > runs + 1).then_some(()));
-    assert!(count(&test, missed) > 2, "what was missed stays so");
+    assert!(test.count(missed) > 2, "what was missed stays so");
     drop(daemon);
     test.runner(["mail", "flush"]).expect(0);
     // The run that was killed with the first daemon may have its own mail now.
@@ -145,7 +133,7 @@ fn a_project_that_stays_broken_counts_as_looked_after_until_it_is_deleted() {
     has_said("p: nothing of it runs until that is mended", 2);
     std::fs::remove_dir_all(&project.root).unwrap();
     wait_for("the schedule's end", || {
-        (count(&test, "SELECT count(*) FROM schedules WHERE ended IS NULL") == 0).then_some(())
+        (test.count("SELECT count(*) FROM schedules WHERE ended IS NULL") == 0).then_some(())
     });
     assert_eq!(said(&test).matches("its schedule stays planned").count(), 1, "{}", said(&test));
 }
@@ -160,7 +148,7 @@ fn an_alarm_of_a_broken_project_outlives_who_raised_it() {
     office.misbehave(At::Greeting, Manner::Stalls, usize::MAX);
     let mut daemon = Daemon::start(&test);
     wait_for("the alarm in the outbox", || {
-        (count(&test, "SELECT count(*) FROM outbox WHERE kind = 'alarm'") == 1).then_some(())
+        (test.count("SELECT count(*) FROM outbox WHERE kind = 'alarm'") == 1).then_some(())
     });
     daemon.0.kill().unwrap();
     daemon.0.wait().unwrap();
@@ -169,7 +157,7 @@ fn an_alarm_of_a_broken_project_outlives_who_raised_it() {
     let _daemon = Daemon::start(&test);
     let alarm = wait_for("the alarm", || office.taken().first().cloned());
     check_alarm(&alarm);
-    wait_for("word of that", || (count(&test, "SELECT count(*) FROM outbox WHERE state = 'sent'") == 1).then_some(()));
+    wait_for("word of that", || (test.count("SELECT count(*) FROM outbox WHERE state = 'sent'") == 1).then_some(()));
     test.runner(["mail", "flush"]).expect(0);
     assert_eq!(office.taken().len(), 1);
 }
@@ -226,7 +214,7 @@ fn a_missing_interpreter_is_told_by_mail_and_by_the_chat_whose_address_a_variabl
     assert!(text(&alarm).1.contains("no-such-interpreter"), "{}", text(&alarm).1);
     let told = wait_for("the call", || chat.requests().first().cloned());
     assert!(told.body.contains("no-such-interpreter"), "{}", told.body);
-    assert_eq!(count(&test, "SELECT count(*) FROM contacts WHERE contact LIKE '%s3cret%'"), 0);
+    assert_eq!(test.count("SELECT count(*) FROM contacts WHERE contact LIKE '%s3cret%'"), 0);
     drop(project);
 }
 
@@ -236,8 +224,8 @@ fn nobody_is_kept_who_could_be_told_by_a_secret_address() {
     let office = PostOffice::open();
     let project = each_second(&test, &office).set("mail", json!({"webhook": {"url": "https://127.0.0.1:1/s3cret"}}));
     keep(&test, &project);
-    assert_eq!(count(&test, "SELECT count(*) FROM contacts WHERE contact LIKE '%s3cret%'"), 0);
-    assert_eq!(count(&test, "SELECT count(*) FROM contacts WHERE contact LIKE '%of-the-mailbox%'"), 0);
+    assert_eq!(test.count("SELECT count(*) FROM contacts WHERE contact LIKE '%s3cret%'"), 0);
+    assert_eq!(test.count("SELECT count(*) FROM contacts WHERE contact LIKE '%of-the-mailbox%'"), 0);
 }
 
 #[test]
@@ -252,7 +240,7 @@ fn a_run_by_what_broken_files_said_before_has_that_in_its_mail() {
         office.taken().into_iter().find(|taken| text(taken).1.contains("exec_config.json:2:13"))
     });
     assert!(text(&warned).1.contains("what they said before is in force until they are mended"), "{}", text(&warned).1);
-    assert_eq!(count(&test, "SELECT count(*) FROM occurrences WHERE state = 'missed'"), 0);
+    assert_eq!(test.count("SELECT count(*) FROM occurrences WHERE state = 'missed'"), 0);
 }
 
 #[test]

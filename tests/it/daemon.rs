@@ -289,7 +289,7 @@ fn a_pause_is_heeded_and_ends() {
     daemon.wait_for("p: begins", 1);
     test.database("UPDATE schedules SET paused = 1");
     let is_skipped = || {
-        let rows = count(&test, "SELECT coalesce(sum(count), 0) FROM occurrences WHERE reason = 'paused'");
+        let rows = test.count("SELECT coalesce(sum(count), 0) FROM occurrences WHERE reason = 'paused'");
         (rows >= 2).then_some(())
     };
     wait_for("skipped instants", is_skipped);
@@ -316,22 +316,9 @@ fn what_was_due_before_a_pause_runs_once_a_daemon_is_there() {
     daemon.wait_for("p: the script succeeded", 1);
     daemon.stop();
     assert!(planned(&project)[..].iter().all(|planned| *planned <= since) && planned(&project).len() == 1);
-    let skipped = count(&test, "SELECT sum(count) FROM occurrences WHERE reason = 'paused'");
+    let skipped = test.count("SELECT sum(count) FROM occurrences WHERE reason = 'paused'");
     assert!((2..=3).contains(&skipped), "{skipped}");
-    assert_eq!(count(&test, "SELECT count(*) FROM occurrences WHERE reason <> 'paused' AND state = 'skipped'"), 0);
-}
-
-#[cfg(unix)]
-fn count(test: &Test, sql: &'static str) -> i64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        use sqlx::{ConnectOptions, Connection};
-        let mut connection = options.connect().await.unwrap();
-        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        count
-    })
+    assert_eq!(test.count("SELECT count(*) FROM occurrences WHERE reason <> 'paused' AND state = 'skipped'"), 0);
 }
 
 #[cfg(unix)]
@@ -463,7 +450,7 @@ fn a_folder_that_two_paths_lead_to_is_kept_once() {
     wait_for("runs", || (planned(&project).len() >= 3).then_some(()));
     one.stop();
     other.stop();
-    assert_eq!(count(&test, "SELECT count(*) FROM schedules"), 1);
+    assert_eq!(test.count("SELECT count(*) FROM schedules"), 1);
     // Known by the path that came first.
     check_ledger(&test, &test.existing("link"));
 }

@@ -145,6 +145,19 @@ impl Test {
         });
     }
 
+    /// The only number that a statement finds in the state database.
+    pub fn count(&self, sql: &'static str) -> i64 {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path("state").join("state.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            use sqlx::{ConnectOptions, Connection};
+            let mut connection = options.connect().await.unwrap();
+            let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            count
+        })
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

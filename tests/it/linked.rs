@@ -113,7 +113,7 @@ fn a_project_that_is_gone_is_forgotten_by_whichever_path_it_was_known() {
     let _daemon = daemon(&test, "jobs");
     wait_for("the schedule's end", || {
         let status = "SELECT count(*) FROM schedules WHERE ended IS NULL";
-        (count(&test, status) == 0).then_some(())
+        (test.count(status) == 0).then_some(())
     });
 }
 
@@ -123,21 +123,9 @@ fn kept(test: &Test, folder: &str) -> Daemon {
     wait_for("the schedule", || {
         let is_there = test.path("state/state.db").exists();
         (is_there
-            && count(test, "SELECT count(*) FROM sqlite_master WHERE name = 'contacts'") == 1
-            && count(test, "SELECT count(*) FROM contacts") == 1)
+            && test.count("SELECT count(*) FROM sqlite_master WHERE name = 'contacts'") == 1
+            && test.count("SELECT count(*) FROM contacts") == 1)
             .then_some(())
     });
     daemon
-}
-
-fn count(test: &Test, sql: &'static str) -> i64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.path("state").join("state.db"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        use sqlx::{ConnectOptions, Connection};
-        let mut connection = options.connect().await.unwrap();
-        let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        count
-    })
 }

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::check;
 use crate::cli::ExitCode;
-use crate::cli::args::{InitArgs, STRATEGIES};
+use crate::cli::args::InitArgs;
 use crate::cli::output::{self, Output, styled};
 use crate::config::{self, Environment, Found, FoundScript, LoadRequest};
 use crate::host::shell_word;
-use crate::model::RunId;
+use crate::model::{EmailStrategy, RunId};
 
 /// What goes into the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,7 +181,8 @@ impl Questions<'_> {
             Some(strategy) => strategy.clone(),
             None if recipients.is_empty() => "none".to_owned(),
             None => {
-                let question = format!("When? ({}) [failure_only]", STRATEGIES.join(", "));
+                let question =
+                    format!("When? ({}) [failure_only]", EmailStrategy::NAMES.map(|(name, _)| name).join(", "));
                 asked(&mut ask, &question, strategy).unwrap_or_else(|| "failure_only".to_owned())
             }
         };
@@ -250,8 +251,8 @@ fn no_address(text: &str) -> String {
 }
 
 fn strategy(answer: &str) -> Result<String, String> {
-    let known = STRATEGIES.iter().find(|word| **word == answer);
-    known.map(|word| (*word).to_owned()).ok_or_else(|| format!("`{answer}` is none of these"))
+    let known = EmailStrategy::NAMES.iter().find(|(name, _)| *name == answer);
+    known.map(|(name, _)| (*name).to_owned()).ok_or_else(|| format!("`{answer}` is none of these"))
 }
 
 /// What runs most of the scripts; of several the first.

@@ -1,7 +1,6 @@
 //! Who is alarmed of a project, and how: as its files have it or, if they can't be read, as they had it when it was last kept.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -26,16 +25,15 @@ pub(super) struct Addressee {
 
 impl Addressee {
     /// By its files. `kept`: the names of those of its schedules that somebody keeps.
-    pub(super) fn of(project: &Arc<Project>, kept: &[String], now: DateTime<Utc>) -> Self {
-        let Project { name, root, recipients, email_strategy, language, mail, dotenv, .. } = Project::clone(project);
+    pub(super) fn of(project: &Project, kept: &[String], now: DateTime<Utc>) -> Self {
         Self {
-            name,
-            root,
-            recipients,
-            strategy: email_strategy,
-            language,
-            options: mail,
-            dotenv,
+            name: project.name.clone(),
+            root: project.root.clone(),
+            recipients: project.recipients.clone(),
+            strategy: project.email_strategy,
+            language: project.language,
+            options: project.mail.clone(),
+            dotenv: project.dotenv.clone(),
             next_planned: project.next_planned(now, |schedule| kept.contains(&schedule.name)),
         }
     }

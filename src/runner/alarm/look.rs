@@ -174,9 +174,7 @@ impl Group {
     fn add(&mut self, watched: &WatchedSchedule, trouble: Trouble, telling: Telling) {
         self.findings.push(Finding { id: watched.row.id, before: watched.told(), trouble, telling });
     }
-}
 
-impl Group {
     /// What is marked if those are told that are told now.
     pub(super) fn marks(&self) -> ToldMarks {
         let told = self.findings.iter().filter(|finding| finding.telling == Telling::Now);
