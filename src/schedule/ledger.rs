@@ -166,8 +166,11 @@ pub struct Span {
 /// What a look comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// The answers, in order. The first may continue the row before it.
+    /// The answers, in order.
     pub spans: Vec<Span>,
+    /// Whether the first of them directly follows the last instant that had a row, which it may continue then. No other one
+    /// continues anything: what comes before it has another answer, or is to run.
+    pub continues: bool,
     /// The answers to instants whose claim came to nothing; they have a row already.
     pub again: Vec<Span>,
     /// The instant that is to run now.
@@ -209,6 +212,7 @@ impl Look<'_> {
             left: self.at_once,
             out: Settlement {
                 spans: Vec::new(),
+                continues: false,
                 again: Vec::new(),
                 claim: None,
                 covered: standing.covered,
@@ -318,7 +322,10 @@ impl Settling<'_> {
             Some(span) if self.joined && (span.answer, span.into) == (answer, into) => {
                 (span.last, span.count) = (planned, span.count + 1);
             }
-            _ => self.out.spans.push(Span { first: planned, last: planned, count: 1, answer, into }),
+            _ => {
+                self.out.continues |= self.joined && self.out.spans.is_empty();
+                self.out.spans.push(Span { first: planned, last: planned, count: 1, answer, into });
+            }
         }
         self.joined = true;
     }

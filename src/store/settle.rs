@@ -338,8 +338,9 @@ async fn take_stock(
 }
 
 async fn write_answers(connection: &mut SqliteConnection, id: i64, settlement: &Settlement) -> Result<(), sqlx::Error> {
-    for span in &settlement.spans {
-        if !continue_row(connection, id, span).await? {
+    for (index, span) in settlement.spans.iter().enumerate() {
+        let continues = settlement.continues && index == 0;
+        if !continues || !continue_row(connection, id, span).await? {
             insert(connection, id, span).await?;
         }
     }

@@ -141,6 +141,28 @@ fn a_long_backlog_is_one_run_and_each_of_its_instants_has_an_answer() {
     }
 }
 
+/// What is skipped before and after an instant that runs has the same answer, but that instant lies between.
+#[test]
+fn an_instant_that_runs_between_two_pauses_parts_their_rows() {
+    let test = Test::new();
+    run(async {
+        let mut kept = Kept::new(&test, each(3600, true, None)).await;
+        for (from, until) in [(0, Some(2)), (3, None)] {
+            kept.ledger.store().pause(kept.id, at(from * 3600)).await.unwrap();
+            if let Some(until) = until {
+                kept.ledger.store().resume(kept.id, at(until * 3600)).await.unwrap();
+            }
+        }
+        let now = at(5 * 3600);
+        let (_, claim) = kept.look(now).await;
+        let claim = claim.expect("what was due between the pauses runs");
+        assert_eq!(claim.planned, at(3 * 3600));
+        kept.tell(&claim, now).await;
+        let skipped = kept.answers().await.iter().map(|row| row.count).collect::<Vec<_>>();
+        assert_eq!(skipped, [2, 1, 2]);
+    });
+}
+
 #[test]
 fn a_long_backlog_in_order_is_worked_off_one_by_one() {
     let test = Test::new();
