@@ -76,26 +76,29 @@ fn daemon(dir: &Path, seconds: u64, period: usize) -> Cost {
         std::thread::sleep(Duration::from_millis(10));
         assert!(begin.elapsed() < Duration::from_secs(300), "the daemon doesn't begin");
     }
+    // What was due before it had read everything is late by that.
+    let ready = jiff::Timestamp::now();
     println!("runner daemon: ready after {:.2} s", begin.elapsed().as_secs_f64());
     let (processor, memory) = watch(child, seconds);
     let mut late = Vec::new();
     for project in 0..PROJECTS {
         let runs = std::fs::read_dir(jobs.join(format!("p{project}/logs/runs")));
         for run in runs.into_iter().flatten().flatten() {
-            late.extend(lateness(&run.path()));
+            late.extend(lateness(&run.path(), ready));
         }
     }
     Cost { processor, memory, late: print_lateness(&mut late) }
 }
 
-/// How long after it was planned a run's first script began, in milliseconds.
-fn lateness(run: &Path) -> Option<f64> {
+/// How long after it was planned a run's first script began, in milliseconds; of those that were planned after `since`.
+fn lateness(run: &Path, since: jiff::Timestamp) -> Option<f64> {
     let events = std::fs::read_to_string(run.join("events.jsonl")).ok()?;
     let mut events = events.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let started = events.next()?;
     let script = events.find(|event| event["event"] == "script_started")?;
     let at = |value: &serde_json::Value| value.as_str()?.parse::<jiff::Timestamp>().ok();
-    let waited = at(&script["time"])?.duration_since(at(&started["planned"])?);
+    let planned = at(&started["planned"]).filter(|planned| *planned > since)?;
+    let waited = at(&script["time"])?.duration_since(planned);
     Some(waited.as_secs_f64() * 1000.0)
 }
 
