@@ -99,30 +99,6 @@ impl Ledger {
         now: Timestamp,
         presence: &Presence,
     ) -> Result<Vec<(Settled, Option<Claim>)>, StoreError> {
-        self.look(looks, (keeper, None), now, presence).await
-    }
-
-    /// Likewise, but leaves alone what is planned after `until`.
-    ///
-    /// # Errors
-    /// As [`Ledger::settle`].
-    pub async fn settle_until(
-        &mut self,
-        looks: &[(i64, &Schedule)],
-        until: Timestamp,
-        now: Timestamp,
-        presence: &Presence,
-    ) -> Result<Vec<(Settled, Option<Claim>)>, StoreError> {
-        self.look(looks, (None, Some(until)), now, presence).await
-    }
-
-    async fn look(
-        &mut self,
-        looks: &[(i64, &Schedule)],
-        (keeper, until): (Option<Keeper>, Option<Timestamp>),
-        now: Timestamp,
-        presence: &Presence,
-    ) -> Result<Vec<(Settled, Option<Claim>)>, StoreError> {
         self.catch_up().await?;
         let Self { store, claimant, judge, under_way, .. } = self;
         let fate = |held: &Held| match &held.holder {
@@ -132,7 +108,7 @@ impl Ledger {
             },
             _ => judge(held, now),
         };
-        let looker = Looker { now, presence, claimant, keeper, until, fate: &fate };
+        let looker = Looker { now, presence, claimant, keeper, fate: &fate };
         let settled = store.settle_schedules(looks, &looker).await?;
         let with_claims = settled.into_iter().map(|settled| {
             let claim = match (&settled.row, &settled.claim) {

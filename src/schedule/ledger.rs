@@ -192,8 +192,6 @@ pub struct Look<'a> {
     pub timing: Timing,
     /// The present.
     pub now: Timestamp,
-    /// What is planned after that is left alone.
-    pub until: Timestamp,
     /// Who was there.
     pub presence: &'a Presence,
     /// How many instants to answer at most.
@@ -207,7 +205,7 @@ impl Look<'_> {
         let mut settling = Settling {
             look: self,
             standing,
-            horizon: self.until.min(self.now).min(standing.until.unwrap_or(self.now)),
+            horizon: self.now.min(standing.until.unwrap_or(self.now)),
             joined: true,
             left: self.at_once,
             out: Settlement {

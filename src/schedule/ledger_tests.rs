@@ -268,7 +268,7 @@ proptest! {
                 Step::Pause => {}
                 Step::Resume => book.resume(now),
             }
-            let look = Look { schedule: &schedule, timing, now, until: now, presence: &presence, at_once };
+            let look = Look { schedule: &schedule, timing, now, presence: &presence, at_once };
             book.look(&look);
         }
         book.resume(now);
@@ -278,7 +278,7 @@ proptest! {
                 book.rows.insert(claim.planned, Some(Answer::Ran));
             }
             book.standing.running_since = None;
-            let look = Look { schedule: &schedule, timing, now, until: now, presence: &presence, at_once };
+            let look = Look { schedule: &schedule, timing, now, presence: &presence, at_once };
             let settlement = book.look(&look);
             looks += 1;
             prop_assert!(looks < 100_000, "it comes to an end");

@@ -28,8 +28,6 @@ pub struct Looker<'a> {
     pub claimant: &'a Claimant,
     /// Looks only at schedules of this keeper.
     pub keeper: Option<Keeper>,
-    /// Leaves alone what is planned after that.
-    pub until: Option<Timestamp>,
     /// Tells what has become of a claim, or a run under way.
     pub fate: &'a (dyn Fn(&Held) -> Fate + Sync),
 }
@@ -148,15 +146,8 @@ async fn settle(
             running_since: None,
         };
         let others = take_stock(&mut transaction, held.remove(id).unwrap_or_default(), &mut standing, looker).await?;
-        standing.reopened.retain(|claim| looker.until.is_none_or(|until| claim.planned <= until));
-        let look = Look {
-            schedule,
-            timing: row.timing(),
-            now: looker.now,
-            until: looker.until.unwrap_or(looker.now),
-            presence: looker.presence,
-            at_once: AT_ONCE,
-        };
+        let look =
+            Look { schedule, timing: row.timing(), now: looker.now, presence: looker.presence, at_once: AT_ONCE };
         let settlement = look.settle(&standing);
         let claim = settlement.claim.map(|claim| (claim, RunId::random()));
         write_answers(&mut transaction, row.id, &settlement).await?;

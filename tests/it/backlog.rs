@@ -369,24 +369,3 @@ fn what_somebody_else_ended_is_answered_for_since_its_end() {
         assert_eq!(claims.iter().map(|claim| claim.planned).collect::<Vec<_>>(), [at(600)]);
     });
 }
-
-#[test]
-fn what_is_planned_after_a_call_is_left_to_the_next() {
-    let test = Test::new();
-    run(async {
-        let mut kept = Kept::new(&test, each(600, false, None)).await;
-        let (id, schedule) = (kept.id, kept.schedule.clone());
-        let looks = [(id, &schedule)];
-        for (until, planned) in [(601, Some(600)), (1000, None), (1201, Some(1200))] {
-            let looked = kept.ledger.settle_until(&looks, at(until), at(2000), &Presence::default()).await.unwrap();
-            let claim = looked.into_iter().next().unwrap().1;
-            assert_eq!(claim.as_ref().map(|claim| claim.planned), planned.map(at), "until {until}");
-            if let Some(claim) = claim {
-                assert_eq!(claim.occasion.late, Some(Hindrance::DaemonOff), "nobody had it before");
-                kept.tell(&claim, at(2000)).await;
-            }
-            assert_eq!(kept.row().await.covered, at(until / 600 * 600), "no further than what has an answer");
-        }
-        assert_eq!(kept.answers().await.len(), 2);
-    });
-}

@@ -8,7 +8,7 @@ use project_runner::schedule::{Answer, Presence, Schedule, Trigger};
 use project_runner::store::{OccurrenceState, RunEnded};
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, Project, Test};
+use crate::harness::{Finished, Project, Test, finish, wait_for};
 
 /// A project that is due each hour of the day, in UTC.
 fn hourly(test: &Test, more: Value) -> Project {
@@ -73,6 +73,28 @@ fn what_passed_by_runs_in_order_if_it_does_not_coalesce() {
     let planned: Vec<String> = begun(&run).iter().map(|event| event["planned"].as_str().unwrap().to_owned()).collect();
     assert!((3..=4).contains(&planned.len()), "{planned:?}");
     assert!(planned.is_sorted(), "{planned:?}");
+}
+
+/// A call made for it might find that those before it have their turn first, and leave; it isn't left to the next one.
+#[test]
+fn what_falls_due_while_a_call_works_off_what_was_before_runs_after_it() {
+    let test = Test::new();
+    let schedule = json!({"name": "often", "interval": "5s", "timezone": "UTC", "coalesce": false});
+    let project = test.project("p").script("a.txt", "wait-for go").set("schedule", schedule);
+    let call = test.start(["run", "p", "--scheduled", "often", "--keeper", "cron", "--json"]);
+    let begun_run = wait_for("the run to begin", || {
+        let runs = project.run_dirs();
+        let text = std::fs::read_to_string(runs.first()?.join("events.jsonl")).ok()?;
+        serde_json::from_str::<Value>(text.lines().next()?).ok()
+    });
+    let planned = begun_run["planned"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    wait_for("the next instant to come", || (Timestamp::now().duration_since(planned).as_secs() >= 5).then_some(()));
+    std::fs::write(test.path("p/go"), "").unwrap();
+    let call = finish(call).expect(0);
+    let runs: Vec<Timestamp> =
+        begun(&call).iter().map(|event| event["planned"].as_str().unwrap().parse().unwrap()).collect();
+    let expected = (0..runs.len()).map(|nth| planned + SignedDuration::from_secs(5 * nth as i64));
+    assert!(runs.len() >= 2 && runs.iter().copied().eq(expected), "{runs:?}");
 }
 
 #[test]

@@ -112,12 +112,13 @@ fn by_ledger(
         Wanted::Latest { keeper, .. } => (EARLY, *keeper, schedule.coalesce),
         Wanted::Now { .. } => (SignedDuration::ZERO, None, true),
     };
-    let until = present(early);
+    let called = present(early);
     let job =
-        Job { project: project.clone(), schedule: Schedule { coalesce: in_one, ..schedule.clone() }, keeper, until };
+        Job { project: project.clone(), schedule: Schedule { coalesce: in_one, ..schedule.clone() }, keeper, called };
     let mut worst = None;
     loop {
-        let (asked, at) = (job.clone(), present(early));
+        // What fell due meanwhile has its turn too: whoever was called for it found that others came first, and left.
+        let (asked, at) = (job.clone(), if worst.is_none() { called } else { now() });
         let claimed = clerk.ask(move |ledger, runtime| runtime.block_on(asked.claim(ledger, at)));
         let looked = match claimed {
             Some(Ok(looked)) => looked,
@@ -178,8 +179,8 @@ struct Job {
     project: Project,
     schedule: Schedule,
     keeper: Option<Keeper>,
-    /// What is planned after that is for another call.
-    until: Timestamp,
+    /// When the call came.
+    called: Timestamp,
 }
 
 /// What a look came to.
@@ -199,7 +200,7 @@ impl Job {
             return Ok(Looked { is_nobodys: true, ..Looked::default() });
         };
         // The system's scheduler has called for what wasn't late by then.
-        let since = self.keeper.map(|_| before(self.until, PUNCTUAL));
+        let since = self.keeper.map(|_| before(self.called, PUNCTUAL));
         let presence = Presence { since, ..presence(now) };
         let mut looks: Vec<(ScheduleRow, Schedule)> = Vec::new();
         for earlier in of_schedule(ledger, &self.project, &self.schedule.name).await? {
@@ -220,7 +221,7 @@ impl Job {
         let mut looks = looks.into_iter();
         while let Some((row, schedule)) = looks.next() {
             loop {
-                let settled = ledger.settle_until(&[(row.id, &schedule)], self.until, now, &presence).await?;
+                let settled = ledger.settle(&[(row.id, &schedule)], None, now, &presence).await?;
                 let Some((settled, claim)) = settled.into_iter().next() else { break };
                 if claim.is_some() {
                     for (earlier, schedule) in looks.filter(|_| coalesce) {
