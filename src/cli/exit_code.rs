@@ -51,9 +51,10 @@ impl From<&RunError> for ExitCode {
             RunError::Select(_) | RunError::Inputs { .. } | RunError::Mail(_) => Self::Usage,
             RunError::AlreadyRunning { .. } => Self::AlreadyRunning,
             RunError::Interrupted { .. } => Self::Interrupted,
-            RunError::NothingCanBeWritten { .. } | RunError::NoPlaceForLocks { .. } | RunError::System(_) => {
-                Self::CannotWork
-            }
+            RunError::Gone { .. }
+            | RunError::NothingCanBeWritten { .. }
+            | RunError::NoPlaceForLocks { .. }
+            | RunError::System(_) => Self::CannotWork,
         }
     }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod control;
 mod gate;
 mod histories;
+mod keeping;
 mod listener;
 mod loader;
 mod look;

@@ -19,8 +19,10 @@ pub(super) enum Change {
     InForce(Arc<Project>),
     /// Its files are broken, and were so when it was first looked at: nobody has said what is in force of it.
     Broken(PathBuf),
-    /// It is gone.
+    /// It is gone: for good, or with a disk that comes back.
     Gone(PathBuf),
+    /// It was gone when it was due, and somebody is told.
+    Over(PathBuf),
 }
 
 /// A project's folder.

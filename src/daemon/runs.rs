@@ -81,7 +81,10 @@ impl Runs {
 
     /// Starts what there is a place for; returns those claims that come to nothing, and why.
     /// `project`: what is in force of it, or why nothing of it can be run.
-    pub(super) fn start(&mut self, project: impl Fn(&Claim) -> Result<Arc<Project>, String>) -> Vec<(RunId, RunEnded)> {
+    pub(super) fn start(
+        &mut self,
+        mut project: impl FnMut(&Claim) -> Result<Arc<Project>, String>,
+    ) -> Vec<(RunId, RunEnded)> {
         let mut failed = Vec::new();
         while self.has_place()
             && let Some(claim) = self.waiting.pop_front()

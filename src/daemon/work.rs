@@ -1,7 +1,7 @@
 //! The daemon's loop.
 
-use std::collections::{HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -23,12 +23,12 @@ use super::runs::{Launcher, Runs, Told};
 use super::source::Source;
 use super::times::{Times, after};
 use super::watch::{Noticed, Watch};
-use super::word::{Tell, Word, bad, plain, warning};
+use super::word::{Tell, Word, bad, plain};
 use crate::exec::{self, Cancel, Spawn};
-use crate::ledger::{Engine, Ledger, ScheduledProject};
+use crate::ledger::{Claim, Engine, Ledger};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
-use crate::store::{DaemonStay, Keeper, RunEnded, RunNews, ScheduleFilter, Store, StoreError};
+use crate::store::{DaemonStay, RunEnded, RunNews, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -93,17 +93,19 @@ pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Ar
 pub(super) struct Daemon {
     pub(super) options: Arc<DaemonOptions>,
     pub(super) tell: Arc<Tell>,
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     /// For the presence.
-    store: Store,
+    pub(super) store: Store,
     presence_id: i64,
     pub(super) engine: Engine,
     /// What the ledger has to hear of projects, as soon as it can be used.
     pub(super) changes: VecDeque<Change>,
     /// What it has to hear of runs.
-    news: Vec<(RunId, RunNews)>,
+    pub(super) news: Vec<(RunId, RunNews)>,
+    /// Projects that are gone, by the folders by which the ledger knows them, and of which something is due yet.
+    pub(super) gone: HashMap<PathBuf, PathBuf>,
     /// Schedules that others keep, as far as that was said.
-    left_to_others: HashSet<(PathBuf, String)>,
+    pub(super) left_to_others: HashSet<(PathBuf, String)>,
     /// Why the ledger can't be used, once that was said.
     trouble: Option<String>,
     alarm: Alarm,
@@ -165,6 +167,7 @@ impl Daemon {
             engine,
             changes: VecDeque::new(),
             news: Vec::new(),
+            gone: HashMap::new(),
             left_to_others: HashSet::new(),
             trouble: None,
             alarm: Alarm::new(move |why| drop(rings.send(Message::Rang(why))))?,
@@ -282,73 +285,6 @@ impl Daemon {
         self.start_runs();
     }
 
-    fn hand_on_news(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if !self.news.is_empty() {
-            // What can't be written now the ledger writes later.
-            self.runtime.block_on(self.engine.hear(std::mem::take(&mut self.news)))?;
-        }
-        while let Some(change) = self.changes.front() {
-            match change {
-                Change::Gone(root) => {
-                    let profile = self.options.profile.as_deref();
-                    self.runtime.block_on(self.engine.remove(root, profile, now))?;
-                    self.changes.pop_front();
-                }
-                Change::Broken(root) => {
-                    let root = root.clone();
-                    self.put_as_kept(&root, now)?;
-                    self.changes.pop_front();
-                }
-                Change::InForce(_) => self.put_all(now)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the ledger keep the projects that are in force from now on, up to the first change of another kind.
-    fn put_all(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let projects: Vec<ScheduledProject> = self.changes.iter().map_while(scheduled).collect();
-        let left = self.runtime.block_on(self.engine.put_all(&projects, now))?;
-        let in_force = self.changes.iter().take(projects.len()).filter_map(|change| match change {
-            Change::InForce(project) => Some(&**project),
-            Change::Broken(_) | Change::Gone(_) => None,
-        });
-        self.runtime.block_on(self.store.keep_contacts(in_force.filter(|project| !project.schedules.is_empty())))?;
-        self.changes.drain(..projects.len());
-        for (project, left) in projects.into_iter().zip(left) {
-            for (schedule, keeper) in left {
-                if self.left_to_others.insert((project.dir.clone(), schedule.clone())) {
-                    let (name, keeper) = (&project.name, keeper.name());
-                    let what = format!("{name}: its schedule `{schedule}` is kept by {keeper}, and left to it");
-                    self.say(plain(what));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the ledger go on with what it keeps of a project whose files are broken, so that each of its instants gets its answer,
-    /// and somebody is told.
-    fn put_as_kept(&mut self, root: &Path, now: Timestamp) -> Result<(), StoreError> {
-        let filter = ScheduleFilter { projects: Some(vec![root.to_owned()]), with_ended: false };
-        let mut rows = self.runtime.block_on(self.store.schedules(&filter))?;
-        rows.retain(|row| row.keeper == Keeper::Daemon && row.profile == self.options.profile);
-        let ledger = self.engine.ledger();
-        let schedules: Vec<_> = rows.iter().filter_map(|row| ledger.revive(row)).collect();
-        // What a newer runner has put there is left as it is.
-        let Some(row) = rows.first().filter(|_| schedules.len() == rows.len()) else { return Ok(()) };
-        let (dir, profile, name) = (root.to_owned(), row.profile.clone(), row.project.clone());
-        let project = ScheduledProject { dir, profile, name, schedules };
-        self.runtime.block_on(self.engine.put(&project, now))?;
-        self.projects.keeps(root, rows.len());
-        let what = match rows.len() {
-            1 => "its schedule stays planned".to_owned(),
-            count => format!("its {count} schedules stay planned"),
-        };
-        self.say(warning(format!("{}: {what}; what is due meanwhile is missed, and told", project.name)));
-        Ok(())
-    }
-
     fn in_trouble(&mut self, error: &StoreError, now: Timestamp) {
         let sentence = error.sentence();
         if self.trouble.as_ref() != Some(&sentence) {
@@ -359,9 +295,19 @@ impl Daemon {
     }
 
     fn start_runs(&mut self) {
-        let projects = &self.projects;
-        let in_force = |root: &Path| projects.in_force(root).cloned().ok_or_else(|| projects.why_not(root));
-        for (run_id, ended) in self.runs.start(|claim| in_force(&claim.project_dir)) {
+        let (projects, gone, changes) = (&self.projects, &self.gone, &mut self.changes);
+        let in_force = |claim: &Claim| {
+            let known_as = &claim.project_dir;
+            if let Some(project) = projects.in_force(known_as) {
+                return Ok(Arc::clone(project));
+            }
+            let Some(root) = gone.get(known_as) else { return Err(projects.why_not(known_as)) };
+            // Once the ledger has heard what became of it.
+            changes.push_back(Change::Over(root.clone()));
+            let then = "its schedules end with that, and begin anew once it is back";
+            Err(format!("the project is gone from {}; {then}", root.display()))
+        };
+        for (run_id, ended) in self.runs.start(in_force) {
             self.note(run_id, RunNews::Ended(ended, self.seen.at()));
         }
     }
@@ -371,17 +317,6 @@ impl Daemon {
         self.news.push((run_id, news));
         let soon = after(self.seen.at(), GATHER);
         self.times.settle = self.times.settle.into_iter().chain(soon).min();
-    }
-
-    /// Takes up what is kept by daemons of projects that are gone: they went while none was there.
-    pub(super) fn forget_the_gone(&mut self, is_gone: impl Fn(&Path) -> bool) {
-        let kept = self.runtime.block_on(self.engine.ledger().kept_by(Keeper::Daemon));
-        for (root, profile) in kept.unwrap_or_default() {
-            if profile == self.options.profile && is_gone(&root) {
-                self.say(plain(format!("the project that was in {} is gone", root.display())));
-                self.changes.push_back(Change::Gone(root));
-            }
-        }
     }
 
     /// Sets the alarm for what comes first; true if the clock was set meanwhile.
@@ -470,14 +405,4 @@ impl Daemon {
             tracing::warn!("{}", error.sentence());
         }
     }
-}
-
-fn scheduled(change: &Change) -> Option<ScheduledProject> {
-    let Change::InForce(project) = change else { return None };
-    Some(ScheduledProject {
-        dir: project.root.clone(),
-        profile: project.profile.clone(),
-        name: project.name.clone(),
-        schedules: project.schedules.clone(),
-    })
 }

@@ -146,7 +146,7 @@ impl Engine {
     /// When the database can't be written.
     pub async fn remove(&mut self, dir: &Path, profile: Option<&str>, now: Timestamp) -> Result<(), StoreError> {
         let key = (dir.to_owned(), profile.map(str::to_owned));
-        let known_as = self.in_force.get(&key).map_or(dir, |(_, known_as)| known_as.as_path()).to_owned();
+        let known_as = self.known_as(dir, profile);
         let closing = self.ledger.store().forget(&known_as, profile, Keeper::Daemon, None, now).await?;
         self.in_force.remove(&key);
         self.again.remove(&key);
@@ -159,6 +159,19 @@ impl Engine {
             self.projects.insert(key, stays);
         }
         Ok(())
+    }
+
+    /// Whether it keeps a project.
+    #[must_use]
+    pub fn keeps(&self, dir: &Path, profile: Option<&str>) -> bool {
+        self.in_force.contains_key(&(dir.to_owned(), profile.map(str::to_owned)))
+    }
+
+    /// The folder by which the ledger knows a project.
+    #[must_use]
+    pub fn known_as(&self, dir: &Path, profile: Option<&str>) -> PathBuf {
+        let key = (dir.to_owned(), profile.map(str::to_owned));
+        self.in_force.get(&key).map_or_else(|| dir.to_owned(), |(_, known_as)| known_as.clone())
     }
 
     /// Looks at everything that is to be looked at by now, and returns what is to run. Of each claim it has to

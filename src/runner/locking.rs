@@ -40,6 +40,10 @@ impl Locks {
         tell: Tell<'_>,
     ) -> Result<Self, RunError> {
         let logs = project.logs_dir();
+        // Otherwise its folder would be made again, with nothing but the logs.
+        if !project.root.is_dir() {
+            return Err(RunError::Gone { project: project.name.clone(), root: project.root.clone() });
+        }
         std::fs::create_dir_all(&logs).map_err(|source| cannot(project, "make the folder", logs.clone(), source))?;
         let holder = Holder {
             project: project.name.clone(),

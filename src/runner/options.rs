@@ -146,6 +146,14 @@ pub enum RunError {
         /// Why, and what to do.
         why: String,
     },
+    /// Its folder was deleted since it was read, or its disk is away.
+    #[error("{project}: its folder isn't there any more: {}; nothing was run", root.display())]
+    Gone {
+        /// The project's name.
+        project: String,
+        /// Its folder.
+        root: PathBuf,
+    },
     /// The run could leave nothing behind.
     #[error("{project}: cannot {verb} {}: {source}; make the folder writable for this account", path.display())]
     NothingCanBeWritten {

@@ -138,6 +138,52 @@ fn a_project_that_stays_broken_counts_as_looked_after_until_it_is_deleted() {
     assert_eq!(said(&test).matches("its schedule stays planned").count(), 1, "{}", said(&test));
 }
 
+/// Deleted, or on a disk that isn't there: when it should have run somebody hears of it, once, and it goes on when it is back.
+fn check_gone(test: &Test, office: &PostOffice, project: &Project) {
+    let alarm = wait_for("the alarm", || office.taken().into_iter().find(|taken| taken.run_id.is_empty()));
+    assert!(text(&alarm).1.contains("the project is gone from "), "{}", text(&alarm).1);
+    let kept = "SELECT count(*) FROM schedules WHERE ended IS NULL";
+    wait_for("the schedule's end", || (test.count(kept) == 0).then_some(()));
+    let gone = "SELECT count(*) FROM occurrences WHERE state = 'missed' AND detail LIKE 'the project is gone from %'";
+    assert!(test.count(gone) > 0);
+    std::fs::rename(test.path("away"), &project.root).unwrap();
+    let runs = project.run_dirs().len();
+    wait_for("runs", || (project.run_dirs().len() > runs + 1).then_some(()));
+    let alarms = office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).count();
+    assert_eq!((alarms, test.count(kept)), (1, 1));
+}
+
+#[test]
+fn a_project_that_is_gone_when_a_daemon_starts_is_missed_once() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office);
+    // The settings are those of the folder above.
+    std::fs::rename(project.root.join(".env"), test.path(".env")).unwrap();
+    keep(&test, &project);
+    std::fs::rename(&project.root, test.path("away")).unwrap();
+    // Of all that have run: one that is named and isn't there is out of reach.
+    let _daemon = Daemon::of(&test, test.command(["daemon"]));
+    check_gone(&test, &office, &project);
+}
+
+// Windows moves no folder in which a run has files open.
+#[cfg(unix)]
+#[test]
+fn a_project_that_goes_under_a_daemon_is_missed_once() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office).set("schedule", json!({"interval": "3s"}));
+    std::fs::rename(project.root.join(".env"), test.path(".env")).unwrap();
+    test.runner(["run", "p"]).expect(0);
+    let _daemon = Daemon::of(&test, test.command(["daemon"]));
+    // A run that is under way would write its line into a new folder.
+    let over = "SELECT count(*) FROM occurrences WHERE state = 'ran' AND holder IS NULL";
+    wait_for("the end of a run", || (test.count(over) > 0).then_some(()));
+    std::fs::rename(&project.root, test.path("away")).unwrap();
+    check_gone(&test, &office, &project);
+}
+
 #[test]
 fn an_alarm_of_a_broken_project_outlives_who_raised_it() {
     let test = Test::new();

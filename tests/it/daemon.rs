@@ -411,6 +411,9 @@ fn a_known_project_that_was_away_for_a_moment_is_looked_after_again() {
     daemon.wait_for("p: the project is gone from", 1);
     std::fs::rename(test.path("away"), &project.root).unwrap();
     daemon.wait_for("p: it is looked after from now on", 1);
+    daemon.wait_for("p: it is due next at 2100-01-01 00:00:00; unless the project is back by then, that is missed", 1);
+    assert_eq!(test.count("SELECT count(*) FROM schedules WHERE ended IS NULL"), 1);
+    assert_eq!(test.count("SELECT count(*) FROM schedules"), 1, "it went on as it was");
     daemon.stop();
 }
 
