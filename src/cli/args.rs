@@ -150,7 +150,8 @@ pub(super) struct RunArgs {
     pub(super) help_params: bool,
     /// Run it for the latest planned instant of this schedule that has not been run yet, or not at all if there is none
     ///
-    /// This is what the entries of the system's own scheduler call.
+    /// This is what the entries of the system's own scheduler call. Of a schedule that nobody keeps it runs as by hand; an entry that
+    /// `runner schedule install` made says by whom it is kept.
     #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["jobs", "only", "from", "dry_run"])]
     pub(super) scheduled: Option<String>,
 

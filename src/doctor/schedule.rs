@@ -34,7 +34,7 @@ pub(super) async fn examine(project: &Project, state_dir: Option<&Path>) -> Vec<
     }
     let is_its = |overdue: &Overdue| project.schedules.iter().any(|schedule| schedule.name == overdue.schedule);
     findings.extend(overdue.into_iter().filter(is_its).map(|Overdue { schedule: name, planned, why }| {
-        let (planned, why) = (planned.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"), why.reason());
+        let planned = planned.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
         let found = format!("{name} is overdue: its run planned for {planned} has not begun ({why})");
         let remedy = format!("`runner schedule run-now {} {name}` makes up for it", project.root.display());
         Finding::warning(CHECK, found, remedy)
@@ -157,7 +157,8 @@ fn surroundings(project: &Project, keepers: &[Keeper], found: &[Found]) -> Vec<F
     };
     let user = std::env::var("USER").unwrap_or_default();
     if keepers.contains(&Keeper::Systemd) && found.iter().any(own_timer) && !place::lingers(&user) {
-        let remedy = format!("run `loginctl enable-linger {user}`, or install it with `--system`");
+        let command = format!("loginctl enable-linger {user}");
+        let remedy = format!("run `{}`, or install it with `--system`", command.trim_end());
         findings.push(Finding::warning(CHECK, "timers of this account run only while it is signed in", remedy));
     }
     if keepers.contains(&Keeper::Cron) && !place::cron_runs() {

@@ -74,6 +74,8 @@ pub struct MissedInstants {
     pub why: Hindrance,
     /// More about that, in a sentence.
     pub detail: Option<String>,
+    /// Whether somebody was told lately that this keeps its runs from beginning.
+    pub is_why_told: bool,
 }
 
 /// One as the query hands it over.
@@ -200,7 +202,9 @@ impl Store {
     /// When the database can't be read.
     pub async fn untold_misses(&mut self) -> Result<Vec<MissedInstants>, StoreError> {
         let rows = select_watched!(
-            ", m.first, m.last, m.count, m.reason, m.detail",
+            ", m.first, m.last, m.count, m.reason, m.detail, s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
+                WHERE o.schedule_id = s.id AND o.state = 'missed' AND o.told AND o.reason IS m.reason
+                    AND o.last > s.overdue_told - 86400000000) AS is_why_told",
             "occurrences m CROSS JOIN schedules s ON s.id = m.schedule_id WHERE NOT m.told AND m.state = 'missed'
             ORDER BY m.schedule_id, m.first"
         );
@@ -217,6 +221,7 @@ impl Store {
                 // A newer runner may know more reasons.
                 why: why.and_then(|why| Hindrance::from_name(&why)).unwrap_or(Hindrance::CouldNotRun),
                 detail: get.value("detail")?,
+                is_why_told: get.value("is_why_told")?,
             })
         };
         rows.iter().map(missed).collect()

@@ -138,6 +138,43 @@ fn a_project_that_stays_broken_counts_as_looked_after_until_it_is_deleted() {
     assert_eq!(said(&test).matches("its schedule stays planned").count(), 1, "{}", said(&test));
 }
 
+/// Something else has to be done about it than what was told, so that it is told although somebody was told not long ago.
+#[test]
+fn a_broken_file_is_told_also_after_an_alarm_for_another_reason() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let schedule = json!({"interval": "1s", "name": "often", "misfire_grace": "2s"});
+    let project = each_second(&test, &office).set("schedule", schedule);
+    keep(&test, &project);
+    let back = "UPDATE schedules SET since = since - 60000000, covered = covered - 60000000, quiet_until = 0";
+    test.database(back);
+    test.database("DELETE FROM occurrences");
+    let daemon = Daemon::start(&test);
+    let alarms = || office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect::<Vec<_>>();
+    wait_for("the first alarm", || (!alarms().is_empty()).then_some(()));
+    drop(daemon);
+    harm(&project);
+    let _daemon = Daemon::start(&test);
+    let second = wait_for("the second", || alarms().get(1).cloned());
+    check_alarm(&second);
+}
+
+#[test]
+fn a_daemon_that_writes_its_mails_into_a_folder_alarms_once_too() {
+    let test = Test::new();
+    let office = PostOffice::open();
+    let project = each_second(&test, &office);
+    keep(&test, &project);
+    harm(&project);
+    let _daemon = Daemon::of(&test, test.command(["daemon", "p", "--mail-dir", "mails"]));
+    let written = || std::fs::read_dir(test.path("mails")).map_or(0, Iterator::count);
+    wait_for("the alarm", || (written() > 0).then_some(()));
+    wait_for("that it is marked as told", || {
+        (test.count("SELECT count(*) FROM schedules WHERE overdue_told IS NOT NULL") == 1).then_some(())
+    });
+    assert!(office.taken().iter().all(|taken| !taken.run_id.is_empty()), "{:?}", office.taken());
+}
+
 /// Deleted, or on a disk that isn't there: when it should have run somebody hears of it, once, and it goes on when it is back.
 fn check_gone(test: &Test, office: &PostOffice, project: &Project) {
     let alarm = wait_for("the alarm", || office.taken().into_iter().find(|taken| taken.run_id.is_empty()));

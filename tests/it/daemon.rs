@@ -399,6 +399,19 @@ fn a_service_is_shown_before_it_is_made_and_nobody_else_starts_its_entry() {
     assert!(entry.contains("only the service control manager starts it like this"), "{entry}");
 }
 
+#[test]
+fn what_is_kept_is_listed_before_it_has_ever_run() {
+    let test = Test::new();
+    test.project("p").script("a.txt", "print a").set("schedule", json!({"at": "2100-01-01T00:00"}));
+    let daemon = Daemon::start(&test, &["p"]);
+    daemon.wait_for("looking after 1 project", 1);
+    for verb in ["status", "preview"] {
+        let shown = test.runner(["schedule", verb, "--json"]).expect(0);
+        assert_eq!(shown.json().iter().map(|line| &line["project"]).collect::<Vec<_>>(), ["p"], "{verb}");
+    }
+    daemon.stop();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_known_project_that_was_away_for_a_moment_is_looked_after_again() {

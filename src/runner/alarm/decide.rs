@@ -125,6 +125,8 @@ pub(super) fn telling_missed(missed: &MissedInstants, now: DateTime<Utc>) -> Tel
     match missed.schedule.told() {
         // It was told then that nothing of this has run.
         Some(told) if missed.last <= told => Telling::Known,
+        // Something else has to be done about it than what was told.
+        Some(_) if !missed.is_why_told => Telling::Now,
         _ => no_sooner(&missed.schedule, now),
     }
 }
@@ -266,8 +268,11 @@ mod tests {
             count: 2,
             why: Hindrance::DaemonOff,
             detail: None,
+            is_why_told: true,
         };
         assert_eq!(telling_missed(&missed(watched(), 10), at(11)), Telling::Now);
+        let other = MissedInstants { is_why_told: false, ..missed(told(20, false), 30) };
+        assert_eq!(telling_missed(&other, at(31)), Telling::Now, "for another reason");
         assert_eq!(telling_missed(&missed(told(20, true), 20), at(99_999)), Telling::Known);
         assert_eq!(telling_missed(&missed(told(20, false), 30), at(31)), Telling::Later(at(20 + 1200)));
         assert_eq!(telling_missed(&missed(told(20, false), 30), at(20 + 1200)), Telling::Now);

@@ -48,6 +48,8 @@ impl Known {
 
 /// How long after its instant a run has usually begun, whoever begins it.
 const SOON: TimeDelta = TimeDelta::minutes(2);
+/// What is overdue although a daemon is there: it isn't known which folders that looks after.
+const NOT_BEGUN: &str = "a daemon is running that has not begun it; it may look after other folders";
 
 /// One trouble, and whether somebody is told of it.
 #[derive(Debug)]
@@ -125,7 +127,7 @@ fn look_with(known: &Known, is_daemon: bool, allowance: Option<TimeDelta>, now: 
     let mut groups: BTreeMap<(PathBuf, Option<String>), Group> = BTreeMap::new();
     for missed in &known.missed {
         let telling = decide::telling_missed(missed, now);
-        let MissedInstants { schedule, first, last, count, why, detail } = missed;
+        let MissedInstants { schedule, first, last, count, why, detail, .. } = missed;
         let what = Missing::Missed { count: *count, first: *first, last: *last };
         let trouble = Trouble { schedule: schedule.row.name.clone(), what, why: *why, detail: detail.clone() };
         let group = group_of(&mut groups, schedule);
@@ -164,7 +166,8 @@ fn look_with(known: &Known, is_daemon: bool, allowance: Option<TimeDelta>, now: 
         let why = presence.why(to_timestamp(planned), row.keeper != Keeper::Daemon, false);
         let what = Missing::Overdue { planned };
         let group = group_of(&mut groups, watched);
-        group.add(watched, Trouble { schedule: row.name.clone(), what, why, detail: None }, telling);
+        let detail = (why == Hindrance::CouldNotRun).then(|| NOT_BEGUN.to_owned());
+        group.add(watched, Trouble { schedule: row.name.clone(), what, why, detail }, telling);
     }
     found.groups = groups.into_values().collect();
     found
@@ -203,8 +206,9 @@ impl Group {
         if let Err(problem) = &project {
             // Whoever starts it then: it wouldn't run.
             for finding in &mut self.findings {
-                let is_overdue = matches!(finding.trouble.what, Missing::Overdue { .. });
-                finding.trouble.detail = finding.trouble.detail.take().or_else(|| is_overdue.then(|| problem.clone()));
+                if matches!(finding.trouble.what, Missing::Overdue { .. }) {
+                    finding.trouble.detail = Some(problem.clone());
+                }
             }
         }
         project
@@ -309,7 +313,7 @@ pub(crate) struct Overdue {
     /// Its first instant that nobody has answered for.
     pub(crate) planned: DateTime<Utc>,
     /// What keeps it, as far as can be told.
-    pub(crate) why: Hindrance,
+    pub(crate) why: &'static str,
 }
 
 /// The schedules of a project, whether its files can be read or not, that should have run and haven't, long before anybody is alarmed.
@@ -323,7 +327,10 @@ pub(crate) async fn overdue(
     let known = Known { watched, stays: store.daemon_stays().await?, ..Known::default() };
     let troubles = look_with(&known, false, Some(SOON), now).groups.into_iter().flat_map(|group| group.findings);
     let overdue = troubles.filter_map(|Finding { trouble, .. }| match trouble.what {
-        Missing::Overdue { planned } => Some(Overdue { schedule: trouble.schedule, planned, why: trouble.why }),
+        Missing::Overdue { planned } => {
+            let why = if trouble.detail.is_some() { NOT_BEGUN } else { trouble.why.reason() };
+            Some(Overdue { schedule: trouble.schedule, planned, why })
+        }
         Missing::Missed { .. } => None,
     });
     Ok(overdue.collect())

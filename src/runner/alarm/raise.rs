@@ -90,9 +90,16 @@ pub(crate) fn raise_alarms(
                     MailDelivery::Folder(folder) => {
                         match message.write(folder, &couriers) {
                             Ok(written) => alarms.told.extend(written),
-                            Err(why) => alarms.troubles.push(why),
+                            Err(why) => {
+                                alarms.troubles.push(why);
+                                continue;
+                            }
                         }
-                        continue;
+                        // Of a command's only the trial is told; a daemon's mails all go there.
+                        if !request.is_daemon {
+                            continue;
+                        }
+                        Vec::new()
                     }
                     MailDelivery::Send | MailDelivery::Off => match message.entries(request.own, &couriers) {
                         Ok(entries) => entries,

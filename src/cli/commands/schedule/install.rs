@@ -51,14 +51,14 @@ pub(super) fn install(args: &ScheduleInstallArgs, state: &StateDir, output: &Out
                 }
             }
         }
-        if args.print {
-            made.iter().for_each(|(_, entry)| output.line(entry.shown().trim_end()));
-            continue;
-        }
         if made.is_empty() {
             continue;
         }
         warnings(host, project, &setting, output);
+        if args.print {
+            made.iter().for_each(|(_, entry)| output.line(entry.shown().trim_end()));
+            continue;
+        }
         let put = async |ledger: &mut Ledger| put_all(ledger, host, project, &made, &setting, output).await;
         worst = worst.max(with_ledger(state, output, put));
     }
@@ -224,9 +224,8 @@ fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
     let warn = |text: String| output.error(format!("{} {text}", styled(output::WARNING, "warning:")));
     let user = std::env::var("USER").unwrap_or_default();
     if host == Host::Systemd && !setting.system_wide && !place::lingers(&user) {
-        warn(format!(
-            "timers of {user} run only while {user} is signed in; `loginctl enable-linger {user}` changes that"
-        ));
+        let what = "timers of an account's own run only while it is signed in";
+        warn(format!("{what}; `{}` changes that", format!("loginctl enable-linger {user}").trim_end()));
     }
     if host == Host::TaskScheduler && task::logon(setting) == task::Logon::Own {
         let root = project.root.to_string_lossy();

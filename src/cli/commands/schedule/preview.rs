@@ -1,6 +1,6 @@
 //! `runner schedule preview`: when projects are due next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::cli::output::{self, Output, styled};
 use crate::config::{Environment, is_project};
 use crate::model::{Project, format_duration};
 use crate::schedule::{ClockChange, Habit, Play, Schedule, clock_changes, merged, week};
-use crate::store::{DATABASE_FILE, Store, remembered_projects};
+use crate::store::{DATABASE_FILE, ScheduleFilter, Store, remembered_projects};
 
 /// More rows than this, and the chart has one for each project.
 const MOST_ROWS: usize = 30;
@@ -85,7 +85,8 @@ pub(super) fn preview(args: &SchedulePreviewArgs, state: &StateDir, output: &Out
     }
 }
 
-/// The folders named, else the one that one stands in if it is a project, else all that have been run here and are there.
+/// The folders named, else the one that one stands in if it is a project, else all that have been run here, or of which somebody
+/// keeps a schedule, and that are there.
 pub(super) fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<PathBuf> {
     let here = PathBuf::from(".");
     if !named.is_empty() {
@@ -93,14 +94,29 @@ pub(super) fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<Path
     } else if is_project(&here) {
         vec![here]
     } else {
-        state
-            .path()
-            .map(remembered_projects)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|folder| is_project(folder))
-            .collect()
+        let Some(dir) = state.path() else { return Vec::new() };
+        let mut folders = remembered_projects(dir);
+        folders.extend(kept_folders(dir));
+        let mut real = HashSet::new();
+        folders
+            .retain(|folder| is_project(folder) && std::fs::canonicalize(folder).is_ok_and(|path| real.insert(path)));
+        folders
     }
+}
+
+/// Where the projects lie of which somebody keeps a schedule.
+fn kept_folders(state_dir: &Path) -> Vec<PathBuf> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    if !state_dir.join(DATABASE_FILE).exists() {
+        return Vec::new();
+    }
+    // What is wrong with the database is said where it is needed.
+    let rows = runtime.block_on(async {
+        let mut store = Store::open(state_dir).await?;
+        let rows = store.schedules(&ScheduleFilter::default()).await;
+        store.close().await.and(rows)
+    });
+    rows.unwrap_or_default().into_iter().map(|row| row.project_dir).collect()
 }
 
 fn no_schedule(projects: &[Project]) -> String {

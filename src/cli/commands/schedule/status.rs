@@ -109,7 +109,7 @@ async fn tell_overdue(
 ) -> Result<(), StoreError> {
     for Overdue { schedule, planned, why } in overdue(ledger.store(), root, profile, chrono::Utc::now()).await? {
         let late = standings.iter_mut().find(|standing| standing.schedule == schedule && standing.keeper.is_some());
-        late.into_iter().for_each(|standing| standing.overdue = Some((to_timestamp(planned), why.reason())));
+        late.into_iter().for_each(|standing| standing.overdue = Some((to_timestamp(planned), why)));
     }
     Ok(())
 }
