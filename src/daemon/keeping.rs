@@ -17,29 +17,18 @@ impl Daemon {
             // What can't be written now the ledger writes later.
             self.runtime.block_on(self.engine.hear(std::mem::take(&mut self.news)))?;
         }
-        while let Some(change) = self.changes.front() {
+        // What can't be written stays where it is.
+        while let Some(change) = self.changes.front().cloned() {
             match change {
                 Change::InForce(_) => {
                     self.put_all(now)?;
                     continue;
                 }
-                Change::Gone(root) => {
-                    let root = root.clone();
-                    if !self.await_return(&root, now)? {
-                        self.end(&root, now)?;
-                    }
-                }
-                Change::Over(root) => {
-                    let root = root.clone();
-                    // Unless it has come back just then.
-                    if self.gone.values().any(|gone| *gone == root) {
-                        self.end(&root, now)?;
-                    }
-                }
-                Change::Broken(root) => {
-                    let root = root.clone();
-                    self.put_as_broken(&root, now)?;
-                }
+                Change::Broken(root) => self.put_as_broken(&root, now)?,
+                Change::Gone(root) if self.await_return(&root, now)? => {}
+                // Unless it has come back just then.
+                Change::Over(root) if !self.gone.values().any(|gone| *gone == root) => {}
+                Change::Gone(root) | Change::Over(root) => self.end(&root, now)?,
             }
             self.changes.pop_front();
         }

@@ -13,7 +13,7 @@ use crate::model::Project;
 use crate::store;
 
 /// What a look at projects has come to, for the ledger.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Change {
     /// It is in force from now on.
     InForce(Arc<Project>),

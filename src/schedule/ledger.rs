@@ -164,7 +164,7 @@ pub struct Span {
 }
 
 /// What a look comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settlement {
     /// The answers, in order.
     pub spans: Vec<Span>,
@@ -208,15 +208,7 @@ impl Look<'_> {
             horizon: self.now.min(standing.until.unwrap_or(self.now)),
             joined: true,
             left: self.at_once,
-            out: Settlement {
-                spans: Vec::new(),
-                continues: false,
-                again: Vec::new(),
-                claim: None,
-                covered: standing.covered,
-                next: None,
-                blocked: false,
-            },
+            out: Settlement { covered: standing.covered, ..Settlement::default() },
         };
         match self.schedule.coalesce {
             true => settling.coalesce(),

@@ -75,6 +75,11 @@ fn text(taken: &Taken) -> (String, String) {
     (mail.subject().unwrap().to_owned(), mail.body_text(0).unwrap().into_owned())
 }
 
+/// What the office has taken that is of no run.
+fn alarms(office: &PostOffice) -> Vec<Taken> {
+    office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect()
+}
+
 #[track_caller]
 fn check_alarm(taken: &Taken) {
     let (subject, text) = text(taken);
@@ -112,8 +117,7 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     drop(daemon);
     test.runner(["mail", "flush"]).expect(0);
     // The run that was killed with the first daemon may have its own mail now.
-    let alarms: Vec<Taken> = office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect();
-    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert_eq!(alarms(&office).len(), 1, "{:?}", alarms(&office));
 }
 
 #[test]
@@ -150,12 +154,11 @@ fn a_broken_file_is_told_also_after_an_alarm_for_another_reason() {
     test.database(back);
     test.database("DELETE FROM occurrences");
     let daemon = Daemon::start(&test);
-    let alarms = || office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect::<Vec<_>>();
-    wait_for("the first alarm", || (!alarms().is_empty()).then_some(()));
+    wait_for("the first alarm", || (!alarms(&office).is_empty()).then_some(()));
     drop(daemon);
     harm(&project);
     let _daemon = Daemon::start(&test);
-    let second = wait_for("the second", || alarms().get(1).cloned());
+    let second = wait_for("the second", || alarms(&office).get(1).cloned());
     check_alarm(&second);
 }
 
@@ -172,12 +175,12 @@ fn a_daemon_that_writes_its_mails_into_a_folder_alarms_once_too() {
     wait_for("that it is marked as told", || {
         (test.count("SELECT count(*) FROM schedules WHERE overdue_told IS NOT NULL") == 1).then_some(())
     });
-    assert!(office.taken().iter().all(|taken| !taken.run_id.is_empty()), "{:?}", office.taken());
+    assert!(alarms(&office).is_empty(), "{:?}", office.taken());
 }
 
 /// Deleted, or on a disk that isn't there: when it should have run somebody hears of it, once, and it goes on when it is back.
 fn check_gone(test: &Test, office: &PostOffice, project: &Project) {
-    let alarm = wait_for("the alarm", || office.taken().into_iter().find(|taken| taken.run_id.is_empty()));
+    let alarm = wait_for("the alarm", || alarms(office).first().cloned());
     assert!(text(&alarm).1.contains("the project is gone from "), "{}", text(&alarm).1);
     let kept = "SELECT count(*) FROM schedules WHERE ended IS NULL";
     wait_for("the schedule's end", || (test.count(kept) == 0).then_some(()));
@@ -186,8 +189,7 @@ fn check_gone(test: &Test, office: &PostOffice, project: &Project) {
     std::fs::rename(test.path("away"), &project.root).unwrap();
     let runs = project.run_dirs().len();
     wait_for("runs", || (project.run_dirs().len() > runs + 1).then_some(()));
-    let alarms = office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).count();
-    assert_eq!((alarms, test.count(kept)), (1, 1));
+    assert_eq!((alarms(office).len(), test.count(kept)), (1, 1));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::cli::output::{self, Output, styled};
 use crate::config::{Environment, is_project};
 use crate::model::{Project, format_duration};
 use crate::schedule::{ClockChange, Habit, Play, Schedule, clock_changes, merged, week};
-use crate::store::{DATABASE_FILE, ScheduleFilter, Store, remembered_projects};
+use crate::store::{DATABASE_FILE, ScheduleFilter, Store, StoreError, remembered_projects};
 
 /// More rows than this, and the chart has one for each project.
 const MOST_ROWS: usize = 30;
@@ -94,9 +94,8 @@ pub(super) fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<Path
     } else if is_project(&here) {
         vec![here]
     } else {
-        let Some(dir) = state.path() else { return Vec::new() };
-        let mut folders = remembered_projects(dir);
-        folders.extend(kept_folders(dir));
+        let mut folders = state.path().map(remembered_projects).unwrap_or_default();
+        folders.extend(kept_folders(state));
         let mut real = HashSet::new();
         folders
             .retain(|folder| is_project(folder) && std::fs::canonicalize(folder).is_ok_and(|path| real.insert(path)));
@@ -105,18 +104,26 @@ pub(super) fn projects_or_known(named: &[PathBuf], state: &StateDir) -> Vec<Path
 }
 
 /// Where the projects lie of which somebody keeps a schedule.
-fn kept_folders(state_dir: &Path) -> Vec<PathBuf> {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    if !state_dir.join(DATABASE_FILE).exists() {
-        return Vec::new();
-    }
+fn kept_folders(state: &StateDir) -> Vec<PathBuf> {
+    let rows = read(state, async |store| store.schedules(&ScheduleFilter::default()).await);
     // What is wrong with the database is said where it is needed.
-    let rows = runtime.block_on(async {
-        let mut store = Store::open(state_dir).await?;
-        let rows = store.schedules(&ScheduleFilter::default()).await;
-        store.close().await.and(rows)
-    });
-    rows.unwrap_or_default().into_iter().map(|row| row.project_dir).collect()
+    let rows = rows.and_then(Result::ok).unwrap_or_default();
+    rows.into_iter().map(|row| row.project_dir).collect()
+}
+
+/// Reads in the state database. `None`: there is none, and none is made.
+fn read<T>(
+    state: &StateDir,
+    read: impl AsyncFnOnce(&mut Store) -> Result<T, StoreError>,
+) -> Option<Result<T, StoreError>> {
+    let dir = state.path().filter(|dir| dir.join(DATABASE_FILE).exists())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    Some(runtime.block_on(async {
+        let mut store = Store::open(dir).await?;
+        let found = read(&mut store).await?;
+        store.leave_open();
+        Ok(found)
+    }))
 }
 
 fn no_schedule(projects: &[Project]) -> String {
@@ -133,10 +140,7 @@ fn no_schedule(projects: &[Project]) -> String {
 /// is known, and nothing is made.
 fn habits(projects: &[Project], state: &StateDir, output: &Output) -> HashMap<PathBuf, Habit> {
     let mut habits = HashMap::new();
-    let Some(dir) = state.path().filter(|dir| dir.join(DATABASE_FILE).exists()) else { return habits };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return habits };
-    let learned = runtime.block_on(async {
-        let mut store = Store::open(dir).await?;
+    let learned = read(state, async |store| {
         for project in projects {
             let usual = store.usual_durations(&project.root, project.profile.as_deref()).await?;
             let of_script = |path: &Path| usual.get(&path.display().to_string()).copied();
@@ -146,10 +150,9 @@ fn habits(projects: &[Project], state: &StateDir, output: &Output) -> HashMap<Pa
                 habits.insert(project.root.clone(), Habit { usual, allow, waits: project.overlap.wait.is_some() });
             }
         }
-        store.leave_open();
-        Ok::<_, crate::store::StoreError>(())
+        Ok(())
     });
-    if let Err(error) = learned {
+    if let Some(Err(error)) = learned {
         let what = styled(output::WARNING, "warning:");
         output.error(format!("{what} how long runs usually take isn't known: {}", error.sentence()));
     }
