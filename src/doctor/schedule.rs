@@ -128,7 +128,8 @@ fn kept(of: Subject<'_>, keeper: Option<Keeper>, daemon: Daemon, found: &[Found]
     let mut findings = vec![match entry.standing(of) {
         Standing::Fits => Finding::ok(CHECK, format!("{name} is kept by {host}, entry {entry_name}")),
         Standing::Drifted => {
-            let found = format!("{name}: the project file says something else than the entry {entry_name} of {host}");
+            let what = "the project file, or the machine's time zone, is another than when";
+            let found = format!("{name}: {what} the entry {entry_name} of {host} was made");
             Finding::warning(CHECK, found, AGAIN)
         }
         Standing::Edited => {

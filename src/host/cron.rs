@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use super::Refusal;
 use super::rule::{
     ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEK, Kind, OfMonth, Rule, Wall, Years, as_walls, disturbance,
+    other_clock, same_clock,
 };
 use super::sets::{list, members, step_to};
 use crate::schedule::{Fold, Gap};
@@ -47,14 +48,11 @@ pub(super) fn fields(rules: &[Rule], system: &TimeZone, now: Timestamp) -> Resul
 
 /// The rule, if it is told in the system's zone.
 fn in_zone(wall: &Wall, system: &TimeZone, now: Timestamp) -> Result<Wall, Refusal> {
-    let name = |zone: &TimeZone| zone.iana_name().unwrap_or("a zone without a name").to_owned();
-    if wall.zone == *system || wall.zone.iana_name().is_some_and(|zone| Some(zone) == system.iana_name()) {
+    if same_clock(&wall.zone, system, now) {
         return Ok(wall.clone());
     }
-    let reason =
-        format!("cron goes by the system's time zone, {}, and the schedule by {}", name(system), name(&wall.zone));
-    let moved = wall.in_utc(now).filter(|_| system.to_fixed_offset().is_ok_and(|offset| offset.seconds() == 0));
-    moved.ok_or_else(|| Refusal::new(reason))
+    let moved = wall.in_utc(now).filter(|_| same_clock(system, &TimeZone::UTC, now));
+    moved.ok_or_else(|| other_clock("cron", system, wall))
 }
 
 fn told(wall: &Wall, lines: &mut Vec<String>) -> Result<(), Refusal> {

@@ -43,7 +43,7 @@ pub fn block(of: Subject<'_>, setting: &Setting) -> Result<String, Refusal> {
         "{BEGIN}{name}{MADE_BY}\n# project {}\n# schedule {} definition {} text {}\n{lines}{END}{name}\n",
         of.project.root.display(),
         of.schedule.name,
-        of.fingerprint(),
+        of.fingerprint(Host::Cron, &setting.zone),
         hash([lines.as_str()].into_iter())
     ))
 }

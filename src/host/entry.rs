@@ -22,6 +22,9 @@ pub enum Host {
 }
 
 impl Host {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::TaskScheduler, Self::Systemd, Self::Cron];
+
     /// Its name, as in `--with`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -50,7 +53,7 @@ pub struct Setting {
     pub wake: bool,
     /// Where a crontab's commands look for programs.
     pub path: Option<String>,
-    /// The system's time zone.
+    /// The machine's time zone, whatever `TZ` says.
     pub zone: TimeZone,
     /// When the entries are made.
     pub now: Timestamp,
@@ -79,17 +82,21 @@ impl Subject<'_> {
         format!("{}{profile}, schedule {}", self.project.name, self.schedule.name)
     }
 
-    /// What of the project file is in an entry, as one number: if it is another, the entry has drifted.
+    /// What an entry was made of, the project file and the machine's time zone, as one number: if it is another, the entry has
+    /// drifted. `zone` is that of the machine, which a scheduler goes by whose entries don't name theirs.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self, host: Host, zone: &TimeZone) -> String {
         let project = self.project;
-        let facts = [
+        let mut facts = vec![
             self.schedule.definition.clone(),
             format!("{:?} {:?}", project.overlap.allow, longest_run(*self)),
             project.root.to_string_lossy().into_owned(),
             project.profile.clone().unwrap_or_default(),
             self.schedule.name.clone(),
         ];
+        if host != Host::Systemd && self.schedule.trigger.has_time_of_day() {
+            facts.push(zone.iana_name().unwrap_or_default().to_owned());
+        }
         hash(facts.iter().map(String::as_str))
     }
 
@@ -104,7 +111,7 @@ impl Subject<'_> {
         arguments.extend(["--scheduled".to_owned(), self.schedule.name.clone()]);
         arguments.extend(["--keeper".to_owned(), host.name().to_owned()]);
         // By which a run sees that its entry has drifted.
-        arguments.extend(["--entry".to_owned(), self.fingerprint()]);
+        arguments.extend(["--entry".to_owned(), self.fingerprint(host, &setting.zone)]);
         if host == Host::Cron {
             // cron mails what is printed.
             arguments.push("--quiet".to_owned());

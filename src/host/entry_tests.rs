@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use jiff::tz::TimeZone;
+
 use super::crontab::{block, blocks, with_block, without_block};
 use super::tests::{cron_in, now, zone};
-use super::{Setting, Subject, task, units};
+use super::{Host, Setting, Subject, task, units};
 use crate::model::Project;
 use crate::schedule::{Schedule, Trigger};
 
@@ -86,7 +88,7 @@ fn units_as_they_are_written() {
         let label = units::label(unit).unwrap();
         assert_eq!(label.project, "/srv/100 % of \"my\" $jobs/reports");
         assert_eq!((label.schedule.as_str(), label.edited), ("each.morning", false));
-        assert_eq!(label.definition, of.fingerprint());
+        assert_eq!(label.definition, of.fingerprint(Host::Systemd, &TimeZone::UTC));
         assert!(units::label(&unit.replace("[Unit]", "[Unit]\n# by hand")).unwrap().edited);
     }
     assert_eq!(units::label("[Unit]\nDescription=another's\n"), None);
@@ -167,7 +169,7 @@ fn the_command_of_a_crontab_is_what_sh_makes_of_it() {
     let command = line.strip_prefix("0 6 * * * ").unwrap().replace("\\%", "%");
     let output = Command::new("/bin/sh").arg("-c").arg(command).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let entry = of.fingerprint();
+    let entry = of.fingerprint(Host::Cron, &setting.zone);
     let expected = "--state-dir /a 'b' $HOME `id` run /srv/50%/x --scheduled 1 --keeper cron --entry";
     assert_eq!(said, format!("{expected} {entry} --quiet\n"));
 }
@@ -263,6 +265,20 @@ fn tasks_keep_to_the_documented_schema() {
         }
         None => eprintln!("not checked against Microsoft's schema: RUNNER_TASK_SCHEMA names no file of it"),
     }
+}
+
+/// The entry of a machine that has moved calls at other times than planned.
+#[test]
+fn the_machines_time_zone_counts_where_the_entry_goes_by_it() {
+    let project = project(serde_json::json!({}), "/srv/reports");
+    let (morning, once) = (cron_in("0 6 * * *", "Europe/Paris"), Trigger::At("2026-12-01T06:00:00Z".parse().unwrap()));
+    let (morning, once) = (schedule("1", Trigger::Any(vec![once.clone(), morning])), schedule("1", once));
+    let differs = |schedule: &Schedule, host: Host| {
+        let of = Subject { project: &project, schedule };
+        of.fingerprint(host, &zone("Europe/Paris")) != of.fingerprint(host, &TimeZone::UTC)
+    };
+    assert_eq!(Host::ALL.map(|host| differs(&morning, host)), [true, false, true]);
+    assert_eq!(Host::ALL.map(|host| differs(&once, host)), [false; 3]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
+
 use super::entry::{Host, Subject};
 use super::place::{self, PlaceError};
 use super::units::Label;
@@ -26,7 +28,7 @@ pub struct Found {
 pub enum Standing {
     /// It says the same.
     Fits,
-    /// The project file says something else than when the entry was made.
+    /// The project file, or the machine's time zone, is another than when the entry was made.
     Drifted,
     /// Somebody has changed the entry.
     Edited,
@@ -38,7 +40,7 @@ impl Found {
     /// How it stands to the schedule that it was made for.
     #[must_use]
     pub fn standing(&self, of: Subject<'_>) -> Standing {
-        if self.label.definition != of.fingerprint() {
+        if has_drifted(&self.label.definition, of, self.host) {
             Standing::Drifted
         } else if self.label.edited {
             Standing::Edited
@@ -48,6 +50,13 @@ impl Found {
             Standing::Off
         }
     }
+}
+
+/// Whether an entry with this fingerprint was made for something else than the schedule, or the machine's time zone, is now.
+#[must_use]
+pub fn has_drifted(fingerprint: &str, of: Subject<'_>, host: Host) -> bool {
+    let zone = place::zone_of_machine().unwrap_or_else(|_| TimeZone::system());
+    fingerprint != of.fingerprint(host, &zone)
 }
 
 /// The folder of units that an administrator, or this account, writes.

@@ -45,6 +45,9 @@ pub enum PlaceError {
     /// There is no folder for an account's units.
     #[error("this account has no home folder for units of systemd")]
     NoHome,
+    /// The machine's time zone has no name.
+    #[error("the machine's time zone, by which cron and Task Scheduler go, can't be told where TZ says another")]
+    NoZone,
 }
 
 impl PlaceError {
@@ -62,6 +65,7 @@ impl PlaceError {
             }
             Self::Failed { .. } | Self::File { .. } => "run it as an account that may do this",
             Self::NoHome => "install it with `--system`",
+            Self::NoZone => "do it without TZ",
         }
     }
 }
@@ -245,14 +249,18 @@ pub fn cron_runs() -> bool {
     names.into_iter().any(|name| matches!(name.trim(), "cron" | "crond" | "fcron" | "busybox"))
 }
 
-/// The time zone that the machine has where no `TZ` is set (localtime(5)); `None` where that can't be told.
-#[must_use]
-pub fn zone_of_machine() -> Option<TimeZone> {
-    const LINK: &str = "/etc/localtime";
-    match std::fs::canonicalize(LINK) {
-        Ok(file) => TimeZone::get(file.to_str()?.split_once("zoneinfo/")?.1).ok(),
-        Err(_) if cfg!(unix) && !Path::new(LINK).exists() => Some(TimeZone::UTC),
-        Err(_) => None,
+/// The time zone that the machine has, whatever `TZ` says, by which cron and Task Scheduler begin.
+///
+/// # Errors
+/// When that can't be told, because `TZ` says another and the system doesn't name its own.
+pub fn zone_of_machine() -> Result<TimeZone, PlaceError> {
+    let named = iana_time_zone::get_timezone().ok().and_then(|name| TimeZone::get(&name).ok());
+    match named {
+        Some(zone) => Ok(zone),
+        None if std::env::var_os("TZ").is_none() => Ok(TimeZone::system()),
+        // localtime(5)
+        None if cfg!(unix) && !Path::new("/etc/localtime").exists() => Ok(TimeZone::UTC),
+        None => Err(PlaceError::NoZone),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) const ALL_MONTHS: u16 = 0x1ffe;
 pub(super) const ALL_HOURS: u32 = 0x00ff_ffff;
 pub(super) const ALL_SIXTY: u64 = (1 << 60) - 1;
 const DAY: i64 = 86_400;
+/// So many changes of a zone's clock are looked through: rules repeat every year, and no zone has more that don't.
+const CHANGES: usize = 200;
 const WEEKDAYS: u8 = 0b011_1110;
 const MONDAY: u8 = 1 << 1;
 const FRIDAY: u8 = 1 << 5;
@@ -326,10 +328,24 @@ impl Wall {
     }
 }
 
+/// Whether clocks show the same in both zones from now on: `UTC` and `Etc/UTC`, `Asia/Calcutta` and `Asia/Kolkata`.
+pub(super) fn same_clock(one: &TimeZone, other: &TimeZone, now: Timestamp) -> bool {
+    let changes = |zone: &TimeZone| {
+        let changes: Vec<_> = zone.following(now).take(CHANGES).map(|to| (to.timestamp(), to.offset())).collect();
+        (zone.to_offset(now), changes)
+    };
+    one == other || changes(one) == changes(other)
+}
+
+/// Refuses a schedule by the clock of another zone than the system's.
+pub(super) fn other_clock(scheduler: &str, system: &TimeZone, wall: &Wall) -> Refusal {
+    let name = |zone: &TimeZone| zone.iana_name().unwrap_or("a zone without a name").to_owned();
+    let (system, own) = (name(system), name(&wall.zone));
+    Refusal::new(format!("{scheduler} goes by the system's time zone, {system}, and the schedule by {own}"))
+}
+
 /// By how much a zone is ahead of UTC, modulo this many seconds, if that is the same from now on.
 pub(super) fn offset_modulo(zone: &TimeZone, now: Timestamp, modulo: i64) -> Option<i64> {
-    /// Rules repeat every year; no zone has changes planned beyond this many.
-    const CHANGES: usize = 200;
     let of = |seconds: i32| i64::from(seconds).rem_euclid(modulo);
     let shift = of(zone.to_offset(now).seconds());
     zone.following(now).take(CHANGES).all(|change| of(change.offset().seconds()) == shift).then_some(shift)

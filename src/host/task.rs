@@ -125,7 +125,7 @@ pub fn task(of: Subject<'_>, setting: &Setting, encoding: &str) -> Result<String
 "#,
         author = escaped(&setting.own_account),
         description = escaped(&format!("{}. Made by `runner schedule install`.", of.title())),
-        definition = of.fingerprint(),
+        definition = of.fingerprint(Host::TaskScheduler, &setting.zone),
         principal = principal(setting),
         wake = setting.wake,
         limit = duration(limit.unwrap_or_default().as_secs()),

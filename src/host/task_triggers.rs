@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::Refusal;
 use super::rule::{
-    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_WEEK, Days, Kind, OfMonth, Rule, Times, Wall, Years, disturbance,
+    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_WEEK, Days, Kind, OfMonth, Rule, Times, Wall, Years, disturbance, other_clock,
+    same_clock,
 };
 use super::sets::{members, span};
 
@@ -127,15 +128,8 @@ fn on_the_wall(rule: &Rule, wall: &Wall, system: &TimeZone, now: Timestamp) -> R
     if let Some(hourly) = hourly(rule, wall, now)? {
         return Ok(hourly);
     }
-    let name = |zone: &TimeZone| zone.iana_name().unwrap_or("a zone without a name").to_owned();
-    let same = wall.zone == *system || wall.zone.iana_name().is_some_and(|zone| Some(zone) == system.iana_name());
-    if !same {
-        let reason = format!(
-            "Task Scheduler goes by the system's time zone, {}, and the schedule by {}",
-            name(system),
-            name(&wall.zone)
-        );
-        return Err(Refusal::new(reason));
+    if !same_clock(&wall.zone, system, now) {
+        return Err(other_clock("Task Scheduler", system, wall));
     }
     if wall.disturbed.gap.is_some() || wall.disturbed.fold.is_some() {
         return Err(disturbance(wall, "what Task Scheduler does then isn't documented"));

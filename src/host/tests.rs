@@ -100,6 +100,22 @@ fn cron_is_told_in_its_words() {
 }
 
 #[test]
+fn a_zone_of_another_name_whose_clock_shows_the_same_is_the_same() {
+    let names =
+        [("UTC", "Etc/UTC"), ("Etc/UTC", "UTC"), ("Asia/Kolkata", "Asia/Calcutta"), ("Europe/Berlin", "Europe/Paris")];
+    for (own, system) in names {
+        assert_eq!(for_cron(&cron_in("0 6 * * *", own), system).unwrap(), ["0 6 * * *"], "{own} on {system}");
+        let tasks = triggers(&rules(&cron_in("0 6 * * *", own), now()).unwrap(), &zone(system), now(), false);
+        assert_eq!(tasks.unwrap().len(), 1, "{own} on {system}");
+    }
+    // The same today, and not in summer; and the same in summer, but for the days on which it begins and ends.
+    for (own, system) in [("Africa/Lagos", "Europe/Paris"), ("Europe/Athens", "Asia/Beirut")] {
+        let refusal = for_cron(&cron_in("0 6 * * *", own), system).unwrap_err();
+        assert!(refusal.reason.contains("the system's time zone"), "{refusal}");
+    }
+}
+
+#[test]
 fn what_would_only_almost_be_the_same_is_refused_with_the_reason() {
     let dst = |gap, fold| Dst { gap: Some(gap), fold: Some(fold) };
     let nights = |dst| Trigger::Cron(Cron::parse("30 2 * * *", zone("Europe/Paris"), dst).unwrap());

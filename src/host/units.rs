@@ -92,7 +92,7 @@ pub fn units(of: Subject<'_>, setting: &Setting) -> Result<Units, Refusal> {
             "\n{SECTION}\nProject={}\nSchedule={}\nDefinition={}\nText={}\n",
             specifiers(&root),
             of.schedule.name,
-            of.fingerprint(),
+            of.fingerprint(Host::Systemd, &setting.zone),
             hash([text].into_iter())
         )
     };

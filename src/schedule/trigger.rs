@@ -77,6 +77,19 @@ impl Dst {
     }
 }
 
+impl Trigger {
+    /// Whether anything of it is told by the clock of a time zone.
+    #[must_use]
+    pub fn has_time_of_day(&self) -> bool {
+        match self {
+            Self::Cron(_) | Self::Calendar { .. } => true,
+            Self::Interval { .. } | Self::At(_) => false,
+            Self::All(inner) | Self::Any(inner) => inner.iter().any(Self::has_time_of_day),
+            Self::Bounded { inner, .. } => inner.has_time_of_day(),
+        }
+    }
+}
+
 impl Cron {
     /// From an expression of five or six fields, or one as `@daily`.
     ///

@@ -91,8 +91,19 @@ struct HeldRow {
 pub struct ToldMarks {
     /// Missed instants: the schedule's number, the first and the last.
     pub missed: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
-    /// Schedules of which somebody is told now: the number, and when somebody was told before.
-    pub schedules: Vec<(i64, Option<DateTime<Utc>>)>,
+    /// Schedules of which somebody is told now.
+    pub schedules: Vec<ToldSchedule>,
+}
+
+/// A schedule of which somebody is told now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToldSchedule {
+    /// Its number.
+    pub id: i64,
+    /// When somebody was told before.
+    pub before: Option<DateTime<Utc>>,
+    /// What keeps its runs from beginning.
+    pub why: Vec<Hindrance>,
 }
 
 /// Schedules, with what alarms need to know of each.
@@ -202,9 +213,8 @@ impl Store {
     /// When the database can't be read.
     pub async fn untold_misses(&mut self) -> Result<Vec<MissedInstants>, StoreError> {
         let rows = select_watched!(
-            ", m.first, m.last, m.count, m.reason, m.detail, s.overdue_told IS NOT NULL AND EXISTS (SELECT 1 FROM occurrences o
-                WHERE o.schedule_id = s.id AND o.state = 'missed' AND o.told AND o.reason IS m.reason
-                    AND o.last > s.overdue_told - 86400000000) AS is_why_told",
+            ", m.first, m.last, m.count, m.reason, m.detail,
+                EXISTS (SELECT 1 FROM json_each(s.told_why) WHERE value IS m.reason) AS is_why_told",
             "occurrences m CROSS JOIN schedules s ON s.id = m.schedule_id WHERE NOT m.told AND m.state = 'missed'
             ORDER BY m.schedule_id, m.first"
         );
@@ -280,9 +290,14 @@ async fn raise(
             return Ok(None);
         }
     }
-    for (schedule, before) in &marks.schedules {
-        let mark = "UPDATE schedules SET overdue_told = ?2 WHERE id = ?1 AND overdue_told IS ?3";
-        let query = sqlx::query(mark).bind(schedule).bind(micros(now)).bind(before.map(micros));
+    for ToldSchedule { id, before, why } in &marks.schedules {
+        let mark = "UPDATE schedules SET overdue_told = ?2, told_why = (SELECT json_group_array(value) FROM
+                (SELECT value FROM json_each(?4) UNION SELECT value FROM json_each(told_why)
+                    WHERE overdue_told > ?2 - 86400000000))
+            WHERE id = ?1 AND overdue_told IS ?3";
+        let why: Vec<&str> = why.iter().map(|why| why.name()).collect();
+        let why = serde_json::to_string(&why).unwrap_or_default();
+        let query = sqlx::query(mark).bind(id).bind(micros(now)).bind(before.map(micros)).bind(why);
         if query.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Ok(None);
         }

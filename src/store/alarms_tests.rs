@@ -92,7 +92,8 @@ fn of_two_who_raise_an_alarm_one_does() {
     run(async {
         let mut store = known(dir.path()).await;
         let mark = store.untold_mark().await.unwrap();
-        let marks = ToldMarks { missed: vec![(7, at(0), at(20)), (7, at(30), at(30))], schedules: vec![(7, None)] };
+        let told = |before| ToldSchedule { id: 7, before, why: vec![Hindrance::HostIdle] };
+        let marks = ToldMarks { missed: vec![(7, at(0), at(20)), (7, at(30), at(30))], schedules: vec![told(None)] };
         let alarm = [entry(OutboxKind::Alarm)];
         let grown = ToldMarks { missed: vec![(7, at(0), at(10))], ..marks.clone() };
         assert_eq!(store.raise_alarm(&alarm, &grown, at(100)).await.unwrap(), None, "there is more to tell by now");
@@ -113,6 +114,26 @@ fn of_two_who_raise_an_alarm_one_does() {
             .await
             .unwrap();
         assert!(store.watched_schedules(at(100)).await.unwrap()[0].has_run);
+    });
+}
+
+#[test]
+fn a_reason_is_known_for_a_day_once_somebody_was_told_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let mut store = known(dir.path()).await;
+        let tell = async |store: &mut Store, before: Option<i64>, now: i64, why: &[Hindrance]| {
+            let told = ToldSchedule { id: 7, before: before.map(at), why: why.to_vec() };
+            let marks = ToldMarks { missed: Vec::new(), schedules: vec![told] };
+            assert!(store.raise_alarm(&[], &marks, at(now)).await.unwrap().is_some());
+            store.untold_misses().await.unwrap().iter().map(|missed| missed.is_why_told).collect::<Vec<_>>()
+        };
+        let untold = store.untold_misses().await.unwrap();
+        assert!(untold.iter().all(|missed| !missed.is_why_told), "{untold:?}");
+        let (idle, other) = (Hindrance::HostIdle, Hindrance::CouldNotRun);
+        assert_eq!(tell(&mut store, None, 100, &[idle, idle]).await, [true, false]);
+        assert_eq!(tell(&mut store, Some(100), 50_000, &[other]).await, [true, true], "both");
+        assert_eq!(tell(&mut store, Some(50_000), 200_000, &[other]).await, [false, true], "longer ago than a day");
     });
 }
 

@@ -38,7 +38,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use alarms::{HeldInstant, MissedInstants, Quiet, ToldMarks, WatchedSchedule};
+pub use alarms::{HeldInstant, MissedInstants, Quiet, ToldMarks, ToldSchedule, WatchedSchedule};
 pub use batch::Batch;
 pub use closing::{BrokenOff, Death};
 pub use digests::Untold;

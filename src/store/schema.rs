@@ -219,7 +219,8 @@ CREATE TABLE presences (
 /// for none. Before `quiet_until` no instant of a schedule can be overdue; it is a bound that whoever looked last found, and
 /// goes back to 0 with `covered`. `version` is that of the daemon. `pauses` are those of a schedule that are over, as a JSON list
 /// of lists of their beginning and end, as long as instants that were due in them may be without an answer; `paused` is since
-/// when the one goes on that isn't over.
+/// when the one goes on that isn't over. `told_why` has, as a JSON list, the reasons of which somebody was told up to `overdue_told` and less than
+/// a day apart.
 const V5: &str = "
 CREATE TABLE contacts (
     project_dir TEXT NOT NULL,
@@ -231,4 +232,5 @@ ALTER TABLE schedules ADD COLUMN quiet_until INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX schedules_to_look_at ON schedules (quiet_until) WHERE ended IS NULL AND paused IS NULL;
 ALTER TABLE presences ADD COLUMN version TEXT;
 ALTER TABLE schedules ADD COLUMN pauses TEXT;
+ALTER TABLE schedules ADD COLUMN told_why TEXT;
 ";

@@ -154,9 +154,14 @@ fn a_broken_file_is_told_also_after_an_alarm_for_another_reason() {
     test.database(back);
     test.database("DELETE FROM occurrences");
     let daemon = Daemon::start(&test);
-    wait_for("the first alarm", || (!alarms(&office).is_empty()).then_some(()));
+    // One that is ended before it has written down that the server has the mail sends it again.
+    let sent = "SELECT count(*) FROM outbox WHERE kind = 'alarm' AND state = 'sent'";
+    wait_for("word that the first alarm is sent", || (test.count(sent) == 1).then_some(()));
+    assert_eq!(alarms(&office).len(), 1, "{:?}", alarms(&office));
     drop(daemon);
     harm(&project);
+    // What was missed up to then isn't told again, for whatever reason; that doesn't make the reason known.
+    test.database("UPDATE schedules SET overdue_told = overdue_told + 3000000");
     let _daemon = Daemon::start(&test);
     let second = wait_for("the second", || alarms(&office).get(1).cloned());
     check_alarm(&second);

@@ -287,11 +287,11 @@ fn the_interpreters_own_words_are_shown_once() {
 /// Its stand-ins for the machine's own cron are shell scripts.
 #[cfg(unix)]
 mod schedules {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::of;
     use crate::harness::wait_for;
-    use crate::host_entries::Machine;
+    use crate::host_entries::{Machine, daily};
 
     /// The findings about schedules: state, and text with remedy.
     fn told(machine: &Machine) -> Vec<(String, String)> {
@@ -311,14 +311,10 @@ mod schedules {
         assert!(found, "{words:?}: {told:#?}");
     }
 
-    fn daily(hour: u8) -> Value {
-        json!({"cron": format!("0 {hour} * * *"), "timezone": "Europe/Paris"})
-    }
-
     #[test]
     fn an_entry_that_nobody_has_or_that_drifted_is_named() {
         let machine = Machine::new();
-        let project = machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
+        let project = machine.test.project("reports").script("a.txt", "print a").set("schedule", daily("6:00"));
         holds(&machine, "warning", &["nobody starts the runs of schedule 1", "`runner schedule install`"]);
         machine.runner(&["schedule", "install", "reports", "--with", "cron"]).expect(0);
         holds(&machine, "ok", &["1 is kept by cron, entry runner-reports-1-"]);
@@ -328,8 +324,12 @@ mod schedules {
         std::fs::write(machine.test.path("fakes/table"), "").unwrap();
         holds(&machine, "warning", &["1 is kept by cron, which has no entry for it"]);
         std::fs::write(machine.test.path("fakes/table"), crontab).unwrap();
-        let _project = project.set("schedule", daily(7));
-        holds(&machine, "warning", &["1: the project file says something else than the entry runner-reports-1-"]);
+        let _project = project.set("schedule", daily("7:00"));
+        holds(
+            &machine,
+            "warning",
+            &["1: the project file, or the machine's time zone, is another than when the entry runner-reports-1-"],
+        );
     }
 
     /// Only Linux shows what runs.
@@ -344,7 +344,7 @@ mod schedules {
             return;
         }
         let machine = Machine::new();
-        machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
+        machine.test.project("reports").script("a.txt", "print a").set("schedule", daily("6:00"));
         machine.runner(&["schedule", "install", "reports", "--with", "cron"]).expect(0);
         let told = told(&machine);
         if names().any(|entry| runs(&comm(entry))) {
@@ -356,7 +356,7 @@ mod schedules {
     #[test]
     fn a_daemon_that_died_and_what_it_left_undone_are_named() {
         let machine = Machine::new();
-        machine.test.project("reports").script("a.txt", "print a").set("schedule", daily(6));
+        machine.test.project("reports").script("a.txt", "print a").set("schedule", daily("6:00"));
         let mut daemon = machine.command(&["daemon", "reports"]).spawn().unwrap();
         wait_for("the daemon to keep the schedule", || {
             told(&machine)

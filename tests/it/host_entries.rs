@@ -35,7 +35,6 @@ impl Machine {
             .env("FAKES", self.test.path("fakes"))
             .env("HOME", self.test.path("home"))
             .env("XDG_CONFIG_HOME", self.test.path("home/config"))
-            .env("TZ", "Europe/Paris")
             .env("USER", "nobody-of-this-name");
         command
     }
@@ -64,9 +63,14 @@ impl Machine {
     }
 }
 
-fn daily(time: &str) -> Value {
+/// By the machine's clock, which cron and Task Scheduler go by.
+pub fn daily(time: &str) -> Value {
+    daily_in(&iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".into()), time)
+}
+
+fn daily_in(zone: &str, time: &str) -> Value {
     let (hour, minute) = time.split_once(':').unwrap();
-    json!({"cron": format!("{minute} {hour} * * *"), "timezone": "Europe/Paris"})
+    json!({"cron": format!("{minute} {hour} * * *"), "timezone": zone})
 }
 
 fn stood(name: &str, keeper: impl Into<Value>, entry: impl Into<Value>) -> (String, Value, Value) {
@@ -76,7 +80,7 @@ fn stood(name: &str, keeper: impl Into<Value>, entry: impl Into<Value>) -> (Stri
 #[test]
 fn a_timer_is_installed_seen_to_drift_made_anew_and_taken_away() {
     let machine = Machine::new();
-    let project = machine.project(daily("6:00"));
+    let project = machine.project(daily_in("Europe/Paris", "6:00"));
     assert_eq!(machine.status(), [stood("1", Value::Null, Value::Null)], "nobody keeps it");
     let install = ["schedule", "install", "reports", "--with", "systemd", "--user"];
     let done = machine.runner(&install).expect(0);
@@ -96,7 +100,7 @@ fn a_timer_is_installed_seen_to_drift_made_anew_and_taken_away() {
     assert_eq!(log, asked.map(|words| format!("--user {words}\n")).concat());
     assert_eq!(machine.status(), [stood("1", "systemd", "ok")]);
 
-    let project = project.set("schedule", daily("7:00"));
+    let project = project.set("schedule", daily_in("Europe/Paris", "7:00"));
     assert_eq!(machine.status(), [stood("1", "systemd", "drifted")]);
     machine.runner(&install).expect(0);
     assert_eq!(machine.status(), [stood("1", "systemd", "ok")]);
@@ -218,8 +222,9 @@ fn what_is_printed_changes_nothing() {
 #[test]
 fn what_cannot_be_told_exactly_is_refused_and_the_rest_is_installed() {
     let machine = Machine::new();
-    let _project =
-        machine.project(json!([daily("6:00"), {"all": [daily("6:00"), {"cron": "0 6 * * mon"}]}, daily("2:30")]));
+    let _project = machine.project(
+        json!([daily("6:00"), {"all": [daily("6:00"), {"cron": "0 6 * * mon"}]}, daily_in("Europe/Paris", "2:30")]),
+    );
     let done = machine.runner(&["schedule", "install", "reports", "--with", "systemd", "--user"]).expect(2);
     assert!(done.stdout.contains("installed reports, schedule 1"), "{}", done.stdout);
     assert!(
@@ -253,16 +258,30 @@ fn a_scheduler_that_says_no_keeps_nothing() {
 }
 
 #[test]
-fn a_shell_with_another_time_zone_than_cron_is_told_so() {
+fn cron_goes_by_the_machines_time_zone_whatever_that_of_the_shell_is() {
     let machine = Machine::new();
     // No machine of these tests is there.
     let zone = "Asia/Kathmandu";
-    let _project = machine.project(json!({"cron": "0 6 * * *", "timezone": zone}));
     let install = ["schedule", "install", "reports", "--with", "cron"];
-    let warned = Finished::of(machine.command(&install).env("TZ", zone).output().unwrap()).expect(0);
-    assert!(warned.stderr.contains("TZ has it be Asia/Kathmandu here: "), "{}", warned.stderr);
-    let exact = Finished::of(machine.command(&install).env_remove("TZ").output().unwrap()).expect(2);
-    assert!(exact.stderr.contains("refused: ") && !exact.stderr.contains("TZ has it"), "{}", exact.stderr);
+    let by = |args: &[&str]| Finished::of(machine.command(args).env("TZ", zone).output().unwrap());
+    // Without a time zone of its own it is planned by that of the shell.
+    for schedule in [daily_in(zone, "6:00"), json!({"cron": "0 6 * * *"})] {
+        machine.project(schedule);
+        let refused = by(&install).expect(2);
+        assert!(
+            refused.stderr.contains("refused: reports, schedule 1: cron goes by the system's"),
+            "{}",
+            refused.stderr
+        );
+        assert!(refused.stderr.contains("and the schedule by Asia/Kathmandu; "), "{}", refused.stderr);
+        assert_eq!(machine.crontab(), "");
+    }
+    machine.project(daily("6:00"));
+    by(&install).expect(0);
+    assert!(machine.crontab().contains("\n0 6 * * * PATH="), "{}", machine.crontab());
+    assert_eq!(machine.status(), [stood("1", "cron", "ok")]);
+    let there = by(&["schedule", "status", "reports", "--json"]).expect(0).json();
+    assert_eq!(there[0]["entry"], "ok", "{there:?}");
 }
 
 #[test]

@@ -191,7 +191,7 @@ pub(in crate::cli) struct ScheduleUninstallArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An entry is `ok`, or `drifted` (the project file says something else now), `edited` (somebody changed it), `missing`, `unseen`
+An entry is `ok`, or `drifted` (the project file, or the machine's time zone, is another now), `edited` (somebody changed it), `missing`, `unseen`
 (in another account's crontab, or nowhere), `off` (there, and not switched on), or `left over` (there is no such schedule any
 more). `runner schedule install` makes it anew.")]
 pub(in crate::cli) struct ScheduleStatusArgs {

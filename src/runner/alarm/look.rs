@@ -14,7 +14,8 @@ use crate::model::{Project, to_timestamp};
 use crate::runner::recording::host;
 use crate::schedule::{Hindrance, Presence, Stay};
 use crate::store::{
-    Claimant, DaemonStay, Keeper, MissedInstants, Quiet, ScheduleRow, Store, StoreError, ToldMarks, WatchedSchedule,
+    Claimant, DaemonStay, Keeper, MissedInstants, Quiet, ScheduleRow, Store, StoreError, ToldMarks, ToldSchedule,
+    WatchedSchedule,
 };
 
 /// Finds a project by its folder and profile, as it is in force; what is wrong with it if it can't be loaded.
@@ -180,9 +181,19 @@ impl Group {
 
     /// What is marked if those are told that are told now.
     pub(super) fn marks(&self) -> ToldMarks {
-        let told = self.findings.iter().filter(|finding| finding.telling == Telling::Now);
-        let schedules: BTreeMap<_, _> = told.map(|finding| (finding.id, finding.before)).collect();
-        ToldMarks { missed: self.missed.clone(), schedules: schedules.into_iter().collect() }
+        let mut schedules: BTreeMap<i64, ToldSchedule> = BTreeMap::new();
+        for Finding { id, before, trouble, .. } in
+            self.findings.iter().filter(|finding| finding.telling == Telling::Now)
+        {
+            let told =
+                schedules.entry(*id).or_insert_with(|| ToldSchedule { id: *id, before: *before, why: Vec::new() });
+            told.why.push(trouble.why);
+            // What is overdue has a detail where the project is broken, too, whatever keeps it from being tried.
+            if matches!(trouble.what, Missing::Overdue { .. }) && trouble.detail.is_some() {
+                told.why.push(Hindrance::CouldNotRun);
+            }
+        }
+        ToldMarks { missed: self.missed.clone(), schedules: schedules.into_values().collect() }
     }
 
     /// Whether there is something to tell now.

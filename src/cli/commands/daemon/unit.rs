@@ -68,6 +68,6 @@ fn in_words(error: PlaceError) -> String {
             format!("{error}: {source}; is this a system with systemd? `--print` shows the unit")
         }
         PlaceError::File { source, .. } => format!("{error}: {source}; {}", error.hint()),
-        PlaceError::Failed { .. } | PlaceError::NoHome => format!("{error}; {}", error.hint()),
+        PlaceError::Failed { .. } | PlaceError::NoHome | PlaceError::NoZone => format!("{error}; {}", error.hint()),
     }
 }

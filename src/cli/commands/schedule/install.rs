@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::entries::{self, fail, keeper, with_ledger};
 use crate::cli::ExitCode;
@@ -93,7 +92,7 @@ fn setting(args: &ScheduleInstallArgs, host: Host, state: &StateDir) -> Result<S
         own_account,
         wake: args.wake,
         path: variable("PATH"),
-        zone: TimeZone::system(),
+        zone: place::zone_of_machine().map_err(|error| format!("{error}; {}", error.hint()))?,
         now: Timestamp::now(),
     })
 }
@@ -213,12 +212,6 @@ fn put(entry: &Entry, setting: &Setting) -> Result<(), PlaceError> {
     }
 }
 
-/// Whether clocks show the same in both time zones, in each season.
-fn same_clock(one: &TimeZone, other: &TimeZone, now: Timestamp) -> bool {
-    let days = [0, 91, 182, 273].map(|days| now.checked_add(SignedDuration::from_hours(days * 24)).unwrap_or(now));
-    days.into_iter().all(|at| one.to_offset(at) == other.to_offset(at))
-}
-
 /// What makes entries surprise.
 fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
     let warn = |text: String| output.error(format!("{} {text}", styled(output::WARNING, "warning:")));
@@ -234,15 +227,6 @@ fn warnings(host: Host, project: &Project, setting: &Setting, output: &Output) {
                 "{root} is on another machine, and a task without a password has no network; name the account with `--account`"
             ));
         }
-    }
-    if let (Host::Cron, Some(machines)) = (host, place::zone_of_machine())
-        && !same_clock(&machines, &setting.zone, setting.now)
-    {
-        let (name, here) = (machines.iana_name().unwrap_or("UTC"), setting.zone.iana_name().unwrap_or("another"));
-        warn(format!(
-            "cron goes by the machine's time zone, {name}, and TZ has it be {here} here: the entry starts at other \
-                 times than planned; install it without TZ"
-        ));
     }
     let home = std::env::home_dir().filter(|home| setting.state_dir.starts_with(home));
     if let (Some(account), Some(_)) = (&setting.account, home) {

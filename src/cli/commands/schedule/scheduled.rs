@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 
 use super::clerk::{Clerk, now};
+use super::entries;
 use crate::cli::ExitCode;
 use crate::cli::args::ScheduleRunNowArgs;
 use crate::cli::commands::StateDir;
@@ -12,7 +13,8 @@ use crate::cli::commands::run::{Request, RunCommand, run_projects};
 use crate::cli::output::{self, Output, styled};
 use crate::config;
 use crate::exec;
-use crate::host::Subject;
+use crate::host::found::has_drifted;
+use crate::host::{Host, Subject};
 use crate::ledger::{Claim, Ledger};
 use crate::model::Project;
 use crate::plan::Selection;
@@ -50,11 +52,14 @@ impl Wanted {
     pub(in crate::cli::commands) fn stale(&self, project: &Project) -> Option<String> {
         let Self::Latest { schedule: name, keeper, entry: Some(made_for) } = self else { return None };
         let schedule = find(project, Some(name)).ok()?;
-        let keeper = keeper.map_or("the system's scheduler", Keeper::name);
-        (Subject { project, schedule }.fingerprint() != *made_for).then(|| {
+        let mut may_be_of =
+            Host::ALL.into_iter().filter(|host| keeper.is_none_or(|keeper| keeper == entries::keeper(*host)));
+        let of = Subject { project, schedule };
+        may_be_of.all(|host| has_drifted(made_for, of, host)).then(|| {
+            let keeper = keeper.map_or("the system's scheduler", Keeper::name);
             format!(
-                "the entry of {keeper} that started this was made before exec_config.json was changed, and starts it when \
-                 it was planned then; `runner schedule install {}` makes it anew",
+                "the entry of {keeper} that started this was made before exec_config.json, or the machine's time zone, was \
+                 changed, and starts it when it was planned then; `runner schedule install {}` makes it anew",
                 project.root.display()
             )
         })
