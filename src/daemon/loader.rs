@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::{self, ConfigError, Environment, LoadRequest, Loaded};
+use crate::config::{self, ConfigError, Environment, LoadRequest, Loaded, Problem};
 use crate::model::Project;
 
 /// What a project depends on besides its files, as the programs on the PATH, counts after so long.
@@ -36,9 +36,21 @@ impl Loader {
         Self { env: Arc::new(Environment::from_process()), profile: profile.map(Arc::from), read: Arc::default() }
     }
 
-    /// Reads a project's files.
-    pub(super) fn load(&self, root: &Path) -> Result<Loaded, ConfigError> {
-        config::load(&LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env })
+    /// Reads a project's files; what could be improved in them comes with the project.
+    pub(super) fn load(&self, root: &Path) -> Result<(Arc<Project>, Vec<Problem>), ConfigError> {
+        // Looked at before they are read: what changes meanwhile is seen the next time.
+        let (mut stamp, at, began) = (Stamp::of(&config::config_folders(root)), Instant::now(), SystemTime::now());
+        let request = LoadRequest { project: root, profile: self.profile.as_deref(), env: &self.env };
+        let Loaded { project, env_files, warnings, .. } = config::load(&request)?;
+        let project = Arc::new(project);
+        // Which these are only the others tell. One that was written since is too new to be settled.
+        stamp.add(env_files);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        match stamp.is_settled(began) {
+            true => drop(read.insert(root.to_owned(), Read { project: Arc::clone(&project), stamp, at })),
+            false => drop(read.remove(root)),
+        }
+        Ok((project, warnings))
     }
 
     /// The project as its files have it now; if they are broken, as it was before, and what is wrong.
@@ -66,21 +78,10 @@ impl Loader {
     }
 
     fn read_again(&self, before: &Arc<Project>) -> (Arc<Project>, Option<String>) {
-        let root = &before.root;
-        // Looked at before they are read: what changes meanwhile is seen the next time.
-        let (mut stamp, at, began) = (Stamp::of(&config::config_folders(root)), Instant::now(), SystemTime::now());
-        let (project, env_files) = match self.load(root) {
-            Ok(loaded) => (Arc::new(loaded.project), loaded.env_files),
-            Err(error) => return (Arc::clone(before), Some(error.first())),
-        };
-        // Which these are only the others tell. One that was written since is too new to be settled.
-        stamp.add(env_files);
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        match stamp.is_settled(began) {
-            true => drop(read.insert(root.clone(), Read { project: Arc::clone(&project), stamp, at })),
-            false => drop(read.remove(root)),
+        match self.load(&before.root) {
+            Ok((project, _)) => (project, None),
+            Err(error) => (Arc::clone(before), Some(error.first())),
         }
-        (project, None)
     }
 }
 
@@ -163,7 +164,7 @@ mod tests {
         };
         call_it("one");
         let loader = Loader::new(None);
-        let before = Arc::new(loader.load(&root).unwrap().project);
+        let before = loader.load(&root).unwrap().0;
         assert!(!Arc::ptr_eq(&loader.fresh(&before).0, &loader.fresh(&before).0), "what is new may change unseen");
         age(&file, 60);
         age(&values, 60);

@@ -8,7 +8,7 @@ use super::loader::Loader;
 use super::news::InForce;
 use super::source::Survey;
 use super::word::{Word, bad, plain, warning};
-use crate::config::{self, Loaded, Problem};
+use crate::config::{self, Problem};
 use crate::model::Project;
 use crate::store;
 
@@ -129,7 +129,7 @@ impl Projects {
     fn read(&mut self, root: &Path, at_start: bool, tell: &dyn Fn(Word)) -> Option<Change> {
         let known = self.known.entry(root.to_owned()).or_default();
         match self.loader.load(root) {
-            Ok(Loaded { project, warnings, .. }) => {
+            Ok((project, warnings)) => {
                 let was_wrong = !known.wrong.is_empty();
                 let is_first = known.in_force.is_none();
                 let word = match &known.in_force {
@@ -143,7 +143,6 @@ impl Projects {
                     warnings.iter().for_each(|problem| tell(warning(problem.plain())));
                 }
                 word.into_iter().for_each(|word| tell(plain(format!("{}: {word}", project.name))));
-                let project = Arc::new(project);
                 *known = Known { in_force: Some(Arc::clone(&project)), ..Known::default() };
                 Some(Change::InForce(project))
             }
