@@ -7,6 +7,7 @@ mod complete;
 mod diagnostics;
 mod exit_code;
 mod main_with;
+mod os;
 mod output;
 mod progress;
 mod signals;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use secrecy::SecretString;
 
 use super::env_vars::looks_secret;
+use super::os::everyone_may_read;
 use super::parse::{decode, read_bytes};
 use super::problem::{Problem, ProblemKind};
 
@@ -40,21 +41,6 @@ pub(super) fn exposed(file: &Path, dotenv: &Dotenv) -> Option<Problem> {
     let message = format!("every account of this machine may read the file, and {name} is in it");
     let hint = format!("chmod 600 {}", file.display());
     Some(Problem::of_file(ProblemKind::Exposed, file, message).at_line(*line).hint(hint))
-}
-
-/// Whether every account of the machine may read a file, by its own permissions.
-#[cfg(unix)]
-#[must_use]
-pub fn everyone_may_read(file: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
-}
-
-/// Access lists aren't looked at.
-#[cfg(not(unix))]
-#[must_use]
-pub fn everyone_may_read(_file: &Path) -> bool {
-    false
 }
 
 fn parse(file: &Path, mut text: String) -> Dotenv {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::node::quoted;
+use super::os::is_executable;
 use super::paths;
 
 /// Whose rules of finding programs hold.
@@ -282,17 +283,6 @@ fn split_path(value: &OsStr, platform: Platform) -> Vec<PathBuf> {
     }
     let separator = if platform == Platform::Windows { ';' } else { ':' };
     value.to_string_lossy().split(separator).map(PathBuf::from).collect()
-}
-
-#[cfg(unix)]
-fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(file: &Path) -> bool {
-    file.is_file()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod mail;
 mod most_runs;
 mod names;
 mod node;
+mod os;
 mod params;
 mod parse;
 mod paths;
@@ -36,7 +37,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use dotenv::everyone_may_read;
 pub use environment::Environment;
 pub use explain::{Explained, render_explain};
 pub use interpreter::Platform;
@@ -47,6 +47,7 @@ pub use load::{
 };
 pub use mail::is_address;
 pub use most_runs::most_runs;
+pub use os::everyone_may_read;
 pub use paths::{is_project, project_root};
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use scan::{Found, FoundScript, no_program, scan};

@@ -12,9 +12,9 @@ use crate::model::{
 
 use super::check::{optional, unknown_keys};
 use super::checker::Checker;
-use super::dotenv::everyone_may_read;
 use super::keys::PARAM_KEYS;
 use super::node::{Entry, Node, Table, Value, key_path, quoted};
+use super::os::everyone_may_read;
 use super::paths;
 use super::problem::{Problem, ProblemKind};
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::keys::PROJECT_FILE;
+use super::os;
 
 /// The absolute form of a path: never canonicalised, because links have their meaning (a virtual environment's python
 /// is one), and because Windows' verbatim paths (`\\?\`) break `cmd`. A verbatim path is made plain where that is safe.
@@ -37,33 +38,6 @@ pub fn project_root(folder: &Path) -> std::io::Result<PathBuf> {
     Ok(os::as_on_disk(absolute(folder)?.components().collect()))
 }
 
-#[cfg(not(windows))]
-mod os {
-    use std::path::PathBuf;
-
-    pub(super) fn as_on_disk(folder: PathBuf) -> PathBuf {
-        folder
-    }
-}
-
-#[cfg(windows)]
-mod os {
-    use std::path::PathBuf;
-
-    /// Takes over the letters' case and nothing else: not where a link or a substituted drive leads.
-    pub(super) fn as_on_disk(folder: PathBuf) -> PathBuf {
-        let real = std::fs::canonicalize(&folder).ok();
-        let real = real.as_deref().and_then(|real| real.to_str()).map(|real| match real.strip_prefix(r"\\?\UNC\") {
-            Some(share) => format!(r"\\{share}"),
-            None => super::simplify_verbatim(real).unwrap_or(real).to_owned(),
-        });
-        match (real, folder.to_str()) {
-            (Some(real), Some(written)) if real.to_lowercase() == written.to_lowercase() => real.into(),
-            _ => folder,
-        }
-    }
-}
-
 /// A path as a project file writes it, on top of the project's folder. On Windows `/` and `\` both separate.
 pub(super) fn join(root: &Path, written: &str) -> PathBuf {
     let joined = if cfg!(windows) { root.join(written.replace('/', "\\")) } else { root.join(written) };
@@ -73,7 +47,7 @@ pub(super) fn join(root: &Path, written: &str) -> PathBuf {
 /// `\\?\C:\dir` as `C:\dir`, where both mean the same: short enough, and without names that only the verbatim form can
 /// express. Everything else, `\\?\UNC\` too, has to stay.
 /// <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>
-fn simplify_verbatim(path: &str) -> Option<&str> {
+pub(super) fn simplify_verbatim(path: &str) -> Option<&str> {
     const LONGEST: usize = 247; // MAX_PATH less room for an 8.3 file name, which folders need
     let plain = path.strip_prefix(r"\\?\")?;
     let drive = plain.as_bytes();

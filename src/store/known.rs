@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::open::create_dir;
+use super::os::create_dir;
 
 /// One project folder a line, each a JSON text: paths may hold anything.
 pub(crate) const KNOWN_FILE: &str = "projects.jsonl";

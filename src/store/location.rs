@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::os::is_writable_dir;
+
 /// The variable that names the state folder.
 pub const STATE_DIR_VARIABLE: &str = "RUNNER_STATE_DIR";
 
@@ -74,23 +76,6 @@ pub fn state_dir(flag: Option<&Path>, surroundings: &Surroundings<'_>) -> Result
         variable("XDG_DATA_HOME").filter(|dir| dir.is_absolute()).or_else(|| Some(home()?.join(".local").join("share")))
     };
     user.map(|dir| dir.join(FOLDER)).ok_or(UnknownStateDir)
-}
-
-#[cfg(unix)]
-fn is_writable_dir(dir: &Path) -> bool {
-    use rustix::fs::Access;
-    dir.is_dir() && rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok()
-}
-
-/// Windows tells by trying: what an access list allows is not to be computed.
-#[cfg(not(unix))]
-fn is_writable_dir(dir: &Path) -> bool {
-    if !dir.is_dir() {
-        return false;
-    }
-    let probe = dir.join(format!(".writable-{}", std::process::id()));
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).is_ok();
-    made && std::fs::remove_file(&probe).is_ok()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod known;
 mod location;
 mod occurrences;
 mod open;
+mod os;
 mod outbox;
 mod past;
 mod pauses;

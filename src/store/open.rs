@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::StoreError;
+use super::os::{create_dir, sync_dir};
 use super::schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION};
 
 /// The database's file in the state folder.
@@ -211,23 +212,6 @@ async fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     sync_dir(dir);
     drop(lock);
     Ok(())
-}
-
-/// So that the database's name survives a loss of power as its content does.
-fn sync_dir(dir: &Path) {
-    // Windows has no such thing, and some file systems refuse it: no reason to go without a database.
-    if cfg!(unix) {
-        let _ = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
-    }
-}
-
-/// The user's alone: it will hold mails too.
-pub(super) fn create_dir(dir: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {
