@@ -101,7 +101,16 @@ impl Layers {
                 Ok(Json::Bool(_) | Json::Number(_)) if keys::TEXT_KEYS.contains(&canonical(&key)) => {
                     Node { value: Value::Text(text.to_owned()), origin: origin.clone() }
                 }
-                Ok(json) => Node::from_json(json, &origin),
+                Ok(_) => match parse::of_variable(&origin.source, &key, text) {
+                    Ok((node, warnings)) => {
+                        self.warnings.extend(warnings);
+                        node
+                    }
+                    Err(problem) => {
+                        self.problems.push(*problem);
+                        continue;
+                    }
+                },
                 // What is in it isn't shown: it may be a secret.
                 Err(error)
                     if text.trim_start().starts_with(['{', '[']) && !keys::TEXT_KEYS.contains(&canonical(&key)) =>

@@ -1,10 +1,9 @@
 //! A configuration value that knows where it was written.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::env_vars::looks_secret;
-use super::source::{Origin, Source, Span};
+use super::source::Origin;
 use crate::model::without_passwords;
 
 /// A value and its place.
@@ -92,31 +91,6 @@ impl Table {
 }
 
 impl Node {
-    pub(crate) fn new(value: Value, source: &Arc<Source>, span: Span) -> Self {
-        Self { value, origin: Origin { source: Arc::clone(source), span } }
-    }
-
-    /// Reads a plain JSON value that has one place as a whole, as a variable's.
-    pub(crate) fn from_json(json: serde_json::Value, origin: &Origin) -> Self {
-        use serde_json::Value as Json;
-        let value = match json {
-            Json::Null => Value::Null,
-            Json::Bool(value) => Value::Bool(value),
-            Json::Number(number) => Value::Number(number),
-            Json::String(text) => Value::Text(text),
-            Json::Array(items) => Value::List(items.into_iter().map(|item| Self::from_json(item, origin)).collect()),
-            Json::Object(map) => {
-                let mut table = Table::default();
-                for (key, value) in map {
-                    let node = Self::from_json(value, origin);
-                    table.insert(Entry { written: key.clone(), key, key_origin: origin.clone(), node });
-                }
-                Value::Table(table)
-            }
-        };
-        Self { value, origin: origin.clone() }
-    }
-
     /// The plain JSON of it, as written.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;

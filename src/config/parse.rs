@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jsonc_parser::common::Ranged;
+use jsonc_parser::common::{Range, Ranged};
 use jsonc_parser::{CollectOptions, ParseOptions, ast};
 
 use super::node::{Entry, Node, Table, Value, index_path, key_path};
@@ -90,6 +90,29 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Box<Problem>> {
     if let Err(error) = check {
         return Err(slips::explain(&source, &error).into());
     }
+    let (node, warnings) = with_places(&source, text, "")?;
+    match node.value {
+        Value::Table(table) => Ok(Parsed { table, origin: node.origin, warnings }),
+        _ => Err(Problem::at(
+            ProblemKind::InvalidValue,
+            &node.origin,
+            "",
+            format!("expected an object, found {}", node.describe(false)),
+        )
+        .hint("the file begins with `{` and ends with `}`")
+        .into()),
+    }
+}
+
+/// Reads the JSON of a variable for this key, which is known to be JSON and has one place as a whole; and what was noticed.
+///
+/// # Errors
+/// Not where both parsers agree on what JSON is.
+pub(super) fn of_variable(source: &Arc<Source>, key: &str, text: &str) -> Result<(Node, Vec<Problem>), Box<Problem>> {
+    with_places(source, text, key)
+}
+
+fn with_places(source: &Arc<Source>, text: &str, path: &str) -> Result<(Node, Vec<Problem>), Box<Problem>> {
     let options = ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -103,25 +126,15 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Parsed, Box<Problem>> {
         allow_extended_string_escapes: false,
     };
     let not_json = |message: String| {
-        let start = Origin { source: Arc::clone(&source), span: 0..0 };
-        Box::new(Problem::at(ProblemKind::Syntax, &start, "", message))
+        let start = Origin { source: Arc::clone(source), span: 0..0 };
+        Box::new(Problem::at(ProblemKind::Syntax, &start, path, message))
     };
     let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &options)
         .map_err(|error| not_json(error.to_string().to_lowercase()))?;
     let Some(value) = parsed.value else { return Err(not_json("is empty".to_owned())) };
-    let mut builder = Builder { source: &source, warnings: Vec::new() };
-    let node = builder.node(&value, "");
-    match node.value {
-        Value::Table(table) => Ok(Parsed { table, origin: node.origin, warnings: builder.warnings }),
-        _ => Err(Problem::at(
-            ProblemKind::InvalidValue,
-            &node.origin,
-            "",
-            format!("expected an object, found {}", node.describe(false)),
-        )
-        .hint("the file begins with `{` and ends with `}`")
-        .into()),
-    }
+    let mut builder = Builder { source, warnings: Vec::new() };
+    let node = builder.node(&value, path);
+    Ok((node, builder.warnings))
 }
 
 /// Whether two JSON numbers are the same, however they are written.
@@ -173,15 +186,20 @@ impl Builder<'_> {
             ),
             ast::Value::Object(object) => Value::Table(self.table(object, path)),
         };
-        Node::new(converted, self.source, range.start..range.end)
+        Node { value: converted, origin: self.origin(range) }
+    }
+
+    /// A variable has one place as a whole.
+    fn origin(&self, range: Range) -> Origin {
+        let span = if self.source.is_file { range.start..range.end } else { 0..0 };
+        Origin { source: Arc::clone(self.source), span }
     }
 
     /// What is handed to scripts should be what was written. Other keys are held to their own limits.
     fn look_at_number(&mut self, literal: &ast::NumberLit<'_>, number: &serde_json::Number, path: &str) {
         let is_handed_on = path.strip_prefix("settings").is_some_and(|rest| rest.starts_with(['.', '[']));
         if is_handed_on && !is_same_number(literal.value, &number.to_string()) {
-            let range = literal.range;
-            let origin = Origin { source: Arc::clone(self.source), span: range.start..range.end };
+            let origin = self.origin(literal.range);
             let message = format!("a number with too many digits: scripts get {number}");
             let problem = Problem::at(ProblemKind::InvalidValue, &origin, path, message);
             self.warnings.push(problem.hint("write it as a text, in double quotes"));
@@ -200,20 +218,23 @@ impl Builder<'_> {
                 ast::ObjectPropName::String(literal) => literal.range,
                 ast::ObjectPropName::Word(literal) => literal.range,
             };
-            let key_origin = Origin { source: Arc::clone(self.source), span: range.start..range.end };
+            let key_origin = self.origin(range);
             let entry =
                 Entry { key: key.to_owned(), written: written.to_owned(), key_origin: key_origin.clone(), node };
             if let Some(first) = table.insert(entry) {
-                let (line, column) = self.source.position(first.key_origin.span.start);
+                let hint = if self.source.is_file {
+                    let (line, column) = self.source.position(first.key_origin.span.start);
+                    format!("this one counts; remove the one at line {line}, column {column}")
+                } else {
+                    "the last one counts".to_owned()
+                };
                 let message = if first.written == written {
                     format!("`{written}` stands twice in this object")
                 } else {
                     format!("`{written}` and `{}` are the same key", first.written)
                 };
-                self.warnings.push(
-                    Problem::at(ProblemKind::DuplicateKey, &key_origin, &own_path, message)
-                        .hint(format!("this one counts; remove the one at line {line}, column {column}")),
-                );
+                let problem = Problem::at(ProblemKind::DuplicateKey, &key_origin, &own_path, message);
+                self.warnings.push(problem.hint(hint));
             }
         }
         table

@@ -200,6 +200,22 @@ fn numbers_that_would_be_others_are_told_with_their_place() {
 }
 
 #[test]
+fn what_is_odd_in_a_variable_is_told_by_its_name() {
+    let value = r#"{"a": {"id": 12345678901234567890123, "b": 1, "b": 2}}"#;
+    let house = House::new().env("RUNNER_SET_SETTINGS", value);
+    house.with(r#""settings": {"c": 3}"#);
+    let loaded = house.loaded();
+    assert_eq!(
+        house.lines(&loaded.warnings),
+        [
+            "RUNNER_SET_SETTINGS: settings.a.id: a number with too many digits: scripts get 1.2345678901234568e+22; write it as a \
+            text, in double quotes",
+            "RUNNER_SET_SETTINGS: settings.a.b: `b` stands twice in this object; the last one counts",
+        ]
+    );
+}
+
+#[test]
 fn a_layer_says_more_of_an_input_of_which_the_type_was_written_alone() {
     let house = House::new();
     house.with(r#""params": {"note": "str", "tags": {"type": "list", "of": "int"}, "day": "date"}"#);

@@ -276,7 +276,9 @@ fn show(standings: &[Standing], output: &Output) {
         let last = standing.last.as_ref().map(|row| format!("{} {}", local(row.last), told(row)));
         let next = match standing.next {
             _ if standing.paused.is_some() => Cell::styled("paused", output::WARNING),
-            Some(next) if standing.keeper.is_some() => local(next).into(),
+            Some(next) if standing.keeper.is_some() && !matches!(standing.entry, Some(("missing" | "off", _))) => {
+                local(next).into()
+            }
             // Planned, and nobody will start it.
             Some(next) => Cell::styled(format!("({})", local(next)), output::DIM),
             None if matches!(standing.entry, Some(("left over", _))) => "".into(),
