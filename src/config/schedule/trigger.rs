@@ -12,6 +12,7 @@ use crate::config::keys;
 use crate::config::node::{Entry, Node, Table, Value, index_path, key_path};
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::source::Origin;
+use crate::model::did_you_mean;
 use crate::schedule::{ByField, CalendarStep, Cron, CronError, Dst, Fold, Gap, Trigger, usual_first_day};
 
 const HINT: &str = "as in {\"cron\": \"0 6 * * mon-fri\"} or {\"interval\": \"15m\"}";
@@ -110,10 +111,18 @@ fn kind<'a>(checker: &mut Checker, table: &'a Table, node: &Node, path: &str) ->
             None
         }
         _ => {
-            checker.invalid(node, path, "names no trigger", Some(HINT.to_owned()));
+            let hint = misspelt(table, &keys::TRIGGER_KINDS, &keys::SCHEDULE_KEYS).unwrap_or_else(|| HINT.to_owned());
+            checker.invalid(node, path, "names no trigger", Some(hint));
             None
         }
     }
+}
+
+/// Which of the keys that are wanted may be meant by one that isn't known; those that are known are `others`.
+fn misspelt(table: &Table, wanted: &[&'static str], others: &[&str]) -> Option<String> {
+    let unknown = table.iter().filter(|entry| !others.contains(&entry.key.as_str()));
+    let meant = |entry: &Entry| Some((entry.written.clone(), did_you_mean(&entry.written, wanted.iter().copied())?));
+    unknown.filter_map(meant).next().map(|(written, meant)| format!("did you mean `{meant}` by `{written}`?"))
 }
 
 fn dst(checker: &mut Checker, node: &Node, path: &str, around: Dst) -> Dst {
@@ -225,6 +234,9 @@ impl Place {
             }
             Err((field, mut error)) => {
                 let entry = table.get(field);
+                if by == ByField::default() {
+                    error.hint = misspelt(table, &keys::CRON_KEYS, &keys::CRON_KEYS).map(Into::into).or(error.hint);
+                }
                 let (node, path) = entry.map_or((node, path.to_owned()), |entry| (&entry.node, key_path(path, field)));
                 let text = match &node.value {
                     Value::Text(text) => text,

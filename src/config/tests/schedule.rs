@@ -92,6 +92,12 @@ fn slips_are_told_with_their_place() {
     for (schedule, problem) in [
         (r#""0 6 * * *""#, "schedule: expected an object with a trigger, found the text `0 6 * * *`; write {\"cron\":"),
         ("{}", "schedule: names no trigger; as in {\"cron\""),
+        (r#"{"crn": "@daily", "name": "a"}"#, "schedule: names no trigger; did you mean `cron` by `crn`?"),
+        (
+            r#"{"cron": {"dayofweek": 5}}"#,
+            "schedule.cron: no field is given; did you mean `day_of_week` by `dayofweek`?",
+        ),
+        (r#"{"cron": {"when": 5}}"#, "schedule.cron: no field is given; as in {\"hour\""),
         (r#"{"cron": "@daily", "interval": "1h"}"#, "schedule: `cron` and `interval` are two triggers; write a list"),
         (
             r#"{"cron": "@daily", "timezone": "Paris"}"#,
