@@ -219,8 +219,8 @@ impl Drop for Daemon {
     }
 }
 
-fn daemon(test: &Test) -> Daemon {
-    let mut command = test.command(["daemon", "-q"]);
+fn daemon(test: &Test, folders: &[&str]) -> Daemon {
+    let mut command = test.command([&["daemon", "-q"], folders].concat());
     Daemon(command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap())
 }
 
@@ -230,7 +230,7 @@ fn the_daemon_tells_what_was_missed_while_none_was_there() {
     let due = due.set("schedule", json!({"interval": "1h", "name": "hourly", "misfire_grace": "10m"}));
     test.runner(["run", "due"]).expect(0);
     keep(&test, &due, "daemon", ago(5));
-    let first = daemon(&test);
+    let first = daemon(&test, &[]);
     let taken = wait_for("the alarm", || office.taken().first().cloned());
     let (subject, text) = read(&taken);
     assert!(subject.contains("planned runs were missed"), "{subject}");
@@ -238,13 +238,27 @@ fn the_daemon_tells_what_was_missed_while_none_was_there() {
     // One that is killed between handing a mail over and knowing that would send it again.
     wait_for("word of that", || test.runner(["mail", "status", "--json"]).expect(0).json().is_empty().then_some(()));
     drop(first);
-    let _second = daemon(&test);
+    let _second = daemon(&test, &[]);
     wait_for("the second daemon", || {
         let runs = test.runner(["list"]).expect(0);
         (!runs.stderr.contains("missed")).then_some(())
     });
     test.runner(["run", "other"]).expect(0);
     assert_eq!(office.taken().len(), 1);
+}
+
+#[test]
+fn a_daemon_that_may_look_after_other_folders_is_named_beside_what_is_overdue() {
+    let (test, due, _office) = projects();
+    keep(&test, &due, "daemon", ago(5));
+    let status = || test.runner(["schedule", "status", "due"]).expect(0).stdout;
+    assert!(status().contains("overdue: no daemon was running"), "{}", status());
+    let _daemon = daemon(&test, &["other"]);
+    wait_for("word of the daemon", || status().contains("A daemon is there").then_some(()));
+    assert!(status().contains("overdue: no daemon was running"), "it came later: {}", status());
+    test.database("UPDATE presences SET began = began - 36000000000");
+    let reason = "overdue: a daemon is running that has not begun it; it may look after other folders";
+    assert!(status().contains(reason), "{}", status());
 }
 
 #[test]
@@ -275,7 +289,7 @@ fn a_digest_goes_out_at_its_time_although_nothing_runs_then() {
     );
     test.existing("p").set("mail", json!({"digest_at": due.format("%H:%M").to_string()}));
 
-    let clock = daemon(&test);
+    let clock = daemon(&test, &[]);
     wait_for("the digest", || (office.runs().len() == 2).then_some(()));
     assert_eq!(office.runs()[1], second);
     let (subject, text) = read(&office.taken()[1]);
@@ -290,7 +304,7 @@ fn a_digest_goes_out_at_its_time_although_nothing_runs_then() {
     drop(clock);
     // Neither a run nor another daemon tells that day again.
     let third = run_id();
-    let _clock = daemon(&test);
+    let _clock = daemon(&test, &[]);
     let shown = test.runner(["history", "--json", "-n", "1"]).expect(0).json();
     assert_eq!((&shown[0]["run_id"], &shown[0]["mail"]), (&json!(third), &json!("not_due")));
     assert_eq!(office.runs().len(), 2);

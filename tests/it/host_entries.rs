@@ -146,6 +146,9 @@ fn a_crontab_keeps_its_other_lines() {
     // Somebody took it away, or it is another account's, whose crontab only root may see.
     let (word, code) = if is_root() { ("unseen", 1) } else { ("missing", 0) };
     assert_eq!(machine.status()[1], stood("2", "cron", word));
+    let shown = machine.runner(&["schedule", "status", "reports"]).expect(0).stdout;
+    let second = shown.lines().last().unwrap();
+    assert_eq!(second.ends_with(')'), word == "missing", "nobody starts what is missing: {shown}");
     machine.runner(&["schedule", "uninstall", "reports"]).expect(code);
     if is_root() {
         assert_eq!(machine.status()[1], stood("2", "cron", word));
@@ -214,6 +217,9 @@ fn what_is_printed_changes_nothing() {
         let printed = machine.runner(&["schedule", "install", "reports", "--with", with, "--print"]).expect(0);
         assert!(printed.stdout.contains(holds) && printed.stdout.contains("--scheduled"), "{}", printed.stdout);
     }
+    let warned =
+        machine.runner(&["schedule", "install", "reports", "--with", "systemd", "--user", "--print"]).expect(0);
+    assert!(warned.stderr.contains("loginctl enable-linger"), "{}", warned.stderr);
     assert!(machine.units().is_empty() && machine.crontab().is_empty());
     assert!(!machine.test.path("fakes/systemctl.log").exists());
     assert_eq!(machine.status(), [stood("1", Value::Null, Value::Null)]);
