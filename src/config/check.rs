@@ -11,7 +11,7 @@ use crate::model::{
 
 use super::checker::Checker;
 use super::environment::Environment;
-use super::keys::{self, KEYS};
+use super::keys::{self, KEYS, OTHER_NAMES};
 use super::mail;
 use super::names;
 use super::node::{Entry, Node, Table, Value, key_path, quoted};
@@ -136,7 +136,7 @@ pub(super) fn unknown_keys<I: Iterator<Item = &'static str>>(
         let hint = if !path.is_empty() && entry.key == "python_command" {
             Some("a script's key is `interpreter`".to_owned())
         } else {
-            did_you_mean(&entry.written, known()).map(|name| format!("did you mean `{name}`?"))
+            likely_key(&entry.written, known()).map(|name| format!("did you mean `{name}`?"))
         };
         let message = format!("unknown key {}; it does nothing", quoted(&entry.written));
         let own_path = key_path(path, &entry.written);
@@ -144,6 +144,13 @@ pub(super) fn unknown_keys<I: Iterator<Item = &'static str>>(
             .warnings
             .push(Problem::at(ProblemKind::UnknownKey, &entry.key_origin, &own_path, message).maybe_hint(hint));
     }
+}
+
+/// Which of the keys that are known may be meant by one that isn't.
+pub(super) fn likely_key(written: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let known: Vec<_> = known.collect();
+    let usual = OTHER_NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(written)).map(|(_, key)| *key);
+    usual.filter(|key| known.contains(key)).or_else(|| did_you_mean(written, known))
 }
 
 fn missing_keys(checker: &mut Checker, table: &Table, object: Option<&Origin>) {

@@ -119,6 +119,14 @@ pub(super) const TRIGGER_KINDS: [&str; 6] = ["cron", "interval", "calendar", "at
 /// Keys of a trigger, its kind among them.
 pub(super) const TRIGGER_KEYS: [&str; 10] =
     ["cron", "interval", "calendar", "at", "all", "any", "timezone", "dst", "start", "end"];
+/// What else keys are called elsewhere.
+pub(super) const OTHER_NAMES: [(&str, &str); 5] = [
+    ("weekday", "day_of_week"),
+    ("weekdays", "day_of_week"),
+    ("dow", "day_of_week"),
+    ("dom", "day"),
+    ("day_of_month", "day"),
+];
 /// Keys of `cron`, written field by field.
 pub(super) const CRON_KEYS: [&str; 8] = ["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
 /// Keys of `calendar`.

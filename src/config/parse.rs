@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jsonc_parser::common::{Range, Ranged};
 use jsonc_parser::{CollectOptions, ParseOptions, ast};
 
+use super::env_vars::looks_secret;
 use super::node::{Entry, Node, Table, Value, index_path, key_path};
 use super::problem::{Problem, ProblemKind};
 use super::slips;
@@ -200,7 +201,10 @@ impl Builder<'_> {
         let is_handed_on = path.strip_prefix("settings").is_some_and(|rest| rest.starts_with(['.', '[']));
         if is_handed_on && !is_same_number(literal.value, &number.to_string()) {
             let origin = self.origin(literal.range);
-            let message = format!("a number with too many digits: scripts get {number}");
+            // What is in a variable isn't shown.
+            let is_secret = !self.source.is_file || path.split(['.', '[']).any(looks_secret);
+            let got = if is_secret { "a rounded one".to_owned() } else { number.to_string() };
+            let message = format!("a number with too many digits: scripts get {got}");
             let problem = Problem::at(ProblemKind::InvalidValue, &origin, path, message);
             self.warnings.push(problem.hint("write it as a text, in double quotes"));
         }

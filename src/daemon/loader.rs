@@ -73,6 +73,11 @@ impl Loader {
         }
     }
 
+    /// The project is gone.
+    pub(super) fn forget(&self, root: &Path) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(root);
+    }
+
     fn known(&self, root: &Path) -> Option<Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).get(root).cloned()
     }

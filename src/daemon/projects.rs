@@ -103,6 +103,7 @@ impl Projects {
         let projects = self.one_path_each(&survey.projects);
         let gone = |root: &&PathBuf| !projects.contains(*root) && !survey.is_out_of_reach(root);
         for root in self.known.keys().filter(gone).cloned().collect::<Vec<_>>() {
+            self.loader.forget(&root);
             // What the ledger keeps of one that is broken ends, too.
             if let Some(Known { in_force: Some(project), .. }) = self.known.remove(&root) {
                 tell(plain(format!("{}: the project is gone from {}", project.name, root.display())));

@@ -82,7 +82,7 @@ impl Subject<'_> {
         format!("{}{profile}, schedule {}", self.project.name, self.schedule.name)
     }
 
-    /// What an entry was made of, the project file and the machine's time zone, as one number: if it is another, the entry has
+    /// What an entry was made of, the project file and the machine's clock, as one number: if it is another, the entry has
     /// drifted. `zone` is that of the machine, which a scheduler goes by whose entries don't name theirs.
     #[must_use]
     pub fn fingerprint(&self, host: Host, zone: &TimeZone) -> String {
@@ -94,8 +94,14 @@ impl Subject<'_> {
             project.profile.clone().unwrap_or_default(),
             self.schedule.name.clone(),
         ];
-        if host != Host::Systemd && self.schedule.trigger.has_time_of_day() {
-            facts.push(zone.iana_name().unwrap_or_default().to_owned());
+        // A task tells elapsed times in UTC; a crontab has only the machine's clock.
+        let goes_by_clock = match host {
+            Host::Systemd => false,
+            Host::TaskScheduler => self.schedule.trigger.has_time_of_day(),
+            Host::Cron => true,
+        };
+        if goes_by_clock {
+            facts.push(clock(zone));
         }
         hash(facts.iter().map(String::as_str))
     }
@@ -129,6 +135,16 @@ impl Subject<'_> {
         }
         Ok(())
     }
+}
+
+/// What clocks of a zone show, whatever it is called, told by ten years that stay the same ones.
+fn clock(zone: &TimeZone) -> String {
+    let years = |seconds| Timestamp::from_second(seconds).unwrap_or_default();
+    // From the first of January 2026.
+    let (from, to) = (years(1_767_225_600), years(2_082_758_400));
+    let changes = zone.following(from).take_while(|change| change.timestamp() < to);
+    let changes = changes.map(|change| format!(" {} {}", change.timestamp().as_second(), change.offset().seconds()));
+    format!("{}{}", zone.to_offset(from).seconds(), changes.collect::<String>())
 }
 
 /// The name of a schedule's entries.

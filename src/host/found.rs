@@ -55,8 +55,12 @@ impl Found {
 /// Whether an entry with this fingerprint was made for something else than the schedule, or the machine's time zone, is now.
 #[must_use]
 pub fn has_drifted(fingerprint: &str, of: Subject<'_>, host: Host) -> bool {
-    let zone = place::zone_of_machine().unwrap_or_else(|_| TimeZone::system());
-    fingerprint != of.fingerprint(host, &zone)
+    let zone = match host {
+        Host::Systemd => Ok(TimeZone::UTC),
+        Host::Cron | Host::TaskScheduler => place::zone_of_machine(),
+    };
+    // What can't be told is no drift.
+    zone.is_ok_and(|zone| fingerprint != of.fingerprint(host, &zone))
 }
 
 /// The folder of units that an administrator, or this account, writes.

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::entry::Setting;
 use super::task::{Logon, logon, task_name, utf16};
 use super::units::{Label, Units, label};
-use super::{crontab, task};
+use super::{crontab, os, task};
 
 /// What went wrong with an entry.
 #[derive(Debug, Error)]
@@ -249,19 +249,12 @@ pub fn cron_runs() -> bool {
     names.into_iter().any(|name| matches!(name.trim(), "cron" | "crond" | "fcron" | "busybox"))
 }
 
-/// The time zone that the machine has, whatever `TZ` says, by which cron and Task Scheduler begin.
+/// The time zone by which cron and Task Scheduler begin: the machine's, whatever `TZ` says here.
 ///
 /// # Errors
-/// When that can't be told, because `TZ` says another and the system doesn't name its own.
+/// When it can't be told, because `TZ` says one and the system doesn't tell its own.
 pub fn zone_of_machine() -> Result<TimeZone, PlaceError> {
-    let named = iana_time_zone::get_timezone().ok().and_then(|name| TimeZone::get(&name).ok());
-    match named {
-        Some(zone) => Ok(zone),
-        None if std::env::var_os("TZ").is_none() => Ok(TimeZone::system()),
-        // localtime(5)
-        None if cfg!(unix) && !Path::new("/etc/localtime").exists() => Ok(TimeZone::UTC),
-        None => Err(PlaceError::NoZone),
-    }
+    os::zone_of_machine().ok_or(PlaceError::NoZone)
 }
 
 /// Registers a task, in the place of one of the same name. For an account with a password `schtasks` asks for it.

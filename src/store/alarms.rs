@@ -213,8 +213,7 @@ impl Store {
     /// When the database can't be read.
     pub async fn untold_misses(&mut self) -> Result<Vec<MissedInstants>, StoreError> {
         let rows = select_watched!(
-            ", m.first, m.last, m.count, m.reason, m.detail,
-                EXISTS (SELECT 1 FROM json_each(s.told_why) WHERE value IS m.reason) AS is_why_told",
+            ", m.first, m.last, m.count, m.reason, m.detail, s.told_why",
             "occurrences m CROSS JOIN schedules s ON s.id = m.schedule_id WHERE NOT m.told AND m.state = 'missed'
             ORDER BY m.schedule_id, m.first"
         );
@@ -223,15 +222,17 @@ impl Store {
             let get = Columns { store: self, row };
             let time = |column| get.time(column)?.ok_or_else(|| get.bad(column, "NULL"));
             let why: Option<String> = get.value("reason")?;
+            // A newer runner may know more reasons.
+            let why = why.and_then(|why| Hindrance::from_name(&why)).unwrap_or(Hindrance::CouldNotRun);
+            let told: Vec<String> = get.json("told_why")?.unwrap_or_default();
             Ok(MissedInstants {
                 schedule: self.watched_row(row)?,
                 first: time("first")?,
                 last: time("last")?,
                 count: get.count("count")?.unwrap_or(1),
-                // A newer runner may know more reasons.
-                why: why.and_then(|why| Hindrance::from_name(&why)).unwrap_or(Hindrance::CouldNotRun),
+                why,
                 detail: get.value("detail")?,
-                is_why_told: get.value("is_why_told")?,
+                is_why_told: told.iter().any(|told| told == why.name()),
             })
         };
         rows.iter().map(missed).collect()

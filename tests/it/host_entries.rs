@@ -65,7 +65,8 @@ impl Machine {
 
 /// By the machine's clock, which cron and Task Scheduler go by.
 pub fn daily(time: &str) -> Value {
-    daily_in(&iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".into()), time)
+    let rules = std::fs::canonicalize("/etc/localtime").unwrap_or_default();
+    daily_in(rules.to_str().unwrap().split_once("zoneinfo/").map_or("UTC", |(_, name)| name), time)
 }
 
 fn daily_in(zone: &str, time: &str) -> Value {

@@ -6,13 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
 use super::time::{self, Day, Zones, zone_name};
-use crate::config::check::{optional, unknown_keys};
+use crate::config::check::{likely_key, optional, unknown_keys};
 use crate::config::checker::Checker;
 use crate::config::keys;
 use crate::config::node::{Entry, Node, Table, Value, index_path, key_path};
 use crate::config::problem::{Problem, ProblemKind};
 use crate::config::source::Origin;
-use crate::model::did_you_mean;
 use crate::schedule::{ByField, CalendarStep, Cron, CronError, Dst, Fold, Gap, Trigger, usual_first_day};
 
 const HINT: &str = "as in {\"cron\": \"0 6 * * mon-fri\"} or {\"interval\": \"15m\"}";
@@ -121,8 +120,11 @@ fn kind<'a>(checker: &mut Checker, table: &'a Table, node: &Node, path: &str) ->
 /// Which of the keys that are wanted may be meant by one that isn't known; those that are known are `others`.
 fn misspelt(table: &Table, wanted: &[&'static str], others: &[&str]) -> Option<String> {
     let unknown = table.iter().filter(|entry| !others.contains(&entry.key.as_str()));
-    let meant = |entry: &Entry| Some((entry.written.clone(), did_you_mean(&entry.written, wanted.iter().copied())?));
-    unknown.filter_map(meant).next().map(|(written, meant)| format!("did you mean `{meant}` by `{written}`?"))
+    let meant = |entry: &Entry| {
+        Some(format!("`{}` by `{}`", likely_key(&entry.written, wanted.iter().copied())?, entry.written))
+    };
+    let meant: Vec<String> = unknown.filter_map(meant).collect();
+    (!meant.is_empty()).then(|| format!("did you mean {}?", meant.join(", ")))
 }
 
 fn dst(checker: &mut Checker, node: &Node, path: &str, around: Dst) -> Dst {
@@ -235,7 +237,7 @@ impl Place {
             Err((field, mut error)) => {
                 let entry = table.get(field);
                 if by == ByField::default() {
-                    error.hint = misspelt(table, &keys::CRON_KEYS, &keys::CRON_KEYS).map(Into::into).or(error.hint);
+                    error.hint = misspelt(table, &keys::CRON_KEYS, &keys::CRON_KEYS).or(error.hint);
                 }
                 let (node, path) = entry.map_or((node, path.to_owned()), |entry| (&entry.node, key_path(path, field)));
                 let text = match &node.value {

@@ -208,8 +208,8 @@ fn what_is_odd_in_a_variable_is_told_by_its_name() {
     assert_eq!(
         house.lines(&loaded.warnings),
         [
-            "RUNNER_SET_SETTINGS: settings.a.id: a number with too many digits: scripts get 1.2345678901234568e+22; write it as a \
-            text, in double quotes",
+            "RUNNER_SET_SETTINGS: settings.a.id: a number with too many digits: scripts get a rounded one; write it as a text, in double \
+            quotes",
             "RUNNER_SET_SETTINGS: settings.a.b: `b` stands twice in this object; the last one counts",
         ]
     );

@@ -97,6 +97,10 @@ fn slips_are_told_with_their_place() {
             r#"{"cron": {"dayofweek": 5}}"#,
             "schedule.cron: no field is given; did you mean `day_of_week` by `dayofweek`?",
         ),
+        (
+            r#"{"cron": {"weekday": 5, "hours": 3}}"#,
+            "schedule.cron: no field is given; did you mean `day_of_week` by `weekday`, `hour` by `hours`?",
+        ),
         (r#"{"cron": {"when": 5}}"#, "schedule.cron: no field is given; as in {\"hour\""),
         (r#"{"cron": "@daily", "interval": "1h"}"#, "schedule: `cron` and `interval` are two triggers; write a list"),
         (

@@ -187,10 +187,12 @@ impl Group {
         {
             let told =
                 schedules.entry(*id).or_insert_with(|| ToldSchedule { id: *id, before: *before, why: Vec::new() });
-            told.why.push(trouble.why);
-            // What is overdue has a detail where the project is broken, too, whatever keeps it from being tried.
-            if matches!(trouble.what, Missing::Overdue { .. }) && trouble.detail.is_some() {
-                told.why.push(Hindrance::CouldNotRun);
+            match (trouble.what, trouble.detail.as_deref()) {
+                // That is a guess.
+                (Missing::Overdue { .. }, Some(NOT_BEGUN)) => {}
+                // The project is broken, too, whatever keeps it from being tried.
+                (Missing::Overdue { .. }, Some(_)) => told.why.extend([trouble.why, Hindrance::CouldNotRun]),
+                _ => told.why.push(trouble.why),
             }
         }
         ToldMarks { missed: self.missed.clone(), schedules: schedules.into_values().collect() }
@@ -358,4 +360,31 @@ pub(super) fn in_words(trouble: &Trouble) -> String {
     };
     let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{what} (schedule `{schedule}`: {}{detail})", why.reason())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(what: Missing, why: Hindrance, detail: Option<&str>) -> Finding {
+        let trouble = Trouble { schedule: "1".into(), what, why, detail: detail.map(str::to_owned) };
+        Finding { id: 7, before: None, trouble, telling: Telling::Now }
+    }
+
+    /// What a mail takes for the reason is told no second time: a guess isn't that.
+    #[test]
+    fn the_reasons_that_are_told_are_those_that_are_known() {
+        let at = DateTime::UNIX_EPOCH;
+        let (missed, overdue) = (Missing::Missed { count: 1, first: at, last: at }, Missing::Overdue { planned: at });
+        let (off, broken) = (Hindrance::DaemonOff, Hindrance::CouldNotRun);
+        let marks = |findings| {
+            let group =
+                Group { name: "p".into(), project_dir: "p".into(), profile: None, findings, missed: Vec::new() };
+            group.marks().schedules.remove(0).why
+        };
+        assert_eq!(marks(vec![told(missed, off, None), told(missed, broken, Some("a.json:1"))]), [off, broken]);
+        assert_eq!(marks(vec![told(overdue, off, None)]), [off]);
+        assert_eq!(marks(vec![told(overdue, off, Some("a.json:1"))]), [off, broken]);
+        assert_eq!(marks(vec![told(overdue, broken, Some(NOT_BEGUN))]), []);
+    }
 }

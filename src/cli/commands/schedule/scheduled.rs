@@ -52,10 +52,12 @@ impl Wanted {
     pub(in crate::cli::commands) fn stale(&self, project: &Project) -> Option<String> {
         let Self::Latest { schedule: name, keeper, entry: Some(made_for) } = self else { return None };
         let schedule = find(project, Some(name)).ok()?;
-        let mut may_be_of =
+        // A daemon has no entries: that is nobody's word.
+        let keeper = keeper.filter(|keeper| *keeper != Keeper::Daemon);
+        let mut hosts =
             Host::ALL.into_iter().filter(|host| keeper.is_none_or(|keeper| keeper == entries::keeper(*host)));
         let of = Subject { project, schedule };
-        may_be_of.all(|host| has_drifted(made_for, of, host)).then(|| {
+        hosts.all(|host| has_drifted(made_for, of, host)).then(|| {
             let keeper = keeper.map_or("the system's scheduler", Keeper::name);
             format!(
                 "the entry of {keeper} that started this was made before exec_config.json, or the machine's time zone, was \

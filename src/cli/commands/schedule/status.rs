@@ -43,6 +43,17 @@ struct Standing {
     broken: Option<String>,
 }
 
+impl Standing {
+    /// Whether anybody will start what is planned, as far as that can be seen.
+    fn has_starter(&self, has_daemon: bool) -> bool {
+        match self.keeper {
+            None => false,
+            Some(Keeper::Daemon) => has_daemon,
+            Some(_) => !matches!(self.entry, Some(("missing" | "off", _))),
+        }
+    }
+}
+
 pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Output) -> ExitCode {
     let env = Environment::from_process();
     let mut code = ExitCode::Success;
@@ -76,7 +87,7 @@ pub(super) fn status(args: &ScheduleStatusArgs, state: &StateDir, output: &Outpu
         if args.json {
             standings.iter().for_each(|standing| output.line(as_json(standing, daemon.as_ref())));
         } else if !standings.is_empty() || code == ExitCode::Success {
-            show(&standings, output);
+            show(&standings, daemon.is_some(), output);
         }
         let by_daemon = |standing: &Standing| standing.keeper == Some(Keeper::Daemon);
         match &daemon {
@@ -234,15 +245,15 @@ fn entry(
     let word = match entry.standing(of) {
         EntryStanding::Drifted => "drifted",
         EntryStanding::Edited => "edited",
-        EntryStanding::Off => "off",
         // Another starts it, too: of the two runs the ledger lets one go.
-        EntryStanding::Fits if keeper != Some(entries::keeper(entry.host)) => "left over",
+        EntryStanding::Fits | EntryStanding::Off if keeper != Some(entries::keeper(entry.host)) => "left over",
+        EntryStanding::Off => "off",
         EntryStanding::Fits => "ok",
     };
     Some((word, Some(name)))
 }
 
-fn show(standings: &[Standing], output: &Output) {
+fn show(standings: &[Standing], has_daemon: bool, output: &Output) {
     if standings.is_empty() {
         output.line("No schedule: the key `schedule` in exec_config.json says when a project runs.");
         return;
@@ -276,10 +287,7 @@ fn show(standings: &[Standing], output: &Output) {
         let last = standing.last.as_ref().map(|row| format!("{} {}", local(row.last), told(row)));
         let next = match standing.next {
             _ if standing.paused.is_some() => Cell::styled("paused", output::WARNING),
-            Some(next) if standing.keeper.is_some() && !matches!(standing.entry, Some(("missing" | "off", _))) => {
-                local(next).into()
-            }
-            // Planned, and nobody will start it.
+            Some(next) if standing.has_starter(has_daemon) => local(next).into(),
             Some(next) => Cell::styled(format!("({})", local(next)), output::DIM),
             None if matches!(standing.entry, Some(("left over", _))) => "".into(),
             None => "never".into(),
