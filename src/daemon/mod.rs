@@ -12,6 +12,7 @@ mod listener;
 mod loader;
 mod look;
 mod news;
+mod opened;
 mod os;
 mod post;
 mod projects;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
@@ -16,6 +16,7 @@ use super::gate::Gate;
 use super::histories::Histories;
 use super::loader::Loader;
 use super::news::News;
+use super::opened::Opened;
 use super::os::{Alarm, Rang, manager};
 use super::post::{Errand, Post};
 use super::projects::{Change, Projects};
@@ -24,11 +25,11 @@ use super::source::Source;
 use super::times::{Times, after};
 use super::watch::{Noticed, Watch};
 use super::word::{Tell, Word, bad, plain};
-use crate::exec::{self, Cancel, Spawn};
-use crate::ledger::{Claim, Engine, Ledger};
+use crate::exec::{Cancel, Spawn};
+use crate::ledger::{Claim, Engine};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
-use crate::store::{DaemonStay, RunEnded, RunNews, Store, StoreError};
+use crate::store::{RunEnded, RunNews, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -96,7 +97,7 @@ pub(super) struct Daemon {
     pub(super) runtime: Runtime,
     /// For the presence.
     pub(super) store: Store,
-    presence_id: i64,
+    pub(super) presence_id: i64,
     pub(super) engine: Engine,
     /// What the ledger has to hear of projects, as soon as it can be used.
     pub(super) changes: VecDeque<Change>,
@@ -117,6 +118,10 @@ pub(super) struct Daemon {
     /// What was asked for and couldn't be looked at, as it was said.
     pub(super) out_of_reach: Vec<(PathBuf, String)>,
     presence: Presence,
+    /// Up to when all that was due has its answer.
+    pub(super) ticked: Timestamp,
+    /// When it was noticed that the state database was moved or deleted.
+    pub(super) moved: Option<Instant>,
     pub(super) seen: Seen,
     pub(super) runs: Runs,
     post: Post,
@@ -131,14 +136,7 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (options, seen) = (Arc::new(options), Seen::now());
         let state_dir = options.history.state_dir().to_owned();
-        let (host, process) = (exec::host(), exec::of_this_process());
-        let (store, engine, presence_id, earlier) = runtime.block_on(async {
-            let mut store = Store::open(&state_dir).await?;
-            let stays = store.daemon_stays().await?;
-            let earlier = stays.iter().filter(|stay| stay.host == host).map(DaemonStay::stay).collect();
-            let id = store.begin_presence(&host, &process, seen.at()).await?;
-            Ok::<_, StoreError>((store, Engine::new(Ledger::open(&state_dir).await?), id, earlier))
-        })?;
+        let Opened { store, engine, presence_id, earlier } = runtime.block_on(Opened::of(&state_dir, seen.at()))?;
         let presence = Presence { booted: seen.booted(), since: Some(seen.at()), earlier, ..Presence::default() };
         let (rings, notices) = (control.0.clone(), control.0.clone());
         let loader = Loader::new(options.profile.as_deref());
@@ -177,6 +175,8 @@ impl Daemon {
             noticed: Vec::new(),
             out_of_reach: Vec::new(),
             presence,
+            ticked: seen.at(),
+            moved: None,
             seen,
             post: Post::new(seen.at()),
             ends: None,
@@ -201,6 +201,8 @@ impl Daemon {
             }
             // The loop has a way to itself, so that there is always somebody who may send.
             let Ok(message) = inbox.recv() else { return };
+            // It may have been a long wait, and what is heard counts from now on.
+            self.look_at_the_clock();
             self.hear(message);
             while let Ok(message) = inbox.try_recv() {
                 self.hear(message);
@@ -265,13 +267,21 @@ impl Daemon {
 
     /// Has the ledger hear what is new, and say what is to run.
     fn settle(&mut self, now: Timestamp) {
-        let settled = self.hand_on_news(now).and_then(|()| match self.ends {
-            Some(_) => Ok(Vec::new()),
-            None => self.runtime.block_on(self.engine.tick(now, &self.presence)),
+        let settled = self.heed_database(now).and_then(|since| {
+            let Some(since) = since else { return Ok(None) };
+            self.hand_on_news(since)?;
+            match self.ends {
+                Some(_) => Ok(Some(Vec::new())),
+                None => self.runtime.block_on(self.engine.tick(now, &self.presence)).map(Some),
+            }
         });
         self.times.settle = self.engine.next_wake().filter(|_| self.ends.is_none());
         match settled {
-            Ok(claims) => {
+            Ok(None) => self.times.settle = after(now, SETTLE),
+            Ok(Some(claims)) => {
+                if self.ends.is_none() {
+                    self.ticked = now;
+                }
                 self.runs.take(claims);
                 if let Ok(untold) = self.runtime.block_on(self.store.untold_mark()) {
                     self.post.heed(untold, now);

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::StoreError;
-use super::os::{create_dir, sync_dir};
+use super::os::{FileId, create_dir, file_id, sync_dir};
 use super::schema::{APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION};
 
 /// The database's file in the state folder.
@@ -42,6 +42,8 @@ pub struct Store {
     pub(super) connection: SqliteConnection,
     pub(super) path: PathBuf,
     options: OpenOptions,
+    /// Which file it was when it was opened.
+    file: Option<FileId>,
 }
 
 impl Store {
@@ -65,7 +67,8 @@ impl Store {
             create(&dir, &path).await?;
         }
         let connection = connect(&path, options).await.map_err(|source| StoreError::from_sqlx(&path, source))?;
-        let mut store = Self { connection, path, options };
+        let file = file_id(&path);
+        let mut store = Self { connection, path, options, file };
         store.bring_up_to_date().await?;
         Ok(store)
     }
@@ -74,6 +77,13 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file of that name is still the one that was opened. One that was moved or deleted can be written on, and
+    /// nobody else sees it. Always true where the system moves no file that is open.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        self.file == file_id(&self.path)
     }
 
     /// Closes the database. The last one to do so writes the log back and syncs it.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
+use crate::daemons::Daemon;
 use crate::harness::{Finished, Project, Test, wait_for};
 use crate::post_office::{At, Manner, PostOffice, Taken};
 use crate::web_server::{Answer, WebServer};
@@ -209,28 +210,13 @@ fn an_alarm_in_a_folder_keeps_no_real_one_from_going_out() {
     assert_eq!(office.taken().len(), 1);
 }
 
-/// A daemon that doesn't outlive its test.
-struct Daemon(std::process::Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn daemon(test: &Test, folders: &[&str]) -> Daemon {
-    let mut command = test.command([&["daemon", "-q"], folders].concat());
-    Daemon(command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap())
-}
-
 #[test]
 fn the_daemon_tells_what_was_missed_while_none_was_there() {
     let (test, due, office) = projects();
     let due = due.set("schedule", json!({"interval": "1h", "name": "hourly", "misfire_grace": "10m"}));
     test.runner(["run", "due"]).expect(0);
     keep(&test, &due, "daemon", ago(5));
-    let first = daemon(&test, &[]);
+    let first = Daemon::start(&test, &["-q"]);
     let taken = wait_for("the alarm", || office.taken().first().cloned());
     let (subject, text) = read(&taken);
     assert!(subject.contains("planned runs were missed"), "{subject}");
@@ -238,7 +224,7 @@ fn the_daemon_tells_what_was_missed_while_none_was_there() {
     // One that is killed between handing a mail over and knowing that would send it again.
     wait_for("word of that", || test.runner(["mail", "status", "--json"]).expect(0).json().is_empty().then_some(()));
     drop(first);
-    let _second = daemon(&test, &[]);
+    let _second = Daemon::start(&test, &["-q"]);
     wait_for("the second daemon", || {
         let runs = test.runner(["list"]).expect(0);
         (!runs.stderr.contains("missed")).then_some(())
@@ -253,7 +239,7 @@ fn a_daemon_that_may_look_after_other_folders_is_named_beside_what_is_overdue() 
     keep(&test, &due, "daemon", ago(5));
     let status = || test.runner(["schedule", "status", "due"]).expect(0).stdout;
     assert!(status().contains("overdue: no daemon was running"), "{}", status());
-    let _daemon = daemon(&test, &["other"]);
+    let _daemon = Daemon::start(&test, &["-q", "other"]);
     wait_for("word of the daemon", || status().contains("A daemon is there").then_some(()));
     assert!(status().contains("overdue: no daemon was running"), "it came later: {}", status());
     test.database("UPDATE presences SET began = began - 36000000000");
@@ -289,7 +275,7 @@ fn a_digest_goes_out_at_its_time_although_nothing_runs_then() {
     );
     test.existing("p").set("mail", json!({"digest_at": due.format("%H:%M").to_string()}));
 
-    let clock = daemon(&test, &[]);
+    let clock = Daemon::start(&test, &["-q"]);
     wait_for("the digest", || (office.runs().len() == 2).then_some(()));
     assert_eq!(office.runs()[1], second);
     let (subject, text) = read(&office.taken()[1]);
@@ -304,7 +290,7 @@ fn a_digest_goes_out_at_its_time_although_nothing_runs_then() {
     drop(clock);
     // Neither a run nor another daemon tells that day again.
     let third = run_id();
-    let _clock = daemon(&test, &[]);
+    let _clock = Daemon::start(&test, &["-q"]);
     let shown = test.runner(["history", "--json", "-n", "1"]).expect(0).json();
     assert_eq!((&shown[0]["run_id"], &shown[0]["mail"]), (&json!(third), &json!("not_due")));
     assert_eq!(office.runs().len(), 2);
@@ -315,7 +301,7 @@ fn a_run_that_stands_for_others_says_so_everywhere() {
     let (test, due, office) = projects();
     let due = due.set("email_strategy", "all");
     keep(&test, &due, "daemon", ago(3));
-    let _daemon = Daemon(test.command(["daemon", "-q", "due"]).stdout(std::process::Stdio::null()).spawn().unwrap());
+    let _daemon = Daemon::start(&test, &["-q", "due"]);
     let taken = wait_for("the mail", || office.taken().first().cloned());
     let (_, text) = read(&taken);
     assert!(text.contains("This run stands for 2 more planned times, from "), "{text}");

@@ -2,91 +2,18 @@
 
 #[cfg(unix)]
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command};
-use std::sync::{Arc, Mutex};
+#[cfg(unix)]
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::daemons::Daemon;
 #[cfg(unix)]
 use crate::harness::wait_for_file;
 use crate::harness::{Project, Test, wait_for};
 #[cfg(unix)]
 use crate::post_office::{At, Manner, PostOffice};
-
-/// A daemon, and what it says.
-struct Daemon {
-    child: Child,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl Daemon {
-    fn start(test: &Test, args: &[&str]) -> Self {
-        Self::of(test.command([&["daemon"], args].concat()))
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let said = Arc::clone(&said);
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    said.lock().unwrap().push(line);
-                }
-            });
-        }
-        Self { child, said }
-    }
-
-    fn said(&self) -> Vec<String> {
-        self.said.lock().unwrap().clone()
-    }
-
-    fn count(&self, text: &str) -> usize {
-        self.said().iter().filter(|line| line.contains(text)).count()
-    }
-
-    /// Waits until it has said this so many times.
-    #[track_caller]
-    fn wait_for(&self, text: &str, times: usize) {
-        wait_for(&format!("{times} × {text}, of {:#?}", self.said()), || (self.count(text) >= times).then_some(()));
-    }
-
-    #[cfg(unix)]
-    fn signal(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for its end.
-    #[cfg(unix)]
-    fn end(mut self) -> i32 {
-        let status = wait_for("the daemon's end", || self.child.try_wait().unwrap());
-        status.code().unwrap_or(-1)
-    }
-
-    /// Asks it to end, and waits.
-    #[cfg(unix)]
-    #[track_caller]
-    fn stop(self) {
-        self.signal(rustix::process::Signal::TERM);
-        assert_eq!(self.end(), 0);
-    }
-
-    /// Kills it: nothing here asks a process without a console of its own to end.
-    #[cfg(windows)]
-    fn stop(self) {}
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn each_second(test: &Test, name: &str, program: &str) -> Project {
     test.project(name).script("a.txt", program).set("schedule", json!({ "interval": "1s" }))
@@ -249,6 +176,31 @@ fn of_two_daemons_one_starts_each_run() {
     check_ledger(&test, &project);
 }
 
+/// Windows moves no file that is open.
+#[cfg(unix)]
+#[test]
+fn a_state_database_that_is_moved_away_is_followed_by_another_and_nothing_runs_twice() {
+    let test = Test::new();
+    let project = each_second(&test, "p", "print a").set("schedule", json!({ "interval": "1s", "coalesce": false }));
+    let first = Daemon::start(&test, &["p"]);
+    wait_for("two runs", || (planned(&project).len() > 1).then_some(()));
+    std::fs::create_dir(test.path("aside")).unwrap();
+    for file in std::fs::read_dir(test.path("state")).unwrap().flatten() {
+        if file.file_name().to_string_lossy().starts_with("state.db") {
+            std::fs::rename(file.path(), test.path("aside").join(file.file_name())).unwrap();
+        }
+    }
+    first.wait_for("the state database was moved or deleted", 1);
+    let _second = Daemon::start(&test, &["p"]);
+    let before = planned(&project).len();
+    wait_for("one run for each second", || {
+        let all = planned(&project);
+        (all.len() > before + 4 && all.is_sorted_by(|one, next| one + 1 == *next)).then_some(())
+    });
+    test.runner(["schedule", "pause", "p"]).expect(0);
+    assert_eq!(first.count("the state database was moved or deleted"), 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn runs_end_before_the_daemon_does_unless_it_is_asked_twice() {
@@ -273,10 +225,17 @@ fn runs_end_before_the_daemon_does_unless_it_is_asked_twice() {
     assert_eq!(daemon.end(), 0);
     assert!(endless.log_ends()[0].contains("interrupted"), "{:?}", endless.log_ends());
 
+    // Nothing wakes this daemon before it is asked to end.
+    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2)).strftime("%Y-%m-%dT%H:%M:%S").to_string();
     let limited = each_second(&test, "limited", &format!("put {} x\nsleep 1000", at("limited-begun")));
-    let daemon = Daemon::start(&test, &["limited", "--drain-timeout", "1s"]);
+    let limited = limited.set("schedule", json!({ "at": soon, "timezone": "UTC" }));
+    let daemon = Daemon::start(&test, &["limited", "--drain-timeout", "2s"]);
     wait_for_file(&test.path("limited-begun"));
+    let begun = Instant::now();
+    wait_for("a sleep that is longer than that", || (begun.elapsed().as_secs() > 2).then_some(()));
+    let asked = Instant::now();
     daemon.stop();
+    assert!(asked.elapsed().as_secs() >= 2, "{:?}", asked.elapsed());
     assert!(limited.log_ends()[0].contains("interrupted"), "{:?}", limited.log_ends());
 }
 

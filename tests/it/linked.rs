@@ -3,23 +3,9 @@
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
+use crate::daemons::Daemon;
 use crate::harness::{Project, Test, wait_for};
 use crate::post_office::PostOffice;
-
-/// A daemon that doesn't outlive its test.
-struct Daemon(std::process::Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn daemon(test: &Test, folder: &str) -> Daemon {
-    let mut command = test.command(["daemon", "-q", folder]);
-    Daemon(command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap())
-}
 
 /// A project that is due each hour, in a folder to which a link leads too.
 fn hourly(test: &Test) -> Project {
@@ -58,8 +44,8 @@ fn what_is_overdue_is_shown_at_once_by_either_path_with_who_is_there() {
     assert!(!shown.stdout.contains("A daemon is there"), "{}", shown.stdout);
 
     std::fs::create_dir(test.path("empty")).unwrap();
-    let daemon = daemon(&test, "empty");
-    let pid = daemon.0.id();
+    let daemon = Daemon::start(&test, &["-q", "empty"]);
+    let pid = daemon.child.id();
     wait_for("word of the daemon", || (status("jobs/p", 2)["daemon"]["pid"] == pid).then_some(()));
     let said = status("jobs/p", 2);
     assert_eq!(said["daemon"]["version"], env!("CARGO_PKG_VERSION"));
@@ -112,7 +98,7 @@ fn a_project_that_is_gone_is_forgotten_by_whichever_path_it_was_known() {
     std::fs::remove_dir_all(&project.root).unwrap();
     // It was due meanwhile.
     test.database("UPDATE schedules SET since = since - 7200000000, covered = covered - 7200000000, quiet_until = 0");
-    let _daemon = daemon(&test, "jobs");
+    let _daemon = Daemon::start(&test, &["-q", "jobs"]);
     wait_for("the schedule's end", || {
         let status = "SELECT count(*) FROM schedules WHERE ended IS NULL";
         (test.count(status) == 0).then_some(())
@@ -121,7 +107,7 @@ fn a_project_that_is_gone_is_forgotten_by_whichever_path_it_was_known() {
 
 /// A daemon that has the ledger keep the project.
 fn kept(test: &Test, folder: &str) -> Daemon {
-    let daemon = daemon(test, folder);
+    let daemon = Daemon::start(test, &["-q", folder]);
     wait_for("the schedule", || {
         let is_there = test.path("state/state.db").exists();
         (is_there

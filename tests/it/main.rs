@@ -19,6 +19,7 @@ mod config;
 mod context;
 mod courier;
 mod daemon;
+mod daemons;
 mod doctor;
 mod documents;
 mod examples;

@@ -1,4 +1,4 @@
-//! Folders, in each system's way.
+//! Folders and files, in each system's way.
 
 #[cfg(unix)]
 mod unix;
@@ -6,6 +6,6 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(super) use unix::{create_dir, is_writable_dir, sync_dir};
+pub(super) use unix::{FileId, create_dir, file_id, is_writable_dir, sync_dir};
 #[cfg(windows)]
-pub(super) use windows::{create_dir, is_writable_dir, sync_dir};
+pub(super) use windows::{FileId, create_dir, file_id, is_writable_dir, sync_dir};

@@ -1,6 +1,6 @@
-//! By permission bits.
+//! By permission bits, devices and inodes.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::Access;
@@ -19,4 +19,12 @@ pub(in crate::store) fn is_writable_dir(dir: &Path) -> bool {
 /// a database.
 pub(in crate::store) fn sync_dir(dir: &Path) {
     let _ = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+}
+
+/// What tells a file from all others that there are: its device, and its number there.
+pub(in crate::store) type FileId = (u64, u64);
+
+/// `None` if there is no such file.
+pub(in crate::store) fn file_id(path: &Path) -> Option<FileId> {
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -19,3 +19,11 @@ pub(in crate::store) fn is_writable_dir(dir: &Path) -> bool {
 
 /// Names are as safe as what they name.
 pub(in crate::store) fn sync_dir(_dir: &Path) {}
+
+/// A file that SQLite has open can't be moved or deleted, so that there is nothing to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct FileId;
+
+pub(in crate::store) fn file_id(_path: &Path) -> Option<FileId> {
+    Some(FileId)
+}
