@@ -50,6 +50,6 @@ pub use most_runs::most_runs;
 pub use os::everyone_may_read;
 pub use paths::{is_project, project_root};
 pub use problem::{ConfigError, Problem, ProblemKind};
-pub use scan::{Found, FoundScript, no_program, scan};
+pub use scan::{Found, FoundScript, no_program, scan, what_runs};
 pub(crate) use schedule::schedule_of_definition;
 pub use schema::{layer_schema, schema};

@@ -87,7 +87,7 @@ pub fn scan(root: &Path, environment: &Environment) -> std::io::Result<Found> {
     let mut found = Found { scripts: Vec::new(), passed_over };
     for Candidate { path, language, .. } in candidates {
         let choices = if language == Language::Python { python.clone() } else { commands(&language) };
-        match choices.iter().find(|command| no_program(root, environment, command).is_none()) {
+        match first_there(root, environment, &choices) {
             Some(interpreter) => found.scripts.push(FoundScript { path, interpreter: interpreter.clone() }),
             None => {
                 let names: Vec<&str> =
@@ -97,6 +97,21 @@ pub fn scan(root: &Path, environment: &Environment) -> std::io::Result<Found> {
         }
     }
     Ok(found)
+}
+
+/// What runs a file of the folder, by its name and its beginning; `None` if that can't be told, or isn't there.
+#[must_use]
+pub fn what_runs(root: &Path, environment: &Environment, path: &str) -> Option<Vec<String>> {
+    let ending = Path::new(path).extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let choices = match language(&ending, &beginning(&root.join(path)))? {
+        Language::Python => python(&Lookup { root, environment, platform: Platform::current() }).0,
+        language => commands(&language),
+    };
+    first_there(root, environment, &choices).cloned()
+}
+
+fn first_there<'a>(root: &Path, environment: &Environment, choices: &'a [Vec<String>]) -> Option<&'a Vec<String>> {
+    choices.iter().find(|command| no_program(root, environment, command).is_none())
 }
 
 /// Why a command can't run the scripts of a folder, if that can be seen without starting it.
@@ -157,18 +172,19 @@ fn candidates(folder: &Path, prefix: &str, passed_over: &mut Vec<(String, String
             continue;
         }
         let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
-        let text = || {
-            let mut bytes = Vec::new();
-            let read = std::fs::File::open(&file).and_then(|file| file.take(READ).read_to_end(&mut bytes));
-            read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-        };
-        let text = text();
+        let text = beginning(&file);
         if let Some(language) = language(&ending.to_lowercase(), &text) {
             let path = format!("{prefix}{name}");
             candidates.push(Candidate { path, is_unicode, stem: stem.to_owned(), language, text });
         }
     }
     Ok(candidates)
+}
+
+fn beginning(file: &Path) -> String {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(READ).read_to_end(&mut bytes));
+    read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 /// By the file's ending; of a shell script, and of a file without an ending, by what its first line asks for.

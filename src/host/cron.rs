@@ -78,7 +78,8 @@ fn told(wall: &Wall, lines: &mut Vec<String>) -> Result<(), Refusal> {
                 let starred = starred.or_else(|| {
                     starred_week(mask).map(|star| format!("{} {months} {star}", list(u64::from(days), "-", number)))
                 });
-                let reason = "cron runs on days of the month *or* of the week, and here both must match";
+                let reason = "cron runs on days of the month *or* of the week, and has no words for days that both decide, as \
+                              for `W` and `#`";
                 lines.push(format!("{times} {}", starred.ok_or_else(|| Refusal::new(reason))?));
             }
             (OfMonth::FromEnd(_), _) => return Err(Refusal::new("cron doesn't count days from the month's end")),

@@ -209,8 +209,8 @@ fn weeks(mask: u32) -> Result<Vec<String>, Refusal> {
     if covered == mask {
         return Ok(whole.into_iter().map(|nth| nth.to_string()).collect());
     }
-    let reason = "Task Scheduler runs on days of the month or on the first to fourth or last of a weekday, and here both \
-                  must match otherwise";
+    let reason = "Task Scheduler runs on days of the month or on the first to fourth or last of a weekday, and has no words \
+                  for other days that both decide, as for `W`";
     Err(Refusal::new(reason))
 }
 

@@ -429,3 +429,16 @@ fn scripts_of_shells_that_are_not_there_are_passed_over() {
         assert!(made.stderr.lines().any(|said| said == line), "{}", made.stderr);
     }
 }
+
+#[test]
+fn scripts_further_below_are_named() {
+    let Some(python) = python() else { return };
+    let test = Test::new();
+    folder(&test, "nested", &[("night/load.py", "print('loaded')\n"), ("night/notes.txt", "")]);
+    let nothing = test.runner(["init", "nested"]).expect(2);
+    assert!(nothing.stderr.contains("scripts, jobs, bin and src below it"), "{}", nothing.stderr);
+    let (file, _) = init(&test, "nested", &["--script", "night/load.py"]);
+    assert_eq!((&file["scripts"], &file["python_command"]), (&json!(["night/load.py"]), &json!(python)));
+    let unknown = test.runner(["init", "nested", "--script", "night/notes.txt"]).expect(2);
+    assert!(unknown.stderr.contains("exec_config.json"), "{}", unknown.stderr);
+}

@@ -152,7 +152,8 @@ impl Questions<'_> {
             scripts = named;
         }
         if scripts.is_empty() {
-            let message = "no scripts were found; name them with --script and what runs them with --interpreter";
+            let message = "no scripts were found; name them with --script and what runs them with --interpreter (the folder was \
+                           looked through, and scripts, jobs, bin and src below it)";
             return Err(message.to_owned());
         }
         if !command.is_empty() {
@@ -196,7 +197,8 @@ impl Questions<'_> {
         format!("Which scripts, in which order? (with commas between them) [{usual}]")
     }
 
-    /// Scripts by their paths; what runs one that wasn't found is what runs most of the others, or isn't known.
+    /// Scripts by their paths; what runs one that wasn't found is what runs one of the same ending, or is told by itself, or is
+    /// what runs most of the others, or isn't known.
     fn named(&self, names: &[String]) -> Result<Vec<FoundScript>, String> {
         let found = &self.found.scripts;
         let script = |name: &String| {
@@ -205,9 +207,17 @@ impl Questions<'_> {
             if !self.folder.join(path).is_file() {
                 return Err(format!("`{path}` is no file in {}", self.folder.display()));
             }
-            let usual = || usual_interpreter(found).unwrap_or_default();
             let known = found.iter().find(|script| script.path == path).cloned();
-            Ok(known.unwrap_or_else(|| FoundScript { path: path.to_owned(), interpreter: usual() }))
+            Ok(known.unwrap_or_else(|| {
+                let ending = Path::new(path).extension();
+                let alike = found.iter().find(|script| Path::new(&script.path).extension() == ending);
+                let interpreter = alike
+                    .map(|script| script.interpreter.clone())
+                    .or_else(|| config::what_runs(self.folder, self.env, path))
+                    .or_else(|| usual_interpreter(found))
+                    .unwrap_or_default();
+                FoundScript { path: path.to_owned(), interpreter }
+            }))
         };
         names.iter().map(script).collect()
     }
@@ -305,7 +315,7 @@ mod tests {
     /// What comes of these answers, and what was said.
     fn with_answers(args: &InitArgs, found: &Found, lines: &[&str]) -> (Result<Answers, String>, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a.py", "b.sh", "c.py", "my script, old.py"] {
+        for name in ["a.py", "b.sh", "c.py", "my script, old.py", "tool"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let mut lines = lines.iter().map(|line| format!("{line}\n"));
@@ -362,14 +372,14 @@ mod tests {
         let program = std::env::current_exe().unwrap().to_string_lossy().into_owned();
         let answer = format!("\"{program}\" -x");
         let (answers, said) =
-            with_answers(&InitArgs::default(), &Found::default(), &["a.py", "no-such-program", &answer]);
+            with_answers(&InitArgs::default(), &Found::default(), &["tool", "no-such-program", &answer]);
         assert_eq!(
             answers.unwrap().scripts,
-            [FoundScript { path: "a.py".into(), interpreter: vec![program, "-x".into()] }]
+            [FoundScript { path: "tool".into(), interpreter: vec![program, "-x".into()] }]
         );
         assert!(said[2].starts_with("`no-such-program` isn't found"), "{said:#?}");
-        let (answers, _) = with_answers(&InitArgs::default(), &Found::default(), &["a.py"]);
-        assert_eq!(answers.unwrap_err(), "what runs a.py? say so with --interpreter");
+        let (answers, _) = with_answers(&InitArgs::default(), &Found::default(), &["tool"]);
+        assert_eq!(answers.unwrap_err(), "what runs tool? say so with --interpreter");
     }
 
     #[test]
