@@ -45,6 +45,10 @@ impl Daemon {
             self.moved = None;
             return Ok(Some(now));
         }
+        if let Some(store) = self.same_database(now) {
+            self.store = store;
+            return Ok(Some(now));
+        }
         if self.moved.get_or_insert_with(Instant::now).elapsed() < MOVING {
             return Ok(None);
         }
@@ -58,5 +62,21 @@ impl Daemon {
             "the state database was moved or deleted under this daemon; it goes on with the one that is there now";
         self.say(bad(format!("{what}: {}", self.store.path().display())));
         Ok(Some(self.ticked))
+    }
+
+    /// The database that is there, if it is the same after all, because its file system numbers files anew: then one reads there
+    /// what was written here.
+    fn same_database(&mut self, now: Timestamp) -> Option<Store> {
+        if !self.store.path().exists() {
+            return None;
+        }
+        let (state_dir, this) = (self.options.history.state_dir(), exec::of_this_process());
+        self.runtime.block_on(async {
+            self.store.see_presence(self.presence_id, now).await.ok()?;
+            let mut there = Store::open(state_dir).await.ok()?;
+            let stays = there.daemon_stays().await.ok()?;
+            let is_read = |stay: &DaemonStay| stay.process.as_ref() == Some(&this) && stay.seen == now;
+            stays.iter().any(is_read).then_some(there)
+        })
     }
 }

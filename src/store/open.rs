@@ -67,7 +67,7 @@ impl Store {
             create(&dir, &path).await?;
         }
         let connection = connect(&path, options).await.map_err(|source| StoreError::from_sqlx(&path, source))?;
-        let file = file_id(&path);
+        let file = file_id(&path).ok();
         let mut store = Self { connection, path, options, file };
         store.bring_up_to_date().await?;
         Ok(store)
@@ -83,7 +83,12 @@ impl Store {
     /// nobody else sees it. Always true where the system moves no file that is open.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        self.file == file_id(&self.path)
+        match file_id(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            // A disk that doesn't answer moves nothing.
+            Err(_) => true,
+            Ok(there) => self.file.is_none_or(|file| file == there),
+        }
     }
 
     /// Closes the database. The last one to do so writes the log back and syncs it.

@@ -98,7 +98,7 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     keep(&test, &project);
     let mended = harm(&project);
     let daemon = Daemon::start(&test);
-    let alarm = wait_for("the alarm", || office.taken().first().cloned());
+    let alarm = wait_for("the alarm", || alarms(&office).first().cloned());
     check_alarm(&alarm);
     wait_for("word on the output", || said(&test).contains("p: could not be run (planned ").then_some(()));
     assert!(said(&test).contains("p: its schedule stays planned; what is due meanwhile is missed"), "{}", said(&test));
@@ -245,7 +245,7 @@ fn an_alarm_of_a_broken_project_outlives_who_raised_it() {
     assert!(office.taken().is_empty());
     office.behave();
     let _daemon = Daemon::start(&test);
-    let alarm = wait_for("the alarm", || office.taken().first().cloned());
+    let alarm = wait_for("the alarm", || alarms(&office).first().cloned());
     check_alarm(&alarm);
     wait_for("word of that", || (test.count("SELECT count(*) FROM outbox WHERE state = 'sent'") == 1).then_some(()));
     test.runner(["mail", "flush"]).expect(0);
@@ -274,10 +274,10 @@ fn an_entry_of_the_host_has_somebody_mailed_though_the_folder_is_gone() {
 
     std::fs::write(project.root.join("exec_config.json"), mended).unwrap();
     entry(0);
-    // As if all that had been yesterday.
+    // As if all that had been yesterday, and told: of what was missed after the mail nobody was yet.
     test.database(
         "UPDATE schedules SET overdue_told = overdue_told - 86400000000;
-        UPDATE occurrences SET began = began - 3600000000",
+        UPDATE occurrences SET began = began - 3600000000, told = 1",
     );
     // The settings are those of the folder above.
     std::fs::rename(project.root.join(".env"), test.path(".env")).unwrap();
@@ -300,7 +300,7 @@ fn a_missing_interpreter_is_told_by_mail_and_by_the_chat_whose_address_a_variabl
     keep(&test, &project);
     let project = project.set("python_command", "no-such-interpreter");
     let _daemon = Daemon::start(&test);
-    let alarm = wait_for("the alarm", || office.taken().first().cloned());
+    let alarm = wait_for("the alarm", || alarms(&office).first().cloned());
     assert!(text(&alarm).1.contains("no-such-interpreter"), "{}", text(&alarm).1);
     let told = wait_for("the call", || chat.requests().first().cloned());
     assert!(told.body.contains("no-such-interpreter"), "{}", told.body);

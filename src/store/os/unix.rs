@@ -24,7 +24,6 @@ pub(in crate::store) fn sync_dir(dir: &Path) {
 /// What tells a file from all others that there are: its device, and its number there.
 pub(in crate::store) type FileId = (u64, u64);
 
-/// `None` if there is no such file.
-pub(in crate::store) fn file_id(path: &Path) -> Option<FileId> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+pub(in crate::store) fn file_id(path: &Path) -> std::io::Result<FileId> {
+    std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }

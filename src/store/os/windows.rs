@@ -24,6 +24,6 @@ pub(in crate::store) fn sync_dir(_dir: &Path) {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct FileId;
 
-pub(in crate::store) fn file_id(_path: &Path) -> Option<FileId> {
-    Some(FileId)
+pub(in crate::store) fn file_id(_path: &Path) -> std::io::Result<FileId> {
+    Ok(FileId)
 }
