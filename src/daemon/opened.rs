@@ -55,6 +55,7 @@ impl Daemon {
         let opened = self.runtime.block_on(Opened::of(self.options.history.state_dir(), now))?;
         self.options.history.begin_anew();
         (self.store, self.engine, self.presence_id) = (opened.store, opened.engine, opened.presence_id);
+        self.moved = None;
         self.changes = self.projects.anew();
         self.gone.clear();
         self.left_to_others.clear();
@@ -75,7 +76,8 @@ impl Daemon {
             self.store.see_presence(self.presence_id, now).await.ok()?;
             let mut there = Store::open(state_dir).await.ok()?;
             let stays = there.daemon_stays().await.ok()?;
-            let is_read = |stay: &DaemonStay| stay.process.as_ref() == Some(&this) && stay.seen == now;
+            let is_now = |seen: Timestamp| seen.as_microsecond() == now.as_microsecond();
+            let is_read = |stay: &DaemonStay| stay.process.as_ref() == Some(&this) && is_now(stay.seen);
             stays.iter().any(is_read).then_some(there)
         })
     }
