@@ -32,11 +32,6 @@ impl Histories {
         &self.state_dir
     }
 
-    /// The database is another: what begins from now on is recorded there.
-    pub(super) fn begin_anew(&self) {
-        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = (start(&self.state_dir), Instant::now());
-    }
-
     /// Who records what begins now.
     #[must_use]
     pub fn current(&self) -> Arc<HistoryWriter> {

@@ -12,7 +12,6 @@ mod listener;
 mod loader;
 mod look;
 mod news;
-mod opened;
 mod os;
 mod post;
 mod projects;

@@ -1,6 +1,6 @@
 //! The projects that a daemon looks after, each as it was when its files were last in order.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,15 +66,6 @@ impl Projects {
     pub(super) fn all_in_force(&self) -> InForce {
         let known = self.known.iter();
         known.filter_map(|(root, known)| Some((root.clone(), Arc::clone(known.in_force.as_ref()?)))).collect()
-    }
-
-    /// What a ledger has to hear that knows of none of them.
-    pub(super) fn anew(&self) -> VecDeque<Change> {
-        let change = |(root, known): (&PathBuf, &Known)| match &known.in_force {
-            Some(project) => Change::InForce(Arc::clone(project)),
-            None => Change::Broken(root.clone()),
-        };
-        self.known.iter().map(change).collect()
     }
 
     /// The ledger goes on with so many schedules of a broken project.

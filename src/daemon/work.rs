@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
@@ -16,7 +16,6 @@ use super::gate::Gate;
 use super::histories::Histories;
 use super::loader::Loader;
 use super::news::News;
-use super::opened::Opened;
 use super::os::{Alarm, Rang, manager};
 use super::post::{Errand, Post};
 use super::projects::{Change, Projects};
@@ -25,11 +24,11 @@ use super::source::Source;
 use super::times::{Times, after};
 use super::watch::{Noticed, Watch};
 use super::word::{Tell, Word, bad, plain};
-use crate::exec::{Cancel, Spawn};
-use crate::ledger::{Claim, Engine};
+use crate::exec::{self, Cancel, Spawn};
+use crate::ledger::{Claim, Engine, Ledger};
 use crate::model::{MailDelivery, RunId};
 use crate::schedule::Presence;
-use crate::store::{RunEnded, RunNews, Store, StoreError};
+use crate::store::{DaemonStay, RunEnded, RunNews, Store, StoreError};
 
 /// How long one waits for further changes before one looks: an editor writes a file in several steps.
 const SETTLE: SignedDuration = SignedDuration::from_millis(300);
@@ -73,6 +72,12 @@ pub enum DaemonError {
     /// The state database can't be used.
     #[error("{}", .0.sentence())]
     Store(#[from] StoreError),
+    /// The state database was moved or deleted while it worked.
+    #[error(
+        "the state database {} was moved or deleted under this daemon; start it again, and it works with what is there then",
+        .0.display()
+    )]
+    Moved(PathBuf),
 }
 
 /// Starts runs as their schedules say, until it is told to end. Blocks, and needs a thread that no runtime has.
@@ -86,8 +91,9 @@ pub fn work(options: DaemonOptions, control: &Control, orders: &Orders, tell: Ar
     daemon.greet();
     manager::ready();
     daemon.rounds(&orders.0);
+    let failed = daemon.failed.take();
     daemon.leave();
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// A daemon at work.
@@ -97,7 +103,7 @@ pub(super) struct Daemon {
     pub(super) runtime: Runtime,
     /// For the presence.
     pub(super) store: Store,
-    pub(super) presence_id: i64,
+    presence_id: i64,
     pub(super) engine: Engine,
     /// What the ledger has to hear of projects, as soon as it can be used.
     pub(super) changes: VecDeque<Change>,
@@ -118,16 +124,14 @@ pub(super) struct Daemon {
     /// What was asked for and couldn't be looked at, as it was said.
     pub(super) out_of_reach: Vec<(PathBuf, String)>,
     presence: Presence,
-    /// Up to when all that was due has its answer.
-    pub(super) ticked: Timestamp,
-    /// When it was noticed that the state database was moved or deleted.
-    pub(super) moved: Option<Instant>,
     pub(super) seen: Seen,
     pub(super) runs: Runs,
     post: Post,
     errand: Arc<Errand>,
     /// What asked it to end.
     pub(super) ends: Option<String>,
+    /// Why it has to, if nobody asked.
+    failed: Option<DaemonError>,
     pub(super) status: String,
 }
 
@@ -136,7 +140,14 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (options, seen) = (Arc::new(options), Seen::now());
         let state_dir = options.history.state_dir().to_owned();
-        let Opened { store, engine, presence_id, earlier } = runtime.block_on(Opened::of(&state_dir, seen.at()))?;
+        let (host, process) = (exec::host(), exec::of_this_process());
+        let (store, engine, presence_id, earlier) = runtime.block_on(async {
+            let mut store = Store::open(&state_dir).await?;
+            let stays = store.daemon_stays().await?;
+            let earlier = stays.iter().filter(|stay| stay.host == host).map(DaemonStay::stay).collect();
+            let id = store.begin_presence(&host, &process, seen.at()).await?;
+            Ok::<_, StoreError>((store, Engine::new(Ledger::open(&state_dir).await?), id, earlier))
+        })?;
         let presence = Presence { booted: seen.booted(), since: Some(seen.at()), earlier, ..Presence::default() };
         let (rings, notices) = (control.0.clone(), control.0.clone());
         let loader = Loader::new(options.profile.as_deref());
@@ -175,11 +186,10 @@ impl Daemon {
             noticed: Vec::new(),
             out_of_reach: Vec::new(),
             presence,
-            ticked: seen.at(),
-            moved: None,
             seen,
             post: Post::new(seen.at()),
             ends: None,
+            failed: None,
             status: String::new(),
         })
     }
@@ -224,6 +234,8 @@ impl Daemon {
         for time in self.times.all() {
             *time = time.map(|at| at.min(now));
         }
+        // How long runs may go on is counted anew: that is no time of the day.
+        self.times.interrupt = self.times.interrupt.and_then(|_| self.end_of_drain(now));
         self.times.settle = Some(now);
         self.post.ask(now);
         now
@@ -267,21 +279,16 @@ impl Daemon {
 
     /// Has the ledger hear what is new, and say what is to run.
     fn settle(&mut self, now: Timestamp) {
-        let settled = self.heed_database(now).and_then(|since| {
-            let Some(since) = since else { return Ok(None) };
-            self.hand_on_news(since)?;
-            match self.ends {
-                Some(_) => Ok(Some(Vec::new())),
-                None => self.runtime.block_on(self.engine.tick(now, &self.presence)).map(Some),
-            }
+        if self.ends.is_none() && !self.store.is_in_place() {
+            return self.end_without_database();
+        }
+        let settled = self.hand_on_news(now).and_then(|()| match self.ends {
+            Some(_) => Ok(Vec::new()),
+            None => self.runtime.block_on(self.engine.tick(now, &self.presence)),
         });
         self.times.settle = self.engine.next_wake().filter(|_| self.ends.is_none());
         match settled {
-            Ok(None) => self.times.settle = after(now, SETTLE),
-            Ok(Some(claims)) => {
-                if self.ends.is_none() {
-                    self.ticked = now;
-                }
+            Ok(claims) => {
                 self.runs.take(claims);
                 if let Ok(untold) = self.runtime.block_on(self.store.untold_mark()) {
                     self.post.heed(untold, now);
@@ -293,6 +300,13 @@ impl Daemon {
             Err(error) => self.in_trouble(&error, now),
         }
         self.start_runs();
+    }
+
+    /// All others see the database that is there now, if any, and not the one that this daemon has: with two of them everything
+    /// would be run twice. What is under way is still written down where it began.
+    fn end_without_database(&mut self) {
+        self.failed = Some(DaemonError::Moved(self.store.path().to_owned()));
+        self.stop("the state database was moved or deleted".to_owned());
     }
 
     fn in_trouble(&mut self, error: &StoreError, now: Timestamp) {
@@ -375,6 +389,10 @@ impl Daemon {
         manager::ready();
     }
 
+    fn end_of_drain(&self, from: Timestamp) -> Option<Timestamp> {
+        after(from, SignedDuration::try_from(self.options.drain_timeout?).ok()?)
+    }
+
     fn stop(&mut self, by: String) {
         if self.ends.is_some() {
             return self.runs.interrupt(&by);
@@ -388,9 +406,8 @@ impl Daemon {
             n => format!("; {n} runs are under way, and go on to their ends"),
         };
         self.say(plain(format!("{by}: nothing new is started{left}")));
-        let limit = self.options.drain_timeout.and_then(|limit| SignedDuration::try_from(limit).ok());
         self.times = Times {
-            interrupt: limit.and_then(|limit| after(self.seen.at(), limit)),
+            interrupt: self.end_of_drain(at),
             // For what was told last.
             settle: Some(at),
             // Some service managers want to hear of it only from now on.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use crate::daemons::Daemon;
-use crate::harness::{Finished, Project, Test, wait_for};
+use crate::harness::{Finished, Project, Test, is_up_for, wait_for};
 use crate::post_office::{At, Manner, PostOffice, Taken};
 use crate::web_server::{Answer, WebServer};
 
@@ -107,6 +107,9 @@ fn the_next_run_of_any_project_tells_what_was_missed_and_does_so_once() {
 
 #[test]
 fn a_schedule_that_nobody_runs_is_told_of_once_until_it_runs_again() {
+    if !is_up_for(6) {
+        return;
+    }
     let (test, due, office) = projects();
     keep(&test, &due, "systemd", ago(5));
     let warned = test.runner(["list", "--json"]).expect(0);
@@ -161,6 +164,9 @@ fn nobody_is_alarmed_about_what_is_paused_or_ended_or_has_time_left() {
 
 #[test]
 fn an_alarm_waits_for_a_server_that_is_down() {
+    if !is_up_for(6) {
+        return;
+    }
     let (test, due, office) = projects();
     keep(&test, &due, "daemon", ago(5));
     office.misbehave(At::Greeting, Manner::HangsUp, usize::MAX);
@@ -176,6 +182,9 @@ fn an_alarm_waits_for_a_server_that_is_down() {
 
 #[test]
 fn a_project_without_mail_tells_its_chat_alone() {
+    if !is_up_for(6) {
+        return;
+    }
     let (test, due, office) = projects();
     let chat = WebServer::start(&[Answer::Reply(200, "", "")]);
     let due = due
@@ -193,6 +202,9 @@ fn a_project_without_mail_tells_its_chat_alone() {
 
 #[test]
 fn an_alarm_in_a_folder_keeps_no_real_one_from_going_out() {
+    if !is_up_for(6) {
+        return;
+    }
     let (test, due, office) = projects();
     keep(&test, &due, "daemon", ago(5));
     for _ in 0..2 {
@@ -212,6 +224,9 @@ fn an_alarm_in_a_folder_keeps_no_real_one_from_going_out() {
 
 #[test]
 fn the_daemon_tells_what_was_missed_while_none_was_there() {
+    if !is_up_for(6) {
+        return;
+    }
     let (test, due, office) = projects();
     let due = due.set("schedule", json!({"interval": "1h", "name": "hourly", "misfire_grace": "10m"}));
     test.runner(["run", "due"]).expect(0);
@@ -235,6 +250,9 @@ fn the_daemon_tells_what_was_missed_while_none_was_there() {
 
 #[test]
 fn a_daemon_that_may_look_after_other_folders_is_named_beside_what_is_overdue() {
+    if !is_up_for(6) {
+        return;
+    }
     let (test, due, _office) = projects();
     keep(&test, &due, "daemon", ago(5));
     let status = || test.runner(["schedule", "status", "due"]).expect(0).stdout;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::harness::{Project, Test, wait_for};
+use crate::harness::{Project, Test, is_up_for, wait_for};
 use crate::post_office::{At, Manner, PostOffice, Taken};
 use crate::web_server::{Answer, WebServer};
 
@@ -114,6 +114,8 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     let runs = project.run_dirs().len();
     wait_for("a run", || (project.run_dirs().len() > runs + 1).then_some(()));
     assert!(test.count(missed) > 2, "what was missed stays so");
+    let sent = "SELECT count(*) FROM outbox WHERE kind = 'alarm' AND state = 'sent'";
+    wait_for("word that the alarm is sent", || (test.count(sent) == 1).then_some(()));
     drop(daemon);
     test.runner(["mail", "flush"]).expect(0);
     // The run that was killed with the first daemon may have its own mail now.
@@ -147,7 +149,7 @@ fn a_project_that_stays_broken_counts_as_looked_after_until_it_is_deleted() {
 fn a_broken_file_is_told_also_after_an_alarm_for_another_reason() {
     let test = Test::new();
     let office = PostOffice::open();
-    let schedule = json!({"interval": "1s", "name": "often", "misfire_grace": "2s"});
+    let schedule = json!({"interval": "1s", "name": "often", "misfire_grace": "20s"});
     let project = each_second(&test, &office).set("schedule", schedule);
     keep(&test, &project);
     let back = "UPDATE schedules SET since = since - 60000000, covered = covered - 60000000, quiet_until = 0";
@@ -217,7 +219,7 @@ fn a_project_that_is_gone_when_a_daemon_starts_is_missed_once() {
 fn a_project_that_goes_under_a_daemon_is_missed_once() {
     let test = Test::new();
     let office = PostOffice::open();
-    let project = each_second(&test, &office).set("schedule", json!({"interval": "3s"}));
+    let project = each_second(&test, &office).set("schedule", json!({"interval": "6s"}));
     std::fs::rename(project.root.join(".env"), test.path(".env")).unwrap();
     test.runner(["run", "p"]).expect(0);
     let _daemon = Daemon::of(&test, test.command(["daemon"]));
@@ -335,6 +337,9 @@ fn a_run_by_what_broken_files_said_before_has_that_in_its_mail() {
 
 #[test]
 fn a_disk_that_is_away_when_the_daemon_starts_is_told_of() {
+    if !is_up_for(4) {
+        return;
+    }
     let test = Test::new();
     let office = PostOffice::open();
     let project = each_second(&test, &office);

@@ -86,6 +86,16 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Whether the machine has been up for so long; else says that the test is skipped: nobody is told at once of what was due
+/// before the machine was started.
+pub fn is_up_for(hours: u64) -> bool {
+    let is_up = project_runner::exec::up_for().is_none_or(|up| up.as_secs() > hours * 3600);
+    if !is_up {
+        println!("skipped: the machine was started less than {hours} hours ago");
+    }
+    is_up
+}
+
 /// Waits until a file is there and gives what is in it.
 pub fn wait_for_file(path: &Path) -> String {
     wait_for(&path.display().to_string(), || std::fs::read_to_string(path).ok())

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
 use crate::daemons::Daemon;
-use crate::harness::{Project, Test, wait_for};
+use crate::harness::{Project, Test, is_up_for, wait_for};
 use crate::post_office::PostOffice;
 
 /// A project that is due each hour, in a folder to which a link leads too.
@@ -61,6 +61,9 @@ fn what_is_overdue_is_shown_at_once_by_either_path_with_who_is_there() {
 
 #[test]
 fn an_alarm_of_what_is_known_by_another_path_goes_out_with_the_settings_of_its_own_run() {
+    if !is_up_for(5) {
+        return;
+    }
     let test = Test::new();
     let office = PostOffice::open();
     let project = hourly(&test).set("email_strategy", "failure_only");
@@ -77,6 +80,9 @@ fn an_alarm_of_what_is_known_by_another_path_goes_out_with_the_settings_of_its_o
 
 #[test]
 fn the_account_of_one_project_sends_no_alarm_of_another_though_the_one_is_broken() {
+    if !is_up_for(5) {
+        return;
+    }
     let test = Test::new();
     let office = PostOffice::open();
     let _due = hourly(&test).set("email_strategy", "failure_only");

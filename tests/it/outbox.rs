@@ -315,7 +315,7 @@ fn a_mail_waits_for_its_project_to_be_mended() {
 #[test]
 fn the_rate_is_kept_to_and_delays_no_run_beyond_its_deadline() {
     let (test, project, office) = mailing();
-    let _project = project.set("mail", json!({"deadline": "1s"}));
+    let _project = project.set("mail", json!({"deadline": "8s"}));
     let run = || {
         let mut command = test.command(["run", "p"]);
         Finished::of(office.of(&mut command).env("MAIL_RATE", "1").output().unwrap()).expect(0)

@@ -304,7 +304,7 @@ fn a_timeout_ends_the_whole_tree() {
     let project = test.project("p").script_with(
         "a.txt",
         "ignore-requests-to-end\nleave-holding pid1 300\nleave-detached pid2 300\npid pid3\nsleep 300",
-        json!({"timeout": "2s", "kill_grace": "300ms"}),
+        json!({"timeout": if cfg!(windows) { "10s" } else { "3s" }, "kill_grace": "300ms"}),
     );
     test.runner(["run", "p"]).expect(1);
     assert_eq!(project.ends()[0]["outcome"]["kind"], "timeout");

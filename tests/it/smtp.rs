@@ -173,7 +173,7 @@ fn a_server_that_stalls_or_trickles_delays_a_run_by_the_deadline_and_no_more() {
                     let mut courier = courier(settings(&server));
                     let (result, handed) = send_within(&mut courier, &letter("late"), deadline);
                     let (took, error) = (begun.elapsed(), result.unwrap_err());
-                    assert!(took < deadline + Duration::from_millis(1500), "{step:?} took {took:?}");
+                    assert!(took < deadline * 2, "{step:?} took {took:?}");
                     if (step, fault) == (Step::Handshake, Fault::Trickle) {
                         // What isn't TLS is found out at once.
                         return;

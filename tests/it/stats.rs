@@ -50,7 +50,7 @@ fn a_script_that_is_slower_or_quicker_than_usual_is_told_of() {
         .script("steady.txt", "print c")
         .script("failing.txt", "print d");
     test.runner(["run", "p", "--no-mail"]).expect(0);
-    with_past(&test, &project, 8, &[300 * SECOND, 1000, 1000, 300 * SECOND]);
+    with_past(&test, &project, 8, &[300 * SECOND, 1000, 1_900_000, 300 * SECOND]);
 
     std::fs::write(project.root.join("slow.txt"), "sleep 1.5").unwrap();
     std::fs::write(project.root.join("failing.txt"), "exit 1").unwrap();

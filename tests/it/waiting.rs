@@ -61,7 +61,7 @@ fn a_watchdog_that_is_dead_keeps_no_mail_waiting() {
 #[test]
 fn a_mail_that_had_no_turn_says_so() {
     let (test, office) = (Test::new(), PostOffice::open());
-    let _project = mailing(&test, "p", &office).set("mail", json!({"deadline": "1s"}));
+    let project = mailing(&test, "p", &office).set("mail", json!({"deadline": "1s"}));
     std::fs::create_dir_all(test.path("state")).unwrap();
     let lock = std::fs::File::create(test.path("state").join("outbox.lock")).unwrap();
     lock.lock().unwrap();
@@ -70,6 +70,7 @@ fn a_mail_that_had_no_turn_says_so() {
     let waiting = status(&test);
     assert!(waiting[0]["error"].as_str().unwrap().contains("no time left"), "{waiting:?}");
     drop(lock);
+    let _project = project.set("mail", json!({"deadline": "30s"}));
     test.runner(["run", "p"]).expect(0);
     assert_eq!(office.taken().len(), 2);
 }

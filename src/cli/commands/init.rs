@@ -210,8 +210,10 @@ impl Questions<'_> {
             let known = found.iter().find(|script| script.path == path).cloned();
             Ok(known.unwrap_or_else(|| {
                 let ending = Path::new(path).extension();
-                let alike = found.iter().find(|script| Path::new(&script.path).extension() == ending);
-                let interpreter = alike
+                let alike = |script: &&FoundScript| ending.is_some() && Path::new(&script.path).extension() == ending;
+                let interpreter = found
+                    .iter()
+                    .find(alike)
                     .map(|script| script.interpreter.clone())
                     .or_else(|| config::what_runs(self.folder, self.env, path))
                     .or_else(|| usual_interpreter(found))
