@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
-
 use super::entry::{Host, Subject};
 use super::place::{self, PlaceError};
 use super::units::Label;
@@ -55,12 +53,8 @@ impl Found {
 /// Whether an entry with this fingerprint was made for something else than the schedule, or the machine's time zone, is now.
 #[must_use]
 pub fn has_drifted(fingerprint: &str, of: Subject<'_>, host: Host) -> bool {
-    let zone = match host {
-        Host::Systemd => Ok(TimeZone::UTC),
-        Host::Cron | Host::TaskScheduler => place::zone_of_machine(),
-    };
     // What can't be told is no drift.
-    zone.is_ok_and(|zone| fingerprint != of.fingerprint(host, &zone))
+    place::zone_of(host).is_ok_and(|zone| fingerprint != of.fingerprint(host, &zone))
 }
 
 /// The folder of units that an administrator, or this account, writes.

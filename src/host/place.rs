@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
-use super::entry::Setting;
+use super::entry::{Host, Setting};
 use super::task::{Logon, logon, task_name, utf16};
 use super::units::{Label, Units, label};
 use super::{crontab, os, task};
@@ -249,12 +249,16 @@ pub fn cron_runs() -> bool {
     names.into_iter().any(|name| matches!(name.trim(), "cron" | "crond" | "fcron" | "busybox"))
 }
 
-/// The time zone by which cron and Task Scheduler begin: the machine's, whatever `TZ` says here.
+/// The time zone by which a scheduler's entries begin that don't name theirs: the machine's, whatever `TZ` says here.
 ///
 /// # Errors
 /// When it can't be told, because `TZ` says one and the system doesn't tell its own.
-pub fn zone_of_machine() -> Result<TimeZone, PlaceError> {
-    os::zone_of_machine().ok_or(PlaceError::NoZone)
+pub fn zone_of(host: Host) -> Result<TimeZone, PlaceError> {
+    match host {
+        // A timer names its own.
+        Host::Systemd => Ok(TimeZone::UTC),
+        Host::Cron | Host::TaskScheduler => os::zone_of_machine().ok_or(PlaceError::NoZone),
+    }
 }
 
 /// Registers a task, in the place of one of the same name. For an account with a password `schtasks` asks for it.

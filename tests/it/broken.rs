@@ -1,10 +1,9 @@
 //! Who is told when a project whose file is broken should run.
 
-use std::process::{Command, Stdio};
-
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use crate::daemons::Daemon;
 use crate::harness::{Project, Test, is_up_for, wait_for};
 use crate::post_office::{At, Manner, PostOffice, Taken};
 use crate::web_server::{Answer, WebServer};
@@ -26,34 +25,9 @@ fn each_second(test: &Test, office: &PostOffice) -> Project {
         .file(".env", settings)
 }
 
-/// A daemon that doesn't outlive its test.
-struct Daemon(std::process::Child);
-
-impl Daemon {
-    fn start(test: &Test) -> Self {
-        Self::of(test, test.command(["daemon", "p"]))
-    }
-
-    fn of(test: &Test, mut command: Command) -> Self {
-        let said = std::fs::File::create(test.path("said")).unwrap();
-        Self(command.stdout(said.try_clone().unwrap()).stderr(Stdio::from(said)).spawn().unwrap())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn said(test: &Test) -> String {
-    std::fs::read_to_string(test.path("said")).unwrap_or_default()
-}
-
 /// Has a daemon keep the project for a moment, and then nobody.
 fn keep(test: &Test, project: &Project) {
-    let daemon = Daemon::start(test);
+    let daemon = Daemon::start(test, &["p"]);
     wait_for("a run", || (!project.run_dirs().is_empty()).then_some(()));
     wait_for("word of it", || (test.count("SELECT count(*) FROM contacts") == 1).then_some(()));
     drop(daemon);
@@ -80,6 +54,13 @@ fn alarms(office: &PostOffice) -> Vec<Taken> {
     office.taken().into_iter().filter(|taken| taken.run_id.is_empty()).collect()
 }
 
+/// A daemon that is ended before it has written down that the server has the alarm sends it again.
+#[track_caller]
+fn wait_for_its_record(test: &Test) {
+    let sent = "SELECT count(*) FROM outbox WHERE kind = 'alarm' AND state = 'sent'";
+    wait_for("word that the alarm is sent", || (test.count(sent) == 1).then_some(()));
+}
+
 #[track_caller]
 fn check_alarm(taken: &Taken) {
     let (subject, text) = text(taken);
@@ -97,11 +78,12 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     let project = each_second(&test, &office);
     keep(&test, &project);
     let mended = harm(&project);
-    let daemon = Daemon::start(&test);
+    let daemon = Daemon::start(&test, &["p"]);
     let alarm = wait_for("the alarm", || alarms(&office).first().cloned());
     check_alarm(&alarm);
-    wait_for("word on the output", || said(&test).contains("p: could not be run (planned ").then_some(()));
-    assert!(said(&test).contains("p: its schedule stays planned; what is due meanwhile is missed"), "{}", said(&test));
+    daemon.wait_for("p: could not be run (planned ", 1);
+    let planned = daemon.count("p: its schedule stays planned; what is due meanwhile is missed");
+    assert!(planned > 0, "{:?}", daemon.said());
 
     // Whatever is planned has its answer, and goes on when the file is in order.
     let missed = "SELECT count(*) FROM occurrences WHERE state = 'missed' AND reason = 'could_not_run'";
@@ -114,8 +96,7 @@ fn a_daemon_that_starts_with_a_broken_file_has_somebody_mailed_once() {
     let runs = project.run_dirs().len();
     wait_for("a run", || (project.run_dirs().len() > runs + 1).then_some(()));
     assert!(test.count(missed) > 2, "what was missed stays so");
-    let sent = "SELECT count(*) FROM outbox WHERE kind = 'alarm' AND state = 'sent'";
-    wait_for("word that the alarm is sent", || (test.count(sent) == 1).then_some(()));
+    wait_for_its_record(&test);
     drop(daemon);
     test.runner(["mail", "flush"]).expect(0);
     // The run that was killed with the first daemon may have its own mail now.
@@ -130,18 +111,15 @@ fn a_project_that_stays_broken_counts_as_looked_after_until_it_is_deleted() {
     keep(&test, &project);
     harm(&project);
     // Of all that have run: one that is named and isn't there is out of reach, and not gone.
-    let _daemon = Daemon::of(&test, test.command(["daemon"]));
-    let has_said = |text: &str, times: usize| {
-        wait_for(&format!("{times} × {text}"), || (said(&test).matches(text).count() >= times).then_some(()));
-    };
-    has_said("looking after 1 project with 1 schedule, the next at", 1);
+    let daemon = Daemon::start(&test, &[]);
+    daemon.wait_for("looking after 1 project with 1 schedule, the next at", 1);
     std::fs::write(project.root.join("exec_config.json"), "{").unwrap();
-    has_said("p: nothing of it runs until that is mended", 2);
+    daemon.wait_for("p: nothing of it runs until that is mended", 2);
     std::fs::remove_dir_all(&project.root).unwrap();
     wait_for("the schedule's end", || {
         (test.count("SELECT count(*) FROM schedules WHERE ended IS NULL") == 0).then_some(())
     });
-    assert_eq!(said(&test).matches("its schedule stays planned").count(), 1, "{}", said(&test));
+    assert_eq!(daemon.count("its schedule stays planned"), 1, "{:?}", daemon.said());
 }
 
 /// Something else has to be done about it than what was told, so that it is told although somebody was told not long ago.
@@ -155,16 +133,14 @@ fn a_broken_file_is_told_also_after_an_alarm_for_another_reason() {
     let back = "UPDATE schedules SET since = since - 60000000, covered = covered - 60000000, quiet_until = 0";
     test.database(back);
     test.database("DELETE FROM occurrences");
-    let daemon = Daemon::start(&test);
-    // One that is ended before it has written down that the server has the mail sends it again.
-    let sent = "SELECT count(*) FROM outbox WHERE kind = 'alarm' AND state = 'sent'";
-    wait_for("word that the first alarm is sent", || (test.count(sent) == 1).then_some(()));
+    let daemon = Daemon::start(&test, &["p"]);
+    wait_for_its_record(&test);
     assert_eq!(alarms(&office).len(), 1, "{:?}", alarms(&office));
     drop(daemon);
     harm(&project);
     // What was missed up to then isn't told again, for whatever reason; that doesn't make the reason known.
     test.database("UPDATE schedules SET overdue_told = overdue_told + 3000000");
-    let _daemon = Daemon::start(&test);
+    let _daemon = Daemon::start(&test, &["p"]);
     let second = wait_for("the second", || alarms(&office).get(1).cloned());
     check_alarm(&second);
 }
@@ -176,7 +152,7 @@ fn a_daemon_that_writes_its_mails_into_a_folder_alarms_once_too() {
     let project = each_second(&test, &office);
     keep(&test, &project);
     harm(&project);
-    let _daemon = Daemon::of(&test, test.command(["daemon", "p", "--mail-dir", "mails"]));
+    let _daemon = Daemon::start(&test, &["p", "--mail-dir", "mails"]);
     let written = || std::fs::read_dir(test.path("mails")).map_or(0, Iterator::count);
     wait_for("the alarm", || (written() > 0).then_some(()));
     wait_for("that it is marked as told", || {
@@ -209,7 +185,7 @@ fn a_project_that_is_gone_when_a_daemon_starts_is_missed_once() {
     keep(&test, &project);
     std::fs::rename(&project.root, test.path("away")).unwrap();
     // Of all that have run: one that is named and isn't there is out of reach.
-    let _daemon = Daemon::of(&test, test.command(["daemon"]));
+    let _daemon = Daemon::start(&test, &[]);
     check_gone(&test, &office, &project);
 }
 
@@ -222,7 +198,7 @@ fn a_project_that_goes_under_a_daemon_is_missed_once() {
     let project = each_second(&test, &office).set("schedule", json!({"interval": "6s"}));
     std::fs::rename(project.root.join(".env"), test.path(".env")).unwrap();
     test.runner(["run", "p"]).expect(0);
-    let _daemon = Daemon::of(&test, test.command(["daemon"]));
+    let _daemon = Daemon::start(&test, &[]);
     // A run that is under way would write its line into a new folder.
     let over = "SELECT count(*) FROM occurrences WHERE state = 'ran' AND holder IS NULL";
     wait_for("the end of a run", || (test.count(over) > 0).then_some(()));
@@ -238,15 +214,15 @@ fn an_alarm_of_a_broken_project_outlives_who_raised_it() {
     keep(&test, &project);
     harm(&project);
     office.misbehave(At::Greeting, Manner::Stalls, usize::MAX);
-    let mut daemon = Daemon::start(&test);
+    let mut daemon = Daemon::start(&test, &["p"]);
     wait_for("the alarm in the outbox", || {
         (test.count("SELECT count(*) FROM outbox WHERE kind = 'alarm'") == 1).then_some(())
     });
-    daemon.0.kill().unwrap();
-    daemon.0.wait().unwrap();
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
     assert!(office.taken().is_empty());
     office.behave();
-    let _daemon = Daemon::start(&test);
+    let _daemon = Daemon::start(&test, &["p"]);
     let alarm = wait_for("the alarm", || alarms(&office).first().cloned());
     check_alarm(&alarm);
     wait_for("word of that", || (test.count("SELECT count(*) FROM outbox WHERE state = 'sent'") == 1).then_some(()));
@@ -301,7 +277,7 @@ fn a_missing_interpreter_is_told_by_mail_and_by_the_chat_whose_address_a_variabl
     let project = project.file(".env", env);
     keep(&test, &project);
     let project = project.set("python_command", "no-such-interpreter");
-    let _daemon = Daemon::start(&test);
+    let _daemon = Daemon::start(&test, &["p"]);
     let alarm = wait_for("the alarm", || alarms(&office).first().cloned());
     assert!(text(&alarm).1.contains("no-such-interpreter"), "{}", text(&alarm).1);
     let told = wait_for("the call", || chat.requests().first().cloned());
@@ -325,7 +301,7 @@ fn a_run_by_what_broken_files_said_before_has_that_in_its_mail() {
     let test = Test::new();
     let office = PostOffice::open();
     let project = each_second(&test, &office).set("email_strategy", "all").set("overlap", "skip");
-    let _daemon = Daemon::start(&test);
+    let _daemon = Daemon::start(&test, &["p"]);
     wait_for("a run", || (!project.run_dirs().is_empty()).then_some(()));
     harm(&project);
     let warned = wait_for("a mail with the warning", || {

@@ -197,8 +197,7 @@ impl Questions<'_> {
         format!("Which scripts, in which order? (with commas between them) [{usual}]")
     }
 
-    /// Scripts by their paths; what runs one that wasn't found is what runs one of the same ending, or is told by itself, or is
-    /// what runs most of the others, or isn't known.
+    /// Scripts by their paths.
     fn named(&self, names: &[String]) -> Result<Vec<FoundScript>, String> {
         let found = &self.found.scripts;
         let script = |name: &String| {
@@ -208,20 +207,21 @@ impl Questions<'_> {
                 return Err(format!("`{path}` is no file in {}", self.folder.display()));
             }
             let known = found.iter().find(|script| script.path == path).cloned();
-            Ok(known.unwrap_or_else(|| {
-                let ending = Path::new(path).extension();
-                let alike = |script: &&FoundScript| ending.is_some() && Path::new(&script.path).extension() == ending;
-                let interpreter = found
-                    .iter()
-                    .find(alike)
-                    .map(|script| script.interpreter.clone())
-                    .or_else(|| config::what_runs(self.folder, self.env, path))
-                    .or_else(|| usual_interpreter(found))
-                    .unwrap_or_default();
-                FoundScript { path: path.to_owned(), interpreter }
-            }))
+            let own = || FoundScript { path: path.to_owned(), interpreter: self.interpreter_of(path) };
+            Ok(known.unwrap_or_else(own))
         };
         names.iter().map(script).collect()
+    }
+
+    /// What runs a script that wasn't found: what runs one of the same ending, else what it tells itself, else what runs most of
+    /// the others; empty if that isn't known.
+    fn interpreter_of(&self, path: &str) -> Vec<String> {
+        let found = &self.found.scripts;
+        let ending = Path::new(path).extension();
+        let alike = |script: &&FoundScript| ending.is_some() && Path::new(&script.path).extension() == ending;
+        let alike = found.iter().find(alike).map(|script| script.interpreter.clone());
+        let told = alike.or_else(|| config::what_runs(self.folder, self.env, path));
+        told.or_else(|| usual_interpreter(found)).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,5 @@
 //! On Unix.
 
-use std::path::Path;
-
 use jiff::tz::TimeZone;
 
 /// Whether it is root who asks.
@@ -13,9 +11,8 @@ pub(crate) fn is_root() -> bool {
 /// it is a link to them; without them UTC.
 pub(in crate::host) fn zone_of_machine() -> Option<TimeZone> {
     const RULES: &str = "/etc/localtime";
-    let rules = std::fs::read(RULES).unwrap_or_default();
     let link = std::fs::canonicalize(RULES).unwrap_or_default();
     let named = link.to_str().and_then(|file| TimeZone::get(file.split_once("zoneinfo/")?.1).ok());
-    let unnamed = || TimeZone::tzif(&Path::new(RULES).to_string_lossy(), &rules);
-    Some(named.unwrap_or_else(|| unnamed().unwrap_or(TimeZone::UTC)))
+    let unnamed = || TimeZone::tzif(RULES, &std::fs::read(RULES).ok()?).ok();
+    named.or_else(unnamed).or(Some(TimeZone::UTC))
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::entries::{self, fail, keeper, with_ledger};
 use crate::cli::ExitCode;
@@ -85,13 +84,7 @@ fn setting(args: &ScheduleInstallArgs, host: Host, state: &StateDir) -> Result<S
     let user = variable("USERNAME").or_else(|| variable("USER")).unwrap_or_default();
     let own_account = variable("USERDOMAIN").map_or_else(|| user.clone(), |domain| format!("{domain}\\{user}"));
     let system_wide = args.system || (host == Host::Systemd && !args.user && is_root());
-    let zone = match host {
-        // A timer names its own.
-        Host::Systemd => TimeZone::UTC,
-        Host::Cron | Host::TaskScheduler => {
-            place::zone_of_machine().map_err(|error| format!("{error}; {}", error.hint()))?
-        }
-    };
+    let zone = place::zone_of(host).map_err(|error| format!("{error}; {}", error.hint()))?;
     Ok(Setting {
         runner,
         state_dir,
